@@ -1,0 +1,174 @@
+"""Every setting of a Cairn installation, its default, and where it may be given.
+
+Settings come from, weakest first: the defaults below, a TOML file (`cairn.toml` in the
+data directory, or the file named by `CAIRN_CONFIG`), then `CAIRN_*` environment
+variables. They are read once, in `bootstrap`; nothing else looks at the environment.
+"""
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from cairn.errors import RequestError
+
+MIB = 1 << 20
+GIB = 1 << 30
+
+
+def _split(value: object) -> object:
+    """Accept `a,b` beside TOML lists, because environment variables are strings."""
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+
+
+class Settings(BaseSettings):
+    """The settings; each field is also the environment variable `CAIRN_<FIELD>`."""
+
+    model_config = SettingsConfigDict(env_prefix="CAIRN_", extra="forbid", frozen=True)
+
+    data_dir: Path = Field(
+        default=Path("cairn-data"),
+        description="Folder that holds the embedded database, the store and the signing secret.",
+    )
+    database_url: str | None = Field(
+        default=None,
+        description="SQLAlchemy URL; unset means SQLite in the data directory."
+        " PostgreSQL: postgresql+psycopg://user:password@host/database.",
+    )
+    host: str = Field(default="127.0.0.1", description="Address to listen on.")
+    port: int = Field(default=8400, ge=0, le=65535, description="TCP port to listen on.")
+    public_url: str | None = Field(
+        default=None,
+        description="URL under which clients reach the hub, with a path prefix if there is one."
+        " Unset: taken from each request's Host header, if allowed_hosts admits it.",
+    )
+    allowed_hosts: Names = Field(
+        default=("localhost", "127.0.0.1", "[::1]"),
+        description="Host names accepted in the Host header when public_url is unset;"
+        " the listen address is always accepted, '*' accepts any.",
+    )
+    secret: str | None = Field(
+        default=None,
+        min_length=32,
+        description="Key that signs upload URLs and Xet tokens; every replica needs the same."
+        " Unset: generated once into the data directory.",
+    )
+    sendfile: Literal["off", "x-accel"] = Field(
+        default="off",
+        description="'x-accel' lets an nginx in front send raw blobs (see docs/deployment-nginx.md).",
+    )
+    x_accel_prefix: str = Field(
+        default="/_cairn_store/",
+        description="Internal nginx location that maps to the store folder, when sendfile is x-accel.",
+    )
+    readers: Names = Field(
+        default=(), description="Third-party reader plug-ins to load, by entry-point name."
+    )
+    optimize: bool = Field(
+        default=True, description="Rewrite landed blobs as tensors in the background."
+    )
+    optimize_delay_s: float = Field(
+        default=5.0, ge=0, description="Seconds without new uploads before a pass starts."
+    )
+    gc_grace_s: float = Field(
+        default=24 * 3600.0,
+        ge=0,
+        description="Seconds an unreferenced blob is kept before gc may remove it.",
+    )
+    signed_url_ttl_s: float = Field(
+        default=12 * 3600.0, gt=0, description="Seconds a signed upload URL stays valid."
+    )
+    xet_epoch_s: float = Field(
+        default=24 * 3600.0,
+        ge=60,
+        description="Seconds one Xet deduplication scope lasts; staged xorbs are dropped after two.",
+    )
+    lfs_multipart_threshold_bytes: int = Field(
+        default=5 * GIB,
+        ge=1,
+        description="LFS objects larger than this are uploaded in parts (5 GiB is the most"
+        " a single S3 PUT takes).",
+    )
+    lfs_part_bytes: int = Field(
+        default=256 * MIB, ge=1, description="Size of one part of a multipart LFS upload."
+    )
+    max_file_bytes: int = Field(
+        default=500 * GIB, ge=1, description="Largest single file accepted."
+    )
+    max_regular_file_bytes: int = Field(
+        default=10 * MIB,
+        ge=1,
+        description="Files of this size and above go through LFS or Xet whatever their name.",
+    )
+    max_commit_body_bytes: int = Field(
+        default=GIB, ge=1, description="Largest body of one commit request."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Least severe log level written to standard error."
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Explicit values beat the environment, which beats the TOML file."""
+        del dotenv_settings, file_secret_settings
+        file = _config_file(init_settings().get("data_dir"))
+        toml = TomlConfigSettingsSource(settings_cls, toml_file=file)
+        return init_settings, env_settings, toml
+
+    def resolved_database_url(self) -> str:
+        """The database URL, with the embedded SQLite file as default."""
+        return self.database_url or f"sqlite:///{self.data_dir.absolute() / 'cairn.db'}"
+
+    @property
+    def store_dir(self) -> Path:
+        """Root folder of the local store."""
+        return self.data_dir.absolute() / "store"
+
+
+def _config_file(data_dir: object) -> Path:
+    named = os.environ.get("CAIRN_CONFIG")
+    if named:
+        return Path(named)
+    folder = data_dir or os.environ.get("CAIRN_DATA_DIR") or "cairn-data"
+    return Path(str(folder)) / "cairn.toml"
+
+
+def load_settings(**explicit: object) -> Settings:
+    """Read the settings; `explicit` values (from the command line) win.
+
+    Raises:
+        RequestError: a value is of the wrong kind, out of range, or unknown.
+    """
+    named = os.environ.get("CAIRN_CONFIG")
+    if named and not Path(named).is_file():
+        raise RequestError(f"CAIRN_CONFIG names {named}, which is not a file")
+    given = {key: value for key, value in explicit.items() if value is not None}
+    try:
+        return Settings(**given)  # type: ignore[arg-type]
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(str(p) for p in e['loc'])}: {e['msg']}" for e in error.errors()
+        )
+        raise RequestError(f"settings: {problems}") from error
+    except ValueError as error:  # a TOML file that does not parse
+        raise RequestError(f"settings: {error}") from error

@@ -1,0 +1,51 @@
+"""The nouns: frozen, valid by construction, standard library only."""
+
+from cairn.domain.accounts import ANONYMOUS, Account, Actor, OrgRole, Scope
+from cairn.domain.checkpoints import Architecture, Checkpoint
+from cairn.domain.digests import Blob, Digest
+from cairn.domain.repos import (
+    Directory,
+    Entry,
+    Manifest,
+    Ref,
+    RepoId,
+    RepoType,
+    Revision,
+    check_name,
+    check_path,
+    check_ref_name,
+    is_commit_id,
+)
+from cairn.domain.sources import Source
+from cairn.domain.tensors import DType, Layout, Role, Scalar, Span, Storage, TensorInfo
+
+__all__ = [
+    "ANONYMOUS",
+    "Account",
+    "Actor",
+    "Architecture",
+    "Blob",
+    "Checkpoint",
+    "DType",
+    "Digest",
+    "Directory",
+    "Entry",
+    "Layout",
+    "Manifest",
+    "OrgRole",
+    "Ref",
+    "RepoId",
+    "RepoType",
+    "Revision",
+    "Role",
+    "Scalar",
+    "Scope",
+    "Source",
+    "Span",
+    "Storage",
+    "TensorInfo",
+    "check_name",
+    "check_path",
+    "check_ref_name",
+    "is_commit_id",
+]
