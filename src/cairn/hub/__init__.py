@@ -1,0 +1,1 @@
+"""The hub: everything that speaks HTTP, and the only room with async code."""

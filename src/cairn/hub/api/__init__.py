@@ -1,0 +1,1 @@
+"""Our own JSON API, described by OpenAPI."""

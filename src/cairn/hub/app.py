@@ -1,0 +1,75 @@
+"""The hub as one ASGI application: which rooms of routes it has and what wraps them.
+
+`request.app.state` holds `house`, `settings`, `signer` and `on_upload` (call it
+while bytes arrive). Routes are tried in order:
+Xet, the Hugging Face wire, our own API, pages. Each package gives a list `routes`;
+`hub.web.routes` may also give `error_page(request, status, message)` for browsers.
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+
+from fastapi import FastAPI
+from starlette.middleware import Middleware
+
+from cairn import __version__
+from cairn.config import Settings
+from cairn.errors import RequestError
+from cairn.hub import errors
+from cairn.hub.api import routes as api
+from cairn.hub.hf import routes as hf
+from cairn.hub.rim import Rim
+from cairn.hub.signing import Signer
+from cairn.hub.urls import HostGuard, PathPrefix
+from cairn.hub.web import routes as web
+from cairn.hub.xet import routes as xet
+from cairn.workflows.house import House
+
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+
+
+def create_app(
+    house: House,
+    settings: Settings,
+    *,
+    secret: bytes | None = None,
+    on_upload: Callable[[], None] = lambda: None,
+    lifespan: Lifespan | None = None,
+) -> FastAPI:
+    """The hub over an opened house.
+
+    `secret` signs URLs and tokens; without it `settings.secret` is used. `on_upload` is
+    called whenever bytes arrive, so that background work can wait; it must not block.
+
+    Raises:
+        RequestError: neither the argument nor the setting gives a secret.
+    """
+    if secret is None:
+        if settings.secret is None:
+            raise RequestError("no signing secret: set CAIRN_SECRET to at least 32 characters")
+        secret = settings.secret.encode()
+    app = FastAPI(
+        title="Cairn",
+        version=__version__,
+        description="Cairn's own endpoints. The Hugging Face wire is described in docs/http.md.",
+        openapi_url="/api/cairn/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=lifespan,
+        middleware=[
+            Middleware(Rim),
+            Middleware(PathPrefix, settings=settings),
+            Middleware(HostGuard, settings=settings),
+        ],
+    )
+    app.state.house = house
+    app.state.settings = settings
+    app.state.signer = Signer(secret)
+    app.state.on_upload = on_upload
+    app.state.error_page = getattr(web, "error_page", None)
+    errors.install(app)
+    app.router.routes.extend([*xet.routes, *hf.routes])
+    app.include_router(api.router)
+    app.router.routes.extend(web.routes)
+    return app

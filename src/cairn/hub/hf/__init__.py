@@ -1,0 +1,1 @@
+"""The Hugging Face wire: what unmodified HF clients send and need, one file per family."""

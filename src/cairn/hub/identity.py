@@ -1,0 +1,115 @@
+"""Who makes a request: a token in the Authorization header, or a browser session.
+
+API and client routes look at the header only. Pages may also use the session cookie;
+then an unsafe method needs proof that the form was ours (`check_same_origin`).
+"""
+
+import base64
+import binascii
+from urllib.parse import urlsplit
+
+from starlette.requests import Request
+
+from cairn.domain import ANONYMOUS, Actor
+from cairn.errors import ForbiddenError, UnauthenticatedError
+from cairn.hub import threads
+from cairn.hub.errors import BAD_CREDENTIALS_MESSAGE
+from cairn.hub.urls import base_url
+from cairn.workflows.house import House
+
+SESSION_COOKIE = "cairn_session"
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+def house_of(request: Request) -> House:
+    """The opened rooms this hub serves."""
+    house: House = request.app.state.house
+    return house
+
+
+async def actor_of(request: Request) -> Actor:
+    """The caller by its Authorization header; nobody without one.
+
+    Raises:
+        UnauthenticatedError: the header is malformed or its token is not known.
+    """
+    header = request.headers.get("authorization")
+    token = _token(header) if header is not None else None
+    if token is None:
+        return _remember(request, ANONYMOUS)
+    try:
+        actor = await threads.call(house_of(request).catalog.tokens.actor, token)
+    except UnauthenticatedError:
+        raise UnauthenticatedError(BAD_CREDENTIALS_MESSAGE) from None
+    return _remember(request, actor)
+
+
+async def visitor_of(request: Request) -> Actor:
+    """The caller of a page: by header, else by session cookie, else nobody.
+
+    A cookie that is unknown or has expired is ignored, so that a page can still be shown.
+
+    Raises:
+        ForbiddenError: a request that changes something came from another site.
+    """
+    if "authorization" in request.headers:
+        return await actor_of(request)
+    cookie = request.cookies.get(SESSION_COOKIE)
+    if not cookie:
+        return _remember(request, ANONYMOUS)
+    if request.method not in _SAFE_METHODS:
+        check_same_origin(request)
+    try:
+        actor = await threads.call(house_of(request).catalog.tokens.session_actor, cookie)
+    except UnauthenticatedError:
+        actor = ANONYMOUS
+    return _remember(request, actor)
+
+
+def check_same_origin(request: Request) -> None:
+    """Refuse requests that a page of another site made the browser send.
+
+    Raises:
+        ForbiddenError: neither Sec-Fetch-Site nor Origin says that the request is ours.
+    """
+    site = request.headers.get("sec-fetch-site")
+    if site in ("same-origin", "none"):
+        return
+    origin = request.headers.get("origin", "")
+    ours = urlsplit(base_url(request))
+    if site is None and origin == f"{ours.scheme}://{ours.netloc}":
+        return
+    raise ForbiddenError("this request came from another site; reload the page and try again")
+
+
+def require_user(actor: Actor) -> Actor:
+    """The actor, who must be somebody.
+
+    Raises:
+        UnauthenticatedError: it is nobody.
+    """
+    if actor.account is None:
+        raise UnauthenticatedError("log in first: send a token as 'Authorization: Bearer ...'")
+    return actor
+
+
+def _remember(request: Request, actor: Actor) -> Actor:
+    request.state.actor = actor
+    return actor
+
+
+def _token(header: str) -> str:
+    """The token in `Bearer <token>` or, as git-lfs sends it, `Basic <user:token>`."""
+    scheme, _, rest = header.strip().partition(" ")
+    value = rest.strip()
+    if scheme.lower() == "basic":
+        try:
+            user, _, password = base64.b64decode(value, validate=True).decode().partition(":")
+        except (binascii.Error, UnicodeDecodeError):
+            raise UnauthenticatedError(BAD_CREDENTIALS_MESSAGE) from None
+        value = password or user
+    elif scheme.lower() != "bearer":
+        raise UnauthenticatedError(BAD_CREDENTIALS_MESSAGE)
+    if not value:
+        raise UnauthenticatedError(BAD_CREDENTIALS_MESSAGE)
+    return value

@@ -1,0 +1,87 @@
+"""Where the hub is reached from: the base of every absolute URL it hands out.
+
+The Host header is the caller's claim. It is believed only for names in
+`allowed_hosts`; with `public_url` set it is not used at all.
+"""
+
+import re
+from urllib.parse import quote, urlsplit
+
+from starlette.requests import Request
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from cairn.config import Settings
+from cairn.domain import RepoId
+from cairn.errors import RequestError
+from cairn.hub.errors import error_response
+
+_HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>[0-9]{1,5}))?\Z")
+
+
+def base_url(request: Request) -> str:
+    """Scheme, host and path prefix of this hub as the caller sees it, without a final slash."""
+    settings: Settings = request.app.state.settings
+    if settings.public_url:
+        return settings.public_url.rstrip("/")
+    return f"{request.url.scheme}://{request.headers.get('host', '')}"
+
+
+def repo_url(request: Request, repo: RepoId) -> str:
+    """The absolute URL of a repo's page."""
+    return f"{base_url(request)}/{repo.url_path}"
+
+
+def quote_segment(text: str) -> str:
+    """`text` as one URL segment: slashes are encoded too."""
+    return quote(text, safe="")
+
+
+def quote_path(path: str) -> str:
+    """`path` with its slashes kept."""
+    return quote(path, safe="/")
+
+
+class HostGuard:
+    """Turns away requests for host names nobody configured, before anything trusts them."""
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self._app = app
+        self._any = settings.public_url is not None or "*" in settings.allowed_hosts
+        self._allowed = {name.lower() for name in (*settings.allowed_hosts, settings.host)}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on requests for hosts that are ours; 400 for the others."""
+        if scope["type"] == "http" and not self._any:
+            given = [v.decode("latin-1") for k, v in scope["headers"] if k == b"host"]
+            if not self.admits(given):
+                shown = ", ".join(given)[:120]
+                error = RequestError(
+                    f"host {shown!r} is not one this hub answers for:"
+                    " set CAIRN_PUBLIC_URL or add it to CAIRN_ALLOWED_HOSTS"
+                )
+                await error_response(Request(scope), error)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+    def admits(self, given: list[str]) -> bool:
+        """Whether exactly one, well-formed and allowed Host header was sent."""
+        found = _HOST.match(given[0]) if len(given) == 1 else None
+        return found is not None and found["name"].lower() in self._allowed
+
+
+class PathPrefix:
+    """Strips the path of `public_url`, for proxies that pass it on unchanged."""
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self._app = app
+        self._prefix = urlsplit(settings.public_url or "").path.rstrip("/")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on with the prefix taken off its path."""
+        if scope["type"] == "http" and self._prefix:
+            raw = scope.get("raw_path") or scope["path"].encode()
+            prefix = self._prefix.encode()
+            if raw == prefix or raw.startswith(prefix + b"/"):
+                stripped = scope["path"][len(self._prefix) :] or "/"
+                scope = {**scope, "raw_path": raw[len(prefix) :] or b"/", "path": stripped}
+        await self._app(scope, receive, send)

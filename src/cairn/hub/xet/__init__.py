@@ -1,0 +1,1 @@
+"""The Xet upload protocol: tokens, xorbs, shards."""
