@@ -66,13 +66,17 @@ class Settings(BaseSettings):
         description="Key that signs upload URLs and Xet tokens; every replica needs the same."
         " Unset: generated once into the data directory.",
     )
+    admin_token_file: Path | None = Field(
+        default=None,
+        description="File that gets the first administrator's token at first start (mode 0600).",
+    )
     sendfile: Literal["off", "x-accel"] = Field(
         default="off",
-        description="'x-accel' lets an nginx in front send raw blobs (see docs/deployment-nginx.md).",
+        description="'x-accel' lets an nginx in front send raw blobs (docs/deployment-nginx.md).",
     )
     x_accel_prefix: str = Field(
         default="/_cairn_store/",
-        description="Internal nginx location that maps to the store folder, when sendfile is x-accel.",
+        description="nginx's internal location for the store folder, when sendfile is x-accel.",
     )
     readers: Names = Field(
         default=(), description="Third-party reader plug-ins to load, by entry-point name."
@@ -94,7 +98,7 @@ class Settings(BaseSettings):
     xet_epoch_s: float = Field(
         default=24 * 3600.0,
         ge=60,
-        description="Seconds one Xet deduplication scope lasts; staged xorbs are dropped after two.",
+        description="Seconds one Xet deduplication scope lasts; staged xorbs go after two.",
     )
     lfs_multipart_threshold_bytes: int = Field(
         default=5 * GIB,

@@ -1,0 +1,91 @@
+"""Opens the rooms named by the settings: the one place where choices become objects."""
+
+import os
+import secrets
+from datetime import UTC, datetime
+from pathlib import Path
+
+from cairn.catalog import Catalog, open_catalog
+from cairn.config import Settings
+from cairn.domain import Scope
+from cairn.errors import UnavailableError
+from cairn.formats import READERS
+from cairn.store import open_local_store
+from cairn.workflows.house import House
+
+FIRST_ADMIN = "admin"
+FIRST_TOKEN_NAME = "first-start"  # noqa: S105 - the token's label, not a secret
+MIN_SECRET_CHARS = 32
+
+
+def open_house(settings: Settings) -> House:
+    """Open catalog and store, creating and migrating what is not there yet.
+
+    Raises:
+        UnavailableError: the data directory cannot be created or the database not reached.
+    """
+    try:
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UnavailableError(
+            f"cannot use data directory {settings.data_dir}: {error.strerror}"
+        ) from error
+    return House(
+        catalog=open_catalog(settings.resolved_database_url()),
+        store=open_local_store(settings.store_dir),
+        readers=READERS.extended(settings.readers),
+        clock=lambda: datetime.now(UTC),
+    )
+
+
+def first_admin_token(catalog: Catalog, settings: Settings) -> str | None:
+    """On the first start make the admin and return its token; later starts return None.
+
+    The token is also written to `settings.admin_token_file`, readable by the owner only.
+    """
+    if not catalog.accounts.is_empty():
+        return None
+    catalog.accounts.create_user(FIRST_ADMIN, full_name="Administrator", is_admin=True)
+    token = catalog.tokens.create(FIRST_ADMIN, FIRST_TOKEN_NAME, Scope.WRITE)
+    if settings.admin_token_file is not None:
+        _write_private(settings.admin_token_file, token)
+    return token
+
+
+def signing_secret(settings: Settings) -> bytes:
+    """The key for signed URLs and Xet tokens: the setting, or one kept in the data directory.
+
+    Raises:
+        UnavailableError: the kept key is unreadable or too short to be one of ours.
+    """
+    if settings.secret is not None:
+        return settings.secret.encode()
+    path = settings.data_dir / "secret"
+    if not path.exists():
+        _create_secret(path)
+    text = path.read_text().strip()
+    if len(text) < MIN_SECRET_CHARS:
+        raise UnavailableError(
+            f"{path} does not hold a signing secret; delete it to make a new one"
+        )
+    return text.encode()
+
+
+def _create_secret(path: Path) -> None:
+    """Two hubs may start at once: whoever links first wins, the other reads the winner's."""
+    draft = path.with_name(f"secret.{secrets.token_hex(8)}")
+    _write_private(draft, secrets.token_urlsafe(48))
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        pass
+    finally:
+        draft.unlink()
+
+
+def _write_private(path: Path, text: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text + "\n")
+        file.flush()
+        os.fsync(file.fileno())

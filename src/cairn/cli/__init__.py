@@ -1,0 +1,1 @@
+"""The `cairn` command: thin skins over the verbs, one file per command."""

@@ -1,0 +1,65 @@
+"""How commands print: results on standard output, everything else on standard error."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+UNITS = ("B", "KB", "MB", "GB", "TB", "PB")
+
+
+def out() -> "Console":
+    """The console for results."""
+    from rich.console import Console
+
+    return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+
+
+def err() -> "Console":
+    """The console for progress, hints and errors."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False)
+
+
+def print_json(value: object) -> None:
+    """Print one JSON document."""
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def human_bytes(count: float) -> str:
+    """`90900000` as `90.9 MB`: powers of 1000, as disks and the Hugging Face hub count."""
+    for unit in UNITS:
+        if abs(count) < 1000 or unit == UNITS[-1]:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    raise AssertionError("the loop returns at the last unit")
+
+
+@contextmanager
+def byte_progress(label: str, total_bytes: int | None) -> Iterator[Callable[[int], None]]:
+    """A progress bar on standard error; yields a function that takes newly done bytes."""
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    console = err()
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task(label, total=total_bytes)
+        yield lambda done: progress.advance(task, done)

@@ -1,0 +1,111 @@
+"""`cairn store`: look after the bytes."""
+
+from typing import Annotated
+
+import typer
+
+from cairn.cli.console import byte_progress, human_bytes, out, print_json
+from cairn.cli.options import AsJson, DataDir
+
+app = typer.Typer(help="Statistics, verification, garbage collection.", no_args_is_help=True)
+
+
+@app.command()
+def stats(data: DataDir = None, as_json: AsJson = False) -> None:
+    """Show what the store holds, in logical and in stored bytes."""
+    from dataclasses import asdict
+
+    from rich.table import Table
+
+    from cairn.bootstrap import open_house
+    from cairn.config import load_settings
+    from cairn.workflows.maintain import store_stats
+
+    found = store_stats(open_house(load_settings(data_dir=data)))
+    if as_json:
+        print_json(asdict(found))
+        return
+    table = Table("", "value", show_header=False)
+    table.add_row("blobs", f"{found.blobs:,}")
+    table.add_row("logical", human_bytes(found.logical_bytes))
+    table.add_row("stored", human_bytes(found.stored_bytes))
+    if found.logical_bytes:
+        table.add_row("stored / logical", f"{found.stored_bytes / found.logical_bytes:.3f}")
+    table.add_row(
+        "raw, waiting for optimize", f"{found.raw_blobs:,} blobs, {human_bytes(found.raw_bytes)}"
+    )
+    table.add_row("packs, parts", f"{found.packs:,}, {found.parts:,}")
+    for codec, count in sorted(found.by_codec.items()):
+        table.add_row(f"stored by codec {codec}", human_bytes(count))
+    out().print(table)
+
+
+@app.command()
+def verify(data: DataDir = None, as_json: AsJson = False) -> None:
+    """Read every blob back and compare it with its SHA-256; exit 1 if one is bad or lost."""
+    from cairn.bootstrap import open_house
+    from cairn.config import load_settings
+    from cairn.workflows.maintain import store_stats, verify_store
+
+    house = open_house(load_settings(data_dir=data))
+    with byte_progress("verifying", store_stats(house).logical_bytes) as progress:
+        result = verify_store(house, progress)
+    if as_json:
+        print_json(
+            {
+                "checked": result.checked,
+                "bytes": result.bytes,
+                "bad": [{"sha256": d.hex, "reason": reason} for d, reason in result.bad],
+            }
+        )
+    else:
+        for digest, reason in result.bad:
+            out().print(f"BAD {digest.hex}: {reason}", style="red")
+        out().print(f"{result.checked:,} blobs, {human_bytes(result.bytes)}: {len(result.bad)} bad")
+    if result.bad:
+        raise typer.Exit(1)
+
+
+@app.command()
+def gc(
+    data: DataDir = None,
+    grace: Annotated[
+        float | None,
+        typer.Option(min=0, metavar="SECONDS", help="Keep unreferenced blobs younger than this."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Remove blobs that no revision needs. Safe beside a running hub."""
+    from dataclasses import asdict
+
+    from cairn.bootstrap import open_house
+    from cairn.config import load_settings
+    from cairn.workflows.maintain import collect_garbage
+
+    settings = load_settings(data_dir=data)
+    result = collect_garbage(open_house(settings), settings.gc_grace_s if grace is None else grace)
+    if as_json:
+        print_json(asdict(result))
+        return
+    out().print(f"removed {result.blobs_removed:,} blobs; freed {human_bytes(result.bytes_freed)}")
+
+
+@app.command()
+def optimize(data: DataDir = None, as_json: AsJson = False) -> None:
+    """Rewrite every blob that still lies as it landed; a running hub does this by itself."""
+    from cairn.bootstrap import open_house
+    from cairn.config import load_settings
+    from cairn.workflows.maintain import store_stats
+    from cairn.workflows.optimize import optimize_pending
+
+    house = open_house(load_settings(data_dir=data))
+    plain = stored = count = 0
+    with byte_progress("optimizing", store_stats(house).raw_bytes) as progress:
+        for done in optimize_pending(house, progress):
+            count += 1
+            plain += done.blob.size_bytes
+            stored += done.stored_after
+    if as_json:
+        print_json({"blobs": count, "plain_bytes": plain, "stored_bytes": stored})
+        return
+    out().print(f"{count:,} blobs: {human_bytes(plain)} now take {human_bytes(stored)}")

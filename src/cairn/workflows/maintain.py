@@ -1,0 +1,43 @@
+"""Keeps an installation healthy: what is stored, whether it still reads, what nobody needs."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+from cairn.store import Collected, StoreStats, Verification
+from cairn.workflows.house import House
+
+
+def store_stats(house: House) -> StoreStats:
+    """What the store holds and in how many bytes."""
+    return house.store.stats()
+
+
+def verify_store(house: House, progress: Callable[[int], None] | None = None) -> Verification:
+    """Read every blob back and compare its SHA-256; also report blobs revisions need and lack.
+
+    `progress` gets the count of plain bytes newly checked.
+    """
+    found = house.store.verify(None, progress)
+    lost = [
+        (digest, "a revision needs this blob and the store does not have it")
+        for digest in house.catalog.history.live_digests()
+        if not house.store.has(digest)
+    ]
+    return found.with_bad(lost)
+
+
+def collect_garbage(house: House, grace_s: float) -> Collected:
+    """Remove blobs that no revision and no upload of the last `grace_s` seconds needs.
+
+    Safe beside running uploads: a blob put or wanted within the grace period stays.
+    """
+    house.catalog.uploads.expire(house.clock() - timedelta(seconds=grace_s))
+    return house.store.collect(house.catalog.history.live_digests, grace_s)
+
+
+def expire_staging(house: House, xet_epoch_s: float) -> int:
+    """Drop upload scratch that no client can still refer to; returns how many objects went.
+
+    A Xet client may build on what it uploaded during the current epoch and the one before.
+    """
+    return house.store.staging.expire(2 * xet_epoch_s)

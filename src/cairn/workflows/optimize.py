@@ -1,0 +1,45 @@
+"""Rewrites landed blobs as tensors: reads each blob's layout and lets the store cut along it."""
+
+from collections.abc import Callable, Iterator
+
+from cairn.domain import Digest, Layout
+from cairn.errors import BlobNotFoundError, UntrustedDataError
+from cairn.formats import read_layout
+from cairn.store import Optimized
+from cairn.workflows.house import House
+
+
+def optimize_pending(
+    house: House, progress: Callable[[int], None] | None = None
+) -> Iterator[Optimized]:
+    """Optimize every blob still kept raw, one after the other.
+
+    The queue is the store itself: after a kill the next pass starts where this one stopped.
+    `progress` gets the count of plain bytes newly done.
+    """
+    for digest in house.store.pending():
+        try:
+            yield optimize_blob(house, digest, progress)
+        except BlobNotFoundError:
+            continue  # gc took it between listing and opening
+
+
+def optimize_blob(
+    house: House, digest: Digest, progress: Callable[[int], None] | None = None
+) -> Optimized:
+    """Rewrite one blob; revisions and digests do not change.
+
+    Raises:
+        BlobNotFoundError: the store does not hold it.
+        IntegrityError: what the store holds does not match the digest.
+    """
+    return house.store.optimize(digest, _layout(house, digest), progress)
+
+
+def _layout(house: House, digest: Digest) -> Layout | None:
+    """The blob's anatomy, or None for anything no reader accepts: it is kept all the same."""
+    with house.store.open(digest) as source:
+        try:
+            return read_layout(source, house.readers)
+        except UntrustedDataError:
+            return None
