@@ -95,7 +95,8 @@ make_venv() {
 pip_install() { # $1: environment, rest: arguments of pip install
   local venv="$1"
   shift
-  "$venv/bin/python" -m pip install --disable-pip-version-check -q "$@" </dev/null
+  # Twice quiet: errors are shown, remarks about the indexes of this machine are not.
+  "$venv/bin/python" -m pip install --disable-pip-version-check -qq "$@" </dev/null
 }
 
 # A digest of everything that decides what an environment contains.
