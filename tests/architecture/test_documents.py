@@ -1,0 +1,124 @@
+"""Documents say what is there: commands, settings, words, paths and links are checked."""
+
+import re
+import tomllib
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import typer
+
+import cairn.domain
+from cairn.cli.main import app
+from cairn.config import Settings
+from scripts.settings_table import document
+from tests.architecture.checkout import ROOT, SOURCE, documents, texts
+
+CODE = re.compile(r"^ *```[a-z]*\n(.*?)^ *```|`([^`\n]+)`", re.DOTALL | re.MULTILINE)
+COMMAND = re.compile(r"(?:^|[\s/$(])cairn +([a-z][a-z-]*)(?: +([a-z][a-z-]*))?(?![\w/])")
+OWN_PATH = re.compile(r"^(?:src|tests|docs|scripts|benchmarks|\.ci)/[\w./-]*[\w/]$")
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+SETTING = re.compile(r"\bCAIRN_[A-Z_]+\b")
+# Read outside the settings: where to find them, and what the scripts and tests take.
+OTHER_VARIABLES = {"CAIRN_CONFIG", "CAIRN_CHROMIUM", "CAIRN_PYTHON"}
+# Rooms of the design that have no code yet; ARCHITECTURE.md says so.
+NOT_BUILT = {"scanner", "governance", "training", "evaluation", "deployment"}
+
+everywhere = pytest.mark.parametrize("name", documents())
+
+
+@everywhere
+def test_documents_name_only_commands_that_exist(name: str) -> None:
+    root = typer.main.get_command(app)
+    unknown = []
+    for first, second in commands_named_in(documents()[name]):
+        command = subcommands(root).get(first)
+        if command is None:
+            unknown.append(first)
+        elif (below := subcommands(command)) and second and second not in below:
+            unknown.append(f"{first} {second}")
+    assert unknown == []
+
+
+@everywhere
+def test_documents_name_only_settings_that_exist(name: str) -> None:
+    known = {f"CAIRN_{field.upper()}" for field in Settings.model_fields} | OTHER_VARIABLES
+    assert set(SETTING.findall(documents()[name])) - known == set()
+
+
+@everywhere
+def test_paths_in_documents_exist(name: str) -> None:
+    spans = [inline for _, inline in CODE.findall(documents()[name])]
+    paths = [span for span in spans if OWN_PATH.match(span)]
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
+@everywhere
+def test_links_between_documents_lead_somewhere(name: str) -> None:
+    targets = [t for t in LINK.findall(documents()[name]) if not re.match(r"[a-z]+:|#", t)]
+    folder = (ROOT / name).parent
+    assert [t for t in targets if not (folder / t.partition("#")[0]).exists()] == []
+
+
+def test_the_table_of_settings_is_the_settings() -> None:
+    current = (ROOT / "docs/settings.md").read_text()
+    assert current == document(), "run: .venv/bin/python scripts/settings_table.py"
+
+
+def test_the_glossary_explains_every_noun() -> None:
+    glossary = texts()["docs/glossary.md"]
+    explained = set(re.findall(r"^\*\*`?(\w+)`?\*\*", glossary, re.MULTILINE))
+    nouns = {n for n in cairn.domain.__all__ if isinstance(getattr(cairn.domain, n), type)}
+    assert nouns - explained == set()
+
+
+def test_the_glossary_is_sorted_within_its_chapters() -> None:
+    for chapter in texts()["docs/glossary.md"].split("\n## ")[1:]:
+        terms = [t.lower() for t in re.findall(r"^\*\*`?([^*`]+)`?\*\*", chapter, re.MULTILINE)]
+        assert terms == sorted(terms)
+
+
+def test_the_code_map_names_every_room_and_no_other() -> None:
+    rooms = {p.stem for p in SOURCE.iterdir() if p.suffix == ".py" or (p / "__init__.py").exists()}
+    rooms -= {"__init__", "__pycache__"}
+    text = texts()["ARCHITECTURE.md"]
+    chapter = text.partition("## Code map")[2].partition("\n## ")[0]
+    mapped = set(re.findall(r"^\| `(\w+)", chapter, re.MULTILINE))
+    assert mapped == rooms
+    assert not NOT_BUILT & rooms
+    absent = text.partition("## Not built yet")[2].partition("\n## ")[0]
+    assert set(re.findall(r"^\| `(\w+)", absent, re.MULTILINE)) == NOT_BUILT
+
+
+def test_every_dependency_is_explained() -> None:
+    project = tomllib.loads(texts()["pyproject.toml"])["project"]
+    wanted = list(project["dependencies"])
+    for extra in project["optional-dependencies"].values():
+        wanted += extra
+    names = {re.split(r"[\[<>=; ]", line)[0].lower() for line in wanted}
+    note = texts()["docs/decisions/0002-dependencies.md"]
+    explained = {name.lower() for name in re.findall(r"^\| ([\w.-]+)", note, re.MULTILINE)}
+    assert names - explained == set()
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("Run `cairn serve --data DIR`.", [("serve", "")]),
+        ("```sh\ncairn token create NAME\n```", [("token", "create")]),
+        ("`.venv/bin/cairn store gc`", [("store", "gc")]),
+        ("cairn builds houses", []),
+        ("`import cairn`", []),
+    ],
+)
+def test_the_search_for_commands_finds_them(text: str, found: list[tuple[str, str]]) -> None:
+    assert list(commands_named_in(text)) == found
+
+
+def commands_named_in(text: str) -> Iterator[tuple[str, str]]:
+    for block, inline in CODE.findall(text):
+        yield from COMMAND.findall(block or inline)
+
+
+def subcommands(command: Any) -> dict[str, Any]:
+    return getattr(command, "commands", {})

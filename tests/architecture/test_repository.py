@@ -1,0 +1,46 @@
+"""The repository works elsewhere: no path of the machine it was written on, nothing secret."""
+
+import re
+
+import pytest
+
+from tests.architecture.checkout import texts
+
+MACHINE_PATH = re.compile(
+    r"(?<![\w.\-/])/(?:work/\w|root/[.\w]|opt/(?:pypi|wheels)|(?:home|Users)/[a-z]\w*/)"
+    r"|\.\./shared/"
+)
+# Tests may name such a path as something hostile, with this mark on the line.
+MEANT = "not a path of this machine"
+SECRET = re.compile(
+    r"-----BEGIN [A-Z ]*PRIVATE KEY-----|\bhf_[A-Za-z0-9]{30,}|\bAKIA[0-9A-Z]{16}\b"
+    r"|\bcairn_[A-Za-z0-9_-]{43}\b"
+)
+
+
+@pytest.mark.parametrize("name", texts())
+def test_a_file_names_no_path_of_a_machine(name: str) -> None:
+    lines = texts()[name].splitlines()
+    named = [
+        n for n, line in enumerate(lines, 1) if MACHINE_PATH.search(line) and MEANT not in line
+    ]
+    assert not named, f"lines {named}; a path meant as an example: add the comment {MEANT!r}"
+
+
+@pytest.mark.parametrize("name", texts())
+def test_a_file_holds_no_secret(name: str) -> None:
+    assert SECRET.search(texts()[name]) is None
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("open('" + "/wo" + "rk/main/x')", True),
+        ("see .." + "/shared/design.md", True),
+        ("/ho" + "me/ann/models", True),
+        ("https://example.org/wo" + "rk/main", False),
+        ("src/ho" + "me/page.html", False),
+    ],
+)
+def test_the_search_for_machine_paths_finds_them(line: str, found: bool) -> None:
+    assert bool(MACHINE_PATH.search(line)) is found
