@@ -1,0 +1,107 @@
+"""Every cap a reader obeys, with the reason for its value.
+
+A file beyond a cap raises `LimitError`: it stays storable and downloadable, it is only not
+taken apart. Sizes are bytes.
+"""
+
+MIB = 1 << 20
+
+HEAD_BYTES = 4096
+"""Bytes shown to `Reader.recognises`: one page, more than any magic number and first zip header."""
+
+MAX_AXES = 64
+"""Axes of one tensor. torch refuses more than 64 (`c10::SmallVector` users check
+`kDimVectorStaticSize` paths, `TensorIterator` caps at 64); numpy 2 caps at 64 as well."""
+
+MAX_INT64 = (1 << 63) - 1
+"""Sizes, strides and element counts are int64 in torch and usize in safetensors."""
+
+MAX_TENSORS = 500_000
+"""Tensors listed for one file. The largest public mixture-of-experts checkpoints have about
+100,000 tensors over all their shards; at some 500 bytes per `TensorInfo` this bounds 250 MB."""
+
+MAX_NAME_CHARS = 4096
+"""Characters of one dotted tensor name: PATH_MAX, beyond anything a module tree yields."""
+
+MAX_ALL_NAMES_CHARS = 32 * MIB
+"""Characters of all names of one file: 64 per tensor at `MAX_TENSORS`. Needed because a pickle
+can put one long prefix before many short keys, so names may outgrow the bytes that made them."""
+
+MAX_DEPTH = 200
+"""Nesting of containers followed when looking for tensors. A module tree costs two levels per
+submodule; the deepest in the torch test-suite stays under 60."""
+
+MAX_METADATA_ITEMS = 2000
+"""Flat metadata entries kept for one file: a large `TrainingArguments` has about 200."""
+
+MAX_METADATA_KEY_CHARS = 500
+"""Characters of a flat metadata key kept before it is cut."""
+
+MAX_METADATA_VALUE_CHARS = 4096
+"""Characters of one metadata string kept before it is cut; kohya's training tags reach
+megabytes and nobody reads them in a table."""
+
+MAX_LISTED_VALUES = 16
+"""Lists of scalars up to this length become metadata entries; longer ones become a count
+(a Python RNG state is a tuple of 625 integers)."""
+
+MAX_NOTES = 50
+"""Oddities named one by one before they are only counted."""
+
+# --- safetensors -------------------------------------------------------------------------
+
+MAX_SAFETENSORS_HEADER_BYTES = 16 * MIB
+"""The library allows 100 MB (`MAX_HEADER_SIZE`, safetensors/src/tensor.rs). 16 MiB is
+about 150,000 tensors and keeps the parsed JSON near 100 MB of memory."""
+
+MAX_INDEX_BYTES = 32 * MIB
+"""A `*.safetensors.index.json`; DeepSeek-V3's 91,991 tensors take 8.9 MB."""
+
+# --- JSON beside checkpoints -------------------------------------------------------------
+
+MAX_CONFIG_BYTES = 8 * MIB
+"""config.json and its like; ImageNet-21k label maps reach 2 MB."""
+
+MAX_TRAINER_STATE_BYTES = 32 * MIB
+"""trainer_state.json carries the whole log history: about 100 bytes per logging step."""
+
+MAX_JSON_DIGITS = 20
+"""Digits of an integer in strict JSON: 2**64 has 20, and Python's conversion is quadratic."""
+
+# --- zip ---------------------------------------------------------------------------------
+
+MAX_ZIP_MEMBERS = 262_144
+"""Members of a torch archive: one per storage. Adam keeps three per parameter."""
+
+MAX_ZIP_DIRECTORY_BYTES = 32 * MIB
+"""Central directory: 46 bytes and a name (about 25) per member, with room for zip64 extras."""
+
+MAX_INFLATE_RATIO = 100
+"""Plain over compressed size of a deflated member; pickles of state dicts reach about 20."""
+
+# --- pickle ------------------------------------------------------------------------------
+
+MAX_DATA_PKL_BYTES = 64 * MIB
+"""The pickle inside a torch archive: about 120 bytes per tensor, so half a million tensors."""
+
+MAX_LAYOUT_OPCODES = 5_000_000
+"""Opcodes interpreted to lay out one archive: about 35 per tensor, 3 to 6 seconds here."""
+
+MAX_PICKLE_OPCODES = 10_000_000
+"""Opcodes interpreted when a whole program is wanted, as for scanning."""
+
+MAX_PICKLE_OBJECTS = 3_000_000
+"""Containers, calls, marks and memo entries one program may make. Each costs some 100 bytes
+however few bytes asked for it, so this bounds 300 MB."""
+
+MAX_PICKLE_INLINE_BYTES = 64 << 10
+"""Strings and bytes longer than this stay in the file and are represented by their span."""
+
+MAX_PICKLE_LONG_BYTES = 4096
+"""Bytes of one binary integer; RSA-sized numbers fit, quadratic conversions do not."""
+
+MAX_PICKLE_LINE_BYTES = MIB
+"""Bytes of one newline-terminated argument."""
+
+MAX_ANOMALIES = 1000
+"""Anomalies recorded for one program before they are only counted."""

@@ -1,0 +1,124 @@
+"""A pickle read as a program that is never run: what it would build, import and call.
+
+`read_program` decodes every opcode of protocols 0 to 5 and carries it out on inert values.
+Nothing is imported or called, whatever the bytes say. The layout readers use the value;
+a scanner uses the globals, calls and anomalies, which are there even when the program
+breaks off: an unpickler would have run everything before the break.
+"""
+
+from dataclasses import dataclass, field
+
+from cairn.domain import Source
+from cairn.errors import LimitError, UntrustedDataError
+from cairn.formats.limits import MAX_PICKLE_OBJECTS, MAX_PICKLE_OPCODES
+from cairn.formats.pickle_machine import ACTIONS
+from cairn.formats.pickle_opcodes import NAMES, decode
+from cairn.formats.pickle_tape import Tape
+from cairn.formats.pickle_values import (
+    Anomaly,
+    AnomalyKind,
+    Buffer,
+    Call,
+    Extension,
+    Global,
+    Mapping,
+    Members,
+    Payload,
+    PersistentId,
+    Value,
+)
+from cairn.formats.pickle_workspace import Workspace
+
+__all__ = [
+    "Anomaly",
+    "AnomalyKind",
+    "Buffer",
+    "Call",
+    "Extension",
+    "Global",
+    "Mapping",
+    "Members",
+    "Payload",
+    "PersistentId",
+    "PickleProgram",
+    "Value",
+    "read_program",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class PickleProgram:
+    """What one pickle does, up to its STOP or to where it broke off.
+
+    Offsets count from the start of the source. `end` is the offset after the last opcode
+    carried out. `failure` is None for a whole program. Records are in program order.
+    """
+
+    value: Value
+    end: int
+    opcodes: int
+    protocol: int
+    failure: UntrustedDataError | None
+    globals: list[Global] = field(default_factory=list)
+    calls: list[Call] = field(default_factory=list)
+    persistent_ids: list[PersistentId] = field(default_factory=list)
+    anomalies: list[Anomaly] = field(default_factory=list)
+    anomalies_dropped: int = 0
+
+    def result(self) -> Value:
+        """The value a whole program builds.
+
+        Raises:
+            UntrustedDataError: the program broke off.
+        """
+        if self.failure is not None:
+            raise self.failure
+        return self.value
+
+
+def read_program(
+    source: Source,
+    start: int = 0,
+    *,
+    max_opcodes: int = MAX_PICKLE_OPCODES,
+    max_objects: int = MAX_PICKLE_OBJECTS,
+) -> PickleProgram:
+    """Read the pickle that begins at `start`; never raises for what the bytes say.
+
+    Work is bounded by `max_opcodes`, memory by `max_objects` and a constant times the bytes
+    read: declared lengths are checked against the source before anything is allocated.
+    """
+    work = Workspace(source.name, max_objects)
+    value: Value = None
+    failure: UntrustedDataError | None = None
+    tape = Tape(source, start)
+    offset, code, end = start, 0, start
+    actions = ACTIONS
+    try:
+        for offset, code, argument in decode(tape, work.report):
+            work.steps += 1
+            if work.steps > max_opcodes:
+                raise LimitError(
+                    f"the pickle has more than {max_opcodes} opcodes",
+                    source=source.name,
+                    offset=offset,
+                )
+            actions[code](work, offset, argument)
+            end = tape.position
+        value = work.result(offset)
+    except IndexError:
+        failure = work.refusal(offset, f"{NAMES[code]} finds too few values on the stack")
+    except UntrustedDataError as error:
+        failure = error
+    return PickleProgram(
+        value=value,
+        end=end,
+        opcodes=work.steps,
+        protocol=work.protocol,
+        failure=failure,
+        globals=work.globals,
+        calls=work.calls,
+        persistent_ids=work.persistent_ids,
+        anomalies=work.anomalies,
+        anomalies_dropped=work.anomalies_dropped,
+    )

@@ -1,0 +1,48 @@
+"""How files we cannot lay out begin, so that the error can say what they are and what to do."""
+
+from cairn.errors import UnknownFormatError
+
+RESAVE = "Load it with torch in a sandbox and save its state_dict as safetensors"
+
+# Each: first bytes, what it is, what to do.
+SIGNATURES: tuple[tuple[bytes, str, str], ...] = (
+    (
+        b"version https://git-lfs.github.com/spec/v1",
+        "a Git LFS pointer, not the file itself",
+        "Fetch the content with `git lfs pull` or `hf download`",
+    ),
+    (
+        b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.",  # MAGIC_NUMBER in torch/serialization.py
+        "a torch file in the legacy format from before torch 1.6",
+        RESAVE,
+    ),
+    (b"GGUF", "a GGUF file", "No reader for GGUF is installed"),
+    (b"\x89HDF\r\n\x1a\n", "an HDF5 file", "No reader for HDF5 is installed"),
+    (b"\x93NUMPY", "a NumPy array", "No reader for NumPy files is installed"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive", "Checkpoints in 7z archives are not read; unpack it"),
+    (b"\x1f\x8b", "gzip data", "Decompress it first"),
+    (b"\x28\xb5\x2f\xfd", "Zstandard data", "Decompress it first"),
+    (b"BZh", "bzip2 data", "Decompress it first"),
+    (b"\xfd7zXZ\x00", "xz data", "Decompress it first"),
+    (b"PK", "a zip archive that is not a torch checkpoint", "Unpack it to read what it holds"),
+    (b"\x80\x02", "a bare pickle", RESAVE),
+    (b"\x80\x03", "a bare pickle", RESAVE),
+    (b"\x80\x04", "a bare pickle", RESAVE),
+    (b"\x80\x05", "a bare pickle", RESAVE),
+)
+
+
+def unknown_format(head: bytes, source: str, size_bytes: int) -> UnknownFormatError:
+    """The error for a file no reader recognises; `head` holds its first bytes."""
+    if not size_bytes:
+        return UnknownFormatError("the file is empty", source=source)
+    for magic, what, advice in SIGNATURES:
+        if head.startswith(magic):
+            return UnknownFormatError(f"this is {what}", source=source, hint=advice)
+    if head[257:262] == b"ustar":
+        return UnknownFormatError("this is a tar archive", source=source, hint="Unpack it first")
+    return UnknownFormatError(
+        f"no reader recognises a file that begins with {head[:16].hex(' ')}",
+        source=source,
+        hint="Known are safetensors and torch zip checkpoints",
+    )
