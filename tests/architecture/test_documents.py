@@ -3,6 +3,7 @@
 import re
 import tomllib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,11 +13,12 @@ import cairn.domain
 from cairn.cli.main import app
 from cairn.config import Settings
 from scripts.settings_table import document
-from tests.architecture.checkout import ROOT, SOURCE, documents, texts
+from tests.architecture.checkout import ROOT, SOURCE, documents, modules, texts
 
 CODE = re.compile(r"^ *```[a-z]*\n(.*?)^ *```|`([^`\n]+)`", re.DOTALL | re.MULTILINE)
 COMMAND = re.compile(r"(?:^|[\s/$(])cairn +([a-z][a-z-]*)(?: +([a-z][a-z-]*))?(?![\w/])")
 OWN_PATH = re.compile(r"^(?:src|tests|docs|scripts|benchmarks|\.ci)/[\w./-]*[\w/]$")
+OWN_DOCUMENT = re.compile(r"(?<![\w/])docs/[\w/-]+\.md")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 SETTING = re.compile(r"\bCAIRN_[A-Z_]+\b")
 # Read outside the settings: where to find them, and what the scripts and tests take.
@@ -51,6 +53,12 @@ def test_paths_in_documents_exist(name: str) -> None:
     spans = [inline for _, inline in CODE.findall(documents()[name])]
     paths = [span for span in spans if OWN_PATH.match(span)]
     assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: path.relative_to(SOURCE).as_posix())
+def test_documents_named_in_the_source_exist(path: Path) -> None:
+    named = OWN_DOCUMENT.findall(path.read_text())
+    assert [document for document in named if not (ROOT / document).exists()] == []
 
 
 @everywhere
@@ -88,6 +96,12 @@ def test_the_code_map_names_every_room_and_no_other() -> None:
     assert not NOT_BUILT & rooms
     absent = text.partition("## Not built yet")[2].partition("\n## ")[0]
     assert set(re.findall(r"^\| `(\w+)", absent, re.MULTILINE)) == NOT_BUILT
+
+
+def test_every_decision_is_in_the_index() -> None:
+    index = texts()["docs/decisions/README.md"]
+    notes = {path.name for path in (ROOT / "docs/decisions").glob("[0-9]*.md")}
+    assert {note for note in notes if f"({note})" not in index} == set()
 
 
 def test_every_dependency_is_explained() -> None:
