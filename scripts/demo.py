@@ -91,12 +91,20 @@ def demonstrate(options: argparse.Namespace, work: Path) -> int:
         except DemoError:
             console.print(f"the hub's last words:\n{hub.log_tail()}\n", markup=False)
             raise
-        if options.once:
-            return 0 if good else 1
-        show_what_next(hub, options.data is None)
+        if not options.once:
+            show_what_next(hub, options.data is None)
+            serve_until_interrupted(hub)
+        return 0 if good else 1
+
+
+def serve_until_interrupted(hub: Hub) -> None:
+    try:
         while hub.is_running():
             time.sleep(0.5)
-        raise DemoError(f"the hub stopped by itself; it said:\n{hub.log_tail()}")
+    except KeyboardInterrupt:
+        console.print("\nstopped")
+        return
+    raise DemoError(f"the hub stopped by itself; it said:\n{hub.log_tail()}")
 
 
 def push_and_pull(hub: Hub, work: Path) -> bool:
@@ -187,8 +195,10 @@ def show_what_next(hub: Hub, temporary: bool) -> None:
     console.print(
         f"""
 Look at it:
-  {hub.url}/                 every repo
-  {hub.url}/{BASE_REPO}   card, files, history, tensors, sizes
+  {hub.url}/
+      every repo
+  {hub.url}/{BASE_REPO}
+      card, files, history, tensors, sizes
 
 Try next, in another terminal:
   HF_ENDPOINT={hub.url} hf download {BASE_REPO}
