@@ -1,0 +1,24 @@
+"""Keeps bytes under their digest; how a blob is kept is nobody else's business."""
+
+from cairn.store.blobs import BlobStore, open_local_store
+from cairn.store.codec import Codec
+from cairn.store.codecs import CODECS
+from cairn.store.reading import BlobReader
+from cairn.store.results import CodecShare, Collected, Optimized, StoreStats, Verification
+from cairn.store.staging import Staging
+from cairn.store.writing import BlobWriter
+
+__all__ = [
+    "CODECS",
+    "BlobReader",
+    "BlobStore",
+    "BlobWriter",
+    "Codec",
+    "CodecShare",
+    "Collected",
+    "Optimized",
+    "Staging",
+    "StoreStats",
+    "Verification",
+    "open_local_store",
+]

@@ -1,0 +1,176 @@
+"""What a store holds and whether it still reads: counts, sizes, verification."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+
+import numpy as np
+
+from cairn.domain import Blob, Digest
+from cairn.errors import BlobNotFoundError, IntegrityError, NamingError
+from cairn.store.backends import Backend, ObjectInfo, ObjectNotFoundError
+from cairn.store.backends.base import put_bytes, read_all
+from cairn.store.keys import PACKS, RAW, RECIPES, damaged_key, digest_of_key, raw_key, recipe_key
+from cairn.store.optimizing import check_whole
+from cairn.store.pack_index import load_index
+from cairn.store.packs import RECORD_HEAD_BYTES
+from cairn.store.parts import PartStore
+from cairn.store.reading import BlobReader
+from cairn.store.recipes import HEAD_BYTES, Recipe, blob_of_head, parse_recipe
+from cairn.store.results import CodecShare, StoreStats, Verification
+
+
+def digests_under(backend: Backend, prefix: str) -> Iterator[tuple[Digest, ObjectInfo]]:
+    """The blobs that have an object under `raw/`, `recipes/` or `settled/`."""
+    for info in backend.list(prefix):
+        try:
+            yield digest_of_key(info.key), info
+        except NamingError:
+            continue  # not ours: somebody put a file there
+
+
+def known_digests(backend: Backend) -> Iterator[Digest]:
+    """Every blob of the store, once."""
+    raw = set()
+    for digest, _ in digests_under(backend, RAW):
+        raw.add(digest.raw)
+        yield digest
+    for digest, _ in digests_under(backend, RECIPES):
+        if digest.raw not in raw:
+            yield digest
+
+
+def load_recipe(backend: Backend, digest: Digest) -> Recipe:
+    """The recipe of a blob.
+
+    Raises:
+        BlobNotFoundError: it has none.
+        IntegrityError: the recipe is damaged.
+    """
+    try:
+        return parse_recipe(read_all(backend, recipe_key(digest)), digest)
+    except ObjectNotFoundError:
+        raise BlobNotFoundError(f"the store does not hold blob {digest}") from None
+
+
+def load_blob(backend: Backend, digest: Digest) -> Blob:
+    """The size of a blob, from its raw object or the head of its recipe.
+
+    Raises:
+        BlobNotFoundError: the store does not hold it.
+        IntegrityError: the recipe's head is damaged.
+    """
+    try:
+        return Blob(digest, backend.info(raw_key(digest)).size_bytes)
+    except ObjectNotFoundError:
+        pass
+    try:
+        with backend.open(recipe_key(digest)) as recipe:
+            return blob_of_head(recipe.read_at(0, HEAD_BYTES), digest)
+    except ObjectNotFoundError:
+        raise BlobNotFoundError(f"the store does not hold blob {digest}") from None
+
+
+def verify(
+    backend: Backend,
+    readers: Callable[[Digest], list[BlobReader]],
+    digests: Iterable[Digest] | None,
+    progress: Callable[[int], None] | None,
+) -> Verification:
+    """Read blobs whole, in every form they are kept in, and compare their SHA-256.
+
+    `readers` opens all forms of a blob. `progress` gets plain bytes newly checked. A bad blob
+    is marked: the store no longer claims to have it, so that a client sends it again.
+    """
+    checked = size = 0
+    bad: list[tuple[Digest, str]] = []
+    for digest in known_digests(backend) if digests is None else digests:
+        checked += 1
+        try:
+            for reader in readers(digest):
+                with reader:
+                    check_whole(reader)
+                plain = reader.size_bytes
+            size += plain
+            if progress is not None:
+                progress(plain)
+        except BlobNotFoundError as error:
+            if digests is not None:  # else gc took it since it was listed
+                bad.append((digest, str(error)))
+        except IntegrityError as error:
+            bad.append((digest, str(error)))
+            put_bytes(backend, damaged_key(digest), b"")
+    return Verification(checked, size, tuple(bad))
+
+
+def stats(backend: Backend) -> StoreStats:
+    """Counts and sizes of everything; reads every pack index and every recipe's head."""
+    raw = {digest.raw: info.size_bytes for digest, info in digests_under(backend, RAW)}
+    logical, blobs = sum(raw.values()), len(raw)
+    stored = logical
+    for digest, info in digests_under(backend, RECIPES):
+        stored += info.size_bytes
+        if digest.raw not in raw:
+            blobs += 1
+            try:
+                logical += load_blob(backend, digest).size_bytes
+            except (IntegrityError, BlobNotFoundError):
+                continue  # verify names it
+    pack_ids = []
+    for info in backend.list(PACKS):
+        stored += info.size_bytes
+        if info.key.endswith(".pack"):
+            pack_ids.append(info.key[len(PACKS) : -5])
+    shares = _shares(backend, pack_ids)
+    return StoreStats(
+        blobs=blobs, logical_bytes=logical, stored_bytes=stored, raw_blobs=len(raw),
+        raw_bytes=sum(raw.values()), packs=len(pack_ids),
+        parts=sum(share.parts for share in shares.values()), by_codec=shares,
+    )  # fmt: skip
+
+
+def _shares(backend: Backend, pack_ids: Iterable[str]) -> dict[str, CodecShare]:
+    sums: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
+    for pack_id in pack_ids:
+        try:
+            entries = load_index(backend, pack_id).entries
+        except ObjectNotFoundError:
+            continue  # gc took it since it was listed
+        for name in np.unique(entries["codec"]):
+            rows = entries[entries["codec"] == name]
+            sizes = [len(rows), int(rows["plain"].sum()), int(rows["stored"].sum())]
+            sums[name.decode()] = [a + b for a, b in zip(sums[name.decode()], sizes, strict=True)]
+    return {name: CodecShare(*values) for name, values in sorted(sums.items())}
+
+
+def stored_bytes(backend: Backend, parts: PartStore, digests: Iterable[Digest]) -> int:
+    """Bytes these blobs occupy: raw objects, recipes, and each part they name once.
+
+    Parts shared with blobs not in `digests` count in full. A damaged or lost blob counts
+    what is left of it.
+    """
+    total = 0
+    seen: set[bytes] = set()
+    refreshed = False
+    for digest in set(digests):
+        try:
+            total += backend.info(raw_key(digest)).size_bytes
+            continue
+        except ObjectNotFoundError:
+            pass
+        try:
+            total += backend.info(recipe_key(digest)).size_bytes
+            recipe = load_recipe(backend, digest)
+        except (ObjectNotFoundError, BlobNotFoundError, IntegrityError):
+            continue
+        for part in recipe.parts():
+            if part.digest in seen:
+                continue
+            seen.add(part.digest)
+            places = parts.index.find(part.digest)
+            if not places and not refreshed:
+                parts.index.refresh()
+                refreshed = True
+                places = parts.index.find(part.digest)
+            if places:
+                total += RECORD_HEAD_BYTES + places[0].stored_bytes
+    return total

@@ -1,0 +1,222 @@
+"""The store's one door: blobs in, blobs out, under the SHA-256 of their plain bytes."""
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from cairn.domain import Blob, Digest, Layout
+from cairn.errors import BlobNotFoundError, LimitError, UnavailableError
+from cairn.plugins import Registry
+from cairn.store import accounting
+from cairn.store.backends import Backend, LocalBackend, ObjectNotFoundError
+from cairn.store.backends.base import put_bytes, read_all
+from cairn.store.codec import Codec
+from cairn.store.codecs import CODECS
+from cairn.store.collecting import Collection
+from cairn.store.keys import RAW, damaged_key, raw_key, recipe_key, settled_key
+from cairn.store.locks import Locks
+from cairn.store.optimizing import MIN_REWRITE_BYTES, Optimizer, check_digest
+from cairn.store.parts import PACK_TARGET_BYTES, PartStore
+from cairn.store.reading import BlobReader, RawReader, RecipeReader
+from cairn.store.results import Collected, Optimized, StoreStats, Verification
+from cairn.store.staging import Staging
+from cairn.store.writing import BlobWriter
+
+FORMAT_KEY = "FORMAT"
+FORMAT = b"cairn-store 1\n"
+
+
+class BlobStore:
+    """Keeps blobs; thread-safe, and several processes may work on the same one.
+
+    A blob lands raw, as uploaded. `optimize` may later keep it as a recipe of encoded parts;
+    nothing a caller sees changes by that, except `local_path` and the space it takes.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        locks: Locks,
+        codecs: Registry[Codec] = CODECS,
+        pack_target_bytes: int = PACK_TARGET_BYTES,
+    ) -> None:
+        self._backend = backend
+        self._locks = locks
+        self._parts = PartStore(backend, codecs, pack_target_bytes)
+        self.staging = Staging(backend)
+
+    def has(self, digest: Digest) -> bool:
+        """Whether the blob is here, and not known to be damaged."""
+        backend = self._backend
+        here = backend.exists(raw_key(digest)) or backend.exists(recipe_key(digest))
+        return here and not backend.exists(damaged_key(digest))
+
+    def blob(self, digest: Digest) -> Blob:
+        """The blob's size.
+
+        Raises:
+            BlobNotFoundError: the store does not hold it.
+            IntegrityError: its recipe is damaged.
+        """
+        return accounting.load_blob(self._backend, digest)
+
+    def open(self, digest: Digest) -> BlobReader:
+        """Open a blob for reading; stays readable while optimize and gc run.
+
+        Raises:
+            BlobNotFoundError: the store does not hold it.
+            IntegrityError: its recipe is damaged.
+        """
+        try:
+            return self._open_raw(digest)
+        except ObjectNotFoundError:
+            return self._open_recipe(digest)
+
+    def _open_raw(self, digest: Digest) -> BlobReader:
+        stored = self._backend.open(raw_key(digest))
+        return RawReader(Blob(digest, stored.size_bytes), stored)
+
+    def _open_recipe(self, digest: Digest) -> BlobReader:
+        return RecipeReader(accounting.load_recipe(self._backend, digest), self._parts)
+
+    def read_bytes(self, digest: Digest, limit_bytes: int) -> bytes:
+        """A whole small blob, its SHA-256 checked.
+
+        Raises:
+            BlobNotFoundError: the store does not hold it.
+            IntegrityError: it is damaged.
+            LimitError: it has more than `limit_bytes`.
+        """
+        with self.open(digest) as reader:
+            if reader.size_bytes > limit_bytes:
+                raise LimitError(
+                    f"{reader.size_bytes} bytes, at most {limit_bytes} are read at once",
+                    source=reader.name,
+                )
+            data = reader.read_at(0, reader.size_bytes)
+        check_digest(digest, hashlib.sha256(data).hexdigest())
+        return data
+
+    def local_path(self, digest: Digest) -> Path | None:
+        """The blob as a local file to send, if it is kept raw on a local disk; else None.
+
+        The file may be removed by an optimize that runs between this call and opening it.
+        """
+        return self._backend.local_path(raw_key(digest))
+
+    def writer(self) -> BlobWriter:
+        """Begin an upload: a context manager with `write` and `finish`."""
+        return BlobWriter(self._backend, self._locks)
+
+    def put(self, chunks: Iterable[bytes], expected: Digest | None = None) -> Blob:
+        """Keep a blob given in chunks; durable when this returns.
+
+        Raises:
+            IntegrityError: it does not have the digest `expected`; nothing is kept.
+            UnavailableError: the disk is full or failing.
+        """
+        with self.writer() as writer:
+            for chunk in chunks:
+                writer.write(chunk)
+            return writer.finish(expected)
+
+    def put_bytes(self, data: bytes) -> Blob:
+        """Keep a small blob; durable when this returns."""
+        return self.put([data])
+
+    def touch(self, digest: Digest) -> Blob:
+        """Say that a blob is still wanted: its gc grace period starts anew.
+
+        Raises:
+            BlobNotFoundError: the store does not hold it.
+        """
+        with self._locks.adding():
+            # In this order: optimize writes the recipe before it removes the raw object.
+            if not any(self._backend.touch(key(digest)) for key in (raw_key, recipe_key)):
+                raise BlobNotFoundError(f"the store does not hold blob {digest}")
+            return self.blob(digest)
+
+    def pending(self) -> Iterator[Digest]:
+        """Raw blobs that optimize has not looked at and might make smaller."""
+        for digest, info in accounting.digests_under(self._backend, RAW):
+            marks = (settled_key(digest), damaged_key(digest))
+            if info.size_bytes >= MIN_REWRITE_BYTES and not any(map(self._backend.exists, marks)):
+                yield digest
+
+    def optimize(
+        self,
+        digest: Digest,
+        layout: Layout | None,
+        progress: Callable[[int], None] | None = None,
+    ) -> Optimized:
+        """Rewrite a raw blob as parts if that saves space; see `Optimizer.optimize`.
+
+        `progress` gets plain bytes newly encoded.
+        """
+        return Optimizer(self._backend, self._locks, self._parts).optimize(digest, layout, progress)
+
+    def verify(
+        self,
+        digests: Iterable[Digest] | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> Verification:
+        """Read blobs (None: all) whole and compare their SHA-256.
+
+        `progress` gets plain bytes newly checked. `has` says False for a blob found bad,
+        until it is uploaded again.
+        """
+        return accounting.verify(self._backend, self._forms, digests, progress)
+
+    def _forms(self, digest: Digest) -> list[BlobReader]:
+        forms: list[BlobReader] = []
+        with suppress(ObjectNotFoundError):
+            forms.append(self._open_raw(digest))
+        try:
+            forms.append(self._open_recipe(digest))
+        except BlobNotFoundError:
+            if not forms:
+                raise
+        return forms
+
+    def collect(self, live: Callable[[], Iterable[Digest]], grace_s: float) -> Collected:
+        """Remove blobs not in `live()` that were neither put nor touched for `grace_s` seconds.
+
+        Then frees the parts only they needed. Safe beside uploads as long as whoever makes a
+        blob live touches it first and takes less than `grace_s` to do so.
+        """
+        return Collection(self._backend, self._locks, self._parts, grace_s).run(live)
+
+    def stats(self) -> StoreStats:
+        """Counts and sizes of everything."""
+        return accounting.stats(self._backend)
+
+    def stored_bytes(self, digests: Iterable[Digest]) -> int:
+        """Bytes these blobs occupy, parts they share counted once."""
+        return accounting.stored_bytes(self._backend, self._parts, digests)
+
+
+def open_local_store(root: Path, codecs: Registry[Codec] = CODECS) -> BlobStore:
+    """Open the store in a folder, creating it if there is none.
+
+    Raises:
+        UnavailableError: the folder cannot be used, holds something else, or was written by
+            a newer Cairn.
+    """
+    backend = LocalBackend(root)
+    _check_format(backend, root)
+    return BlobStore(backend, Locks(root / "locks"), codecs)
+
+
+def _check_format(backend: LocalBackend, root: Path) -> None:
+    if not backend.exists(FORMAT_KEY):
+        put_bytes(backend, FORMAT_KEY, FORMAT)
+    found = read_all(backend, FORMAT_KEY)
+    if found == FORMAT:
+        return
+    name, _, version = found[:100].decode("utf-8", "replace").strip().partition(" ")
+    if name == "cairn-store" and version.isdigit():
+        raise UnavailableError(
+            f"the store in {root} has format {version}, this Cairn reads format 1: update Cairn"
+        )
+    raise UnavailableError(f"{root / FORMAT_KEY} does not say `cairn-store 1`: not a Cairn store")

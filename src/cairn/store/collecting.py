@@ -1,0 +1,266 @@
+"""Garbage collection: removes blobs nobody needs, then the parts no recipe names any more.
+
+Runs under the maintenance lock, so no recipe is being made meanwhile; puts, touches and
+reads go on. A pack that is no longer needed is first condemned (marked, no longer used by
+new recipes) and removed when readers that opened a blob before had time to finish. Every
+step leaves a store that opens and reads; an interrupted run is simply run again.
+"""
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from cairn.domain import Digest
+from cairn.errors import BlobNotFoundError, IntegrityError
+from cairn.store.accounting import digests_under, load_recipe
+from cairn.store.backends import Backend, ObjectInfo, ObjectNotFoundError
+from cairn.store.backends.base import put_bytes
+from cairn.store.keys import (
+    DAMAGED,
+    PACKS,
+    RAW,
+    RECIPES,
+    SETTLED,
+    condemned_key,
+    damaged_key,
+    pack_index_key,
+    pack_key,
+    raw_key,
+    recipe_key,
+    settled_key,
+)
+from cairn.store.locks import Locks
+from cairn.store.pack_index import PackIndex, load_index
+from cairn.store.packs import RECORD_HEAD_BYTES, Encoded, parse_record_head
+from cairn.store.parts import PartStore
+from cairn.store.results import Collected
+
+# How long a reader that is already open may go on after the last revision that needed its
+# blob, or the pack it read from, is gone; never longer than the grace of the whole run.
+READER_GRACE_S = 3600.0
+# Rewriting a pack costs reading and writing what lives in it: worth it for this dead share.
+REWRITE_DEAD_SHARE = 0.3
+# Packs below a sixteenth of the target are merged when there are several.
+SMALL_PACK_SHARE = 1 / 16
+MIN_SMALL_PACKS = 4
+
+
+@dataclass(slots=True)
+class _Pack:
+    """What gc found out about one pack."""
+
+    id: str
+    info: ObjectInfo
+    index: PackIndex
+    condemned_s: float | None  # when it was marked, Unix seconds
+    live: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=bool))
+
+    @property
+    def live_bytes(self) -> int:
+        return int(self.index.record_bytes()[self.live].sum())
+
+    @property
+    def dead_share(self) -> float:
+        return 1 - self.live_bytes / max(1, int(self.index.record_bytes().sum()))
+
+
+class Collection:
+    """One gc run."""
+
+    def __init__(self, backend: Backend, locks: Locks, parts: PartStore, grace_s: float) -> None:
+        self._backend = backend
+        self._locks = locks
+        self._parts = parts
+        self._grace_s = grace_s
+        self._started_s = time.time()
+        self._blobs = self._freed = self._removed = self._rewritten = self._condemned = 0
+        self._damaged: list[tuple[Digest, str]] = []
+
+    def run(self, live: Callable[[], Iterable[Digest]]) -> Collected:
+        """Collect; `live` is asked after the candidates are known, and read to its end.
+
+        Waits for another gc or optimize on the same store, in whatever process.
+        """
+        with self._locks.maintenance():
+            self._sweep_blobs(live)
+            needed = self._needed_parts()
+            if needed is not None:
+                self._sweep_packs(needed)
+        self._freed += self._backend.sweep_drafts(self._grace_s)
+        return Collected(
+            self._blobs, self._removed, self._rewritten, self._condemned,
+            self._freed, tuple(self._damaged),
+        )  # fmt: skip
+
+    # Blobs
+
+    def _sweep_blobs(self, live: Callable[[], Iterable[Digest]]) -> None:
+        before = self._started_s - self._grace_s
+        old = {
+            digest.raw: digest
+            for prefix in (RAW, RECIPES)
+            for digest, info in digests_under(self._backend, prefix)
+            if info.modified_s <= before
+        }
+        if old:
+            for digest in live():
+                old.pop(digest.raw, None)
+        for digest in old.values():
+            # A put or touch since the listing shows in the time: look again while none runs.
+            with self._locks.sweeping():
+                if self._last_wanted_s(digest) <= before:
+                    self._remove_blob(digest)
+        self._sweep_marks()
+
+    def _last_wanted_s(self, digest: Digest) -> float:
+        times = [0.0]
+        for key in (raw_key(digest), recipe_key(digest)):
+            try:
+                times.append(self._backend.info(key).modified_s)
+            except ObjectNotFoundError:
+                continue
+        return max(times)
+
+    def _remove_blob(self, digest: Digest) -> None:
+        removed = False
+        for key in (raw_key(digest), recipe_key(digest)):
+            try:
+                self._freed += self._backend.info(key).size_bytes
+            except ObjectNotFoundError:
+                continue
+            removed |= self._backend.delete(key)
+        self._blobs += removed
+
+    def _sweep_marks(self) -> None:
+        """Marks of blobs that are gone."""
+        for prefix, mark in ((SETTLED, settled_key), (DAMAGED, damaged_key)):
+            for digest, _ in digests_under(self._backend, prefix):
+                with self._locks.sweeping():
+                    if not self._last_wanted_s(digest):
+                        self._backend.delete(mark(digest))
+
+    # Parts
+
+    def _needed_parts(self) -> set[bytes] | None:
+        """Digests of all parts any recipe names; None when a recipe cannot be read.
+
+        Takes about 100 bytes of memory per part.
+        """
+        needed: set[bytes] = set()
+        whole = True
+        for digest, _ in digests_under(self._backend, RECIPES):
+            try:
+                recipe = load_recipe(self._backend, digest)
+            except BlobNotFoundError:
+                continue
+            except IntegrityError as error:
+                self._damaged.append((digest, str(error)))
+                whole = False
+                continue
+            needed.update(part.digest for part in recipe.parts())
+        return needed if whole else None
+
+    def _sweep_packs(self, needed: set[bytes]) -> None:
+        packs = self._packs()
+        # Each part is kept in one pack: the newest that is not on its way out.
+        for pack in sorted(packs, key=lambda p: (p.condemned_s is not None, -p.info.modified_s)):
+            digests = pack.index.digests()
+            pack.live = np.fromiter((d in needed for d in digests), bool, len(digests))
+            needed.difference_update(digests)
+        if needed:
+            self._name_damaged(needed)
+            return
+        chosen = [pack for pack in self._worth_rewriting(packs) if self._reads_well(pack)]
+        self._rewrite(chosen, packs)
+        for pack in packs:
+            if pack.live.any():
+                if pack.condemned_s is not None:
+                    self._backend.delete(condemned_key(pack.id))
+            elif pack.condemned_s is None:
+                put_bytes(self._backend, condemned_key(pack.id), b"")
+                pack.condemned_s = self._backend.info(condemned_key(pack.id)).modified_s
+                self._condemned += 1
+        self._remove_condemned(packs)
+        self._parts.index.refresh()
+
+    def _name_damaged(self, missing: set[bytes]) -> None:
+        """Parts are lost, or in packs too damaged to be read: leave all packs as they are."""
+        for digest, _ in digests_under(self._backend, RECIPES):
+            lost = sum(p.digest in missing for p in load_recipe(self._backend, digest).parts())
+            if lost:
+                self._damaged.append((digest, f"{lost} of its parts are in no readable pack"))
+
+    def _packs(self) -> list[_Pack]:
+        listed = {info.key: info for info in self._backend.list(PACKS)}
+        packs = []
+        for key, info in listed.items():
+            pack_id, _, kind = key[len(PACKS) :].rpartition(".")
+            if kind == "pack":
+                mark = listed.get(condemned_key(pack_id))
+                index = load_index(self._backend, pack_id)
+                packs.append(_Pack(pack_id, info, index, mark.modified_s if mark else None))
+            elif pack_key(pack_id) not in listed and kind in ("idx", "dead"):
+                # Left behind by a kill between two deletions, or between index and pack.
+                self._freed += info.size_bytes * self._backend.delete(key)
+        return packs
+
+    def _worth_rewriting(self, packs: list[_Pack]) -> list[_Pack]:
+        alive = [p for p in packs if p.live.any() and p.condemned_s is None]
+        limit = self._parts.pack_target_bytes * SMALL_PACK_SHARE
+        small = [p for p in alive if p.info.size_bytes < limit]
+        merged = small if len(small) >= MIN_SMALL_PACKS else []
+        holed = [p for p in alive if p.dead_share >= REWRITE_DEAD_SHARE and p not in merged]
+        return merged + holed
+
+    def _reads_well(self, pack: _Pack) -> bool:
+        """A damaged pack stays as it is: what is left of it may still be wanted."""
+        try:
+            for _ in self._live_parts(pack):
+                pass
+        except IntegrityError:
+            return False
+        return True
+
+    def _rewrite(self, packs: list[_Pack], known: list[_Pack]) -> None:
+        """Copy what lives in `packs` to new ones; the old are then without live parts."""
+        with self._parts.packing() as packing:
+            for pack in packs:
+                for part in self._live_parts(pack):
+                    packing.add(part)
+            packing.seal()
+        made = {pack.id for pack in packing.sealed}
+        self._freed -= sum(pack.size_bytes for pack in packing.sealed)
+        for pack in packs:
+            pack.live[:] = False
+            self._rewritten += 1
+        for pack in known:
+            if pack.id in made:  # the copy came out as a pack that is here already: it stays
+                pack.live[:] = True
+
+    def _live_parts(self, pack: _Pack) -> Iterable[Encoded]:
+        """The records that live, in the order of the pack, with their stored bytes checked."""
+        rows = np.sort(pack.index.entries[pack.live], order="offset")
+        with self._backend.open(pack_key(pack.id)) as stored:
+            for row in rows:
+                at, length = int(row["offset"]), int(row["stored"]) + RECORD_HEAD_BYTES
+                data = memoryview(stored.read_at(at, length))
+                record = parse_record_head(data[:RECORD_HEAD_BYTES], at)
+                body = data[RECORD_HEAD_BYTES:]
+                if record.digest != row["digest"].tobytes() or not record.matches(body):
+                    raise IntegrityError(f"pack {pack.id} at byte {at}: the record is damaged")
+                yield Encoded(record.digest, record.plain_bytes, record.codec, record.dtype, body)
+
+    def _remove_condemned(self, packs: list[_Pack]) -> None:
+        """Remove packs condemned long enough ago; the pack first, so that none lacks its mark."""
+        wait_s = min(self._grace_s, READER_GRACE_S)
+        for pack in packs:
+            if pack.live.any() or pack.condemned_s is None:
+                continue
+            if pack.condemned_s > self._started_s - wait_s and wait_s > 0:
+                continue
+            self._freed += pack.info.size_bytes
+            for key in (pack_key(pack.id), pack_index_key(pack.id), condemned_key(pack.id)):
+                self._backend.delete(key)
+            self._removed += 1

@@ -1,0 +1,150 @@
+"""Turns a blob's bytes into parts in new packs and the recipe that names them."""
+
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+from blake3 import blake3
+
+from cairn.domain import Blob, DType, Layout, Source
+from cairn.errors import IntegrityError
+from cairn.plugins import Registry
+from cairn.store.codec import Codec
+from cairn.store.cutting import MAX_PART_BYTES, cut
+from cairn.store.packs import Encoded
+from cairn.store.parts import Packing, PartStore
+from cairn.store.recipes import Part, Recipe, Slice
+
+ENCODE_WORKERS = 2
+# Parts being encoded or waiting for their turn in the pack: bounds memory to a few parts.
+MAX_FLYING = 4
+
+Progress = Callable[[int], None]
+
+
+def encode_part(
+    plain: bytes | memoryview, digest: bytes, dtype: DType | None, codecs: Registry[Codec]
+) -> Encoded:
+    """The part in the smallest encoding any codec has for it."""
+    view = memoryview(plain)
+    best = Encoded(digest, len(view), "raw", dtype, view)
+    for codec in codecs:
+        if codec.name == "raw":
+            continue
+        stored = codec.encode(view, dtype)
+        if stored is not None and len(stored) < len(best.stored):
+            best = Encoded(digest, len(view), codec.name, dtype, stored)
+    return best
+
+
+@dataclass(slots=True)
+class _Glue:
+    """Pieces too small for parts of their own, gathered into the part with this number."""
+
+    number: int
+    data: bytearray
+
+
+class RecipeDraft:
+    """A recipe in the making: takes the blob's pieces in order and adds unknown parts."""
+
+    def __init__(self, store: PartStore, packing: Packing, *, reuse: bool) -> None:
+        """`reuse` False writes every part anew, even ones the store has: they may be damaged."""
+        self._store = store
+        self._packing = packing
+        self._reuse = reuse
+        self._parts: list[Part | None] = []  # None: glue still being gathered
+        self._slices: list[Slice] = []
+        self._numbers: dict[bytes, int] = {}
+        self._glue: _Glue | None = None
+        self._flying: deque[Future[Encoded]] = deque()
+        self._workers = ThreadPoolExecutor(ENCODE_WORKERS, "cairn-encode")
+
+    def add(self, data: bytes, dtype: DType | None) -> None:
+        """A piece that is a part by itself."""
+        digest = blake3(data).digest()
+        number = self._numbers.get(digest)
+        if number is None:
+            number = len(self._parts)
+            self._parts.append(None)
+            self._fill(number, digest, data, dtype)
+        self._slices.append(Slice(number, 0, len(data)))
+
+    def add_glue(self, data: bytes) -> None:
+        """A piece that shares a part with other glue."""
+        glue = self._glue
+        if glue is not None and len(glue.data) + len(data) > MAX_PART_BYTES:
+            self._close_glue()
+            glue = None
+        if glue is None:
+            glue = self._glue = _Glue(len(self._parts), bytearray())
+            self._parts.append(None)
+        start = len(glue.data)
+        glue.data += data
+        self._slices.append(Slice(glue.number, start, len(glue.data)))
+
+    def finish(self, blob: Blob) -> Recipe:
+        """The recipe; its parts are durable."""
+        self._close_glue()
+        while self._flying:
+            self._land()
+        self._packing.seal()
+        parts = [part for part in self._parts if part is not None]
+        assert len(parts) == len(self._parts)
+        return Recipe.of(blob, parts, self._slices)
+
+    def close(self) -> None:
+        """Stop the workers."""
+        self._workers.shutdown(wait=True, cancel_futures=True)
+
+    def _close_glue(self) -> None:
+        if self._glue is not None:
+            data = bytes(self._glue.data)
+            self._fill(self._glue.number, blake3(data).digest(), data, None)
+            self._glue = None
+
+    def _fill(self, number: int, digest: bytes, data: bytes, dtype: DType | None) -> None:
+        part = Part(digest, len(data))
+        self._parts[number] = part
+        seen = digest in self._numbers
+        self._numbers.setdefault(digest, number)
+        if seen or (self._reuse and self._store.lasting(part)):
+            return
+        while len(self._flying) >= MAX_FLYING:
+            self._land()
+        self._flying.append(
+            self._workers.submit(encode_part, data, digest, dtype, self._store.codecs)
+        )
+
+    def _land(self) -> None:
+        self._packing.add(self._flying.popleft().result())
+
+
+def encode_blob(
+    source: Source,
+    blob: Blob,
+    layout: Layout | None,
+    store: PartStore,
+    packing: Packing,
+    *,
+    reuse: bool,
+    progress: Progress | None = None,
+) -> Recipe:
+    """Cut, encode and pack a whole blob; returns its recipe, not yet written anywhere."""
+    draft = RecipeDraft(store, packing, reuse=reuse)
+    try:
+        for piece in cut(blob.size_bytes, layout):
+            span = piece.span
+            data = source.read_at(span.start, span.size_bytes)
+            if len(data) != span.size_bytes:
+                raise IntegrityError(f"blob {blob.digest} ends early at byte {span.start}")
+            if piece.glue:
+                draft.add_glue(data)
+            else:
+                draft.add(data, piece.dtype)
+            if progress is not None:
+                progress(len(data))
+        return draft.finish(blob)
+    finally:
+        draft.close()

@@ -1,0 +1,175 @@
+"""Rewrites a blob kept raw as a recipe of parts, when that saves anything.
+
+Order of events, each durable before the next: packs, recipe, removal of the raw object.
+Before the recipe is written the whole blob is read back through it and its SHA-256
+compared, so a kill at any instant leaves the raw object, or a recipe known to be right.
+"""
+
+import hashlib
+
+from cairn.domain import Blob, Digest, Layout
+from cairn.errors import BlobNotFoundError, IntegrityError, RequestError
+from cairn.store.backends import Backend, ObjectNotFoundError
+from cairn.store.backends.base import put_bytes, read_all
+from cairn.store.codec import pays
+from cairn.store.encoding import Progress, encode_blob
+from cairn.store.keys import damaged_key, raw_key, recipe_key, settled_key
+from cairn.store.locks import Locks
+from cairn.store.pack_index import PackIndex
+from cairn.store.parts import PartStore
+from cairn.store.reading import BlobReader, RawReader, RecipeReader
+from cairn.store.recipes import Recipe, parse_recipe
+from cairn.store.results import Optimized
+from cairn.store.zstd_library import compress
+
+# A recipe, a pack and its index take three objects and 12 KiB of disk blocks at least.
+MIN_REWRITE_BYTES = 64 << 10
+_PROBES = 16
+_PROBE_BYTES = 128 << 10
+
+
+class Optimizer:
+    """The rewriting of one store."""
+
+    def __init__(self, backend: Backend, locks: Locks, parts: PartStore) -> None:
+        self._backend = backend
+        self._locks = locks
+        self._parts = parts
+
+    def optimize(
+        self, digest: Digest, layout: Layout | None, progress: Progress | None = None
+    ) -> Optimized:
+        """Rewrite one blob; does nothing for one that is rewritten or settled already.
+
+        Waits for another optimize or gc on the same store, in whatever process.
+
+        Raises:
+            BlobNotFoundError: the store does not hold it.
+            IntegrityError: its bytes do not match the digest; it stays as it is.
+            RequestError: `layout` is of a file of another size.
+        """
+        with self._locks.maintenance():
+            try:
+                stored = self._backend.open(raw_key(digest))
+            except ObjectNotFoundError:
+                return self._rewritten_before(digest)
+            with RawReader(Blob(digest, stored.size_bytes), stored) as raw:
+                return self._rewrite(raw, layout, progress)
+
+    def _rewritten_before(self, digest: Digest) -> Optimized:
+        try:
+            data = read_all(self._backend, recipe_key(digest))
+        except ObjectNotFoundError:
+            raise BlobNotFoundError(f"the store does not hold blob {digest}") from None
+        return Optimized(parse_recipe(data, digest).blob, 0, 0, rewritten=False)
+
+    def _rewrite(
+        self, raw: RawReader, layout: Layout | None, progress: Progress | None
+    ) -> Optimized:
+        blob = raw.blob
+        if layout is not None and layout.size_bytes != blob.size_bytes:
+            raise RequestError(
+                f"the layout is of {layout.size_bytes} bytes, blob {blob.digest} has"
+                f" {blob.size_bytes}"
+            )
+        if self._finish_interrupted(blob):
+            return Optimized(blob, blob.size_bytes, 0, rewritten=True)
+        if not worth_rewriting(raw, layout):
+            if blob.size_bytes >= MIN_REWRITE_BYTES:
+                put_bytes(self._backend, settled_key(blob.digest), b"")
+            return Optimized(blob, blob.size_bytes, blob.size_bytes, rewritten=False)
+        self._parts.index.refresh()
+        try:
+            recipe, written = self._encoded(raw, layout, progress, reuse=True)
+        except IntegrityError:
+            # Either the raw bytes are wrong, or a part kept earlier is. Writing all parts anew
+            # heals every blob that shares the damaged one.
+            self._check_raw(raw)
+            recipe, written = self._encoded(raw, layout, None, reuse=False)
+        data = recipe.encode()
+        draft = self._backend.draft()
+        try:
+            draft.write(data)
+            draft.replace(recipe_key(blob.digest))
+        finally:
+            draft.discard()
+        self._remove_raw(blob.digest)
+        return Optimized(blob, blob.size_bytes, written + len(data), rewritten=True)
+
+    def _encoded(
+        self, raw: RawReader, layout: Layout | None, progress: Progress | None, *, reuse: bool
+    ) -> tuple[Recipe, int]:
+        """A recipe through which the blob was read back, and the bytes written for it."""
+        with self._parts.packing() as packing:
+            recipe = encode_blob(
+                raw, raw.blob, layout, self._parts, packing, reuse=reuse, progress=progress
+            )
+        recipe = parse_recipe(recipe.encode(), raw.blob.digest)
+        check_whole(RecipeReader(recipe, self._parts))
+        written = sum(
+            pack.size_bytes + len(PackIndex.of(pack.records, pack.size_bytes).encode())
+            for pack in packing.sealed
+        )
+        return recipe, written
+
+    def _finish_interrupted(self, blob: Blob) -> bool:
+        """Whether an earlier run wrote the recipe and was killed before removing the raw blob."""
+        try:
+            recipe = parse_recipe(read_all(self._backend, recipe_key(blob.digest)), blob.digest)
+            check_whole(RecipeReader(recipe, self._parts))
+        except (ObjectNotFoundError, IntegrityError):
+            return False
+        self._remove_raw(blob.digest)
+        return True
+
+    def _check_raw(self, raw: RawReader) -> None:
+        try:
+            check_whole(raw)
+        except IntegrityError:
+            put_bytes(self._backend, damaged_key(raw.blob.digest), b"")
+            raise
+
+    def _remove_raw(self, digest: Digest) -> None:
+        self._backend.delete(raw_key(digest))
+        self._backend.delete(settled_key(digest))
+
+
+def worth_rewriting(raw: BlobReader, layout: Layout | None) -> bool:
+    """Whether parts would save something: always for tensors, by samples for other files.
+
+    Tensors may be shared with files to come. Of anything else, a raw blob that would not
+    shrink is worth more as it is: a web server can send the file by itself.
+    """
+    size = raw.size_bytes
+    if size < MIN_REWRITE_BYTES:
+        return False
+    if layout is not None and any(s.span.size_bytes for s in layout.storages):
+        return True
+    step = max(1, (size - _PROBE_BYTES) // _PROBES)
+    probes = [raw.read_at(at, _PROBE_BYTES) for at in range(0, size, max(step, _PROBE_BYTES))]
+    return pays(sum(len(compress(p, 1)) for p in probes), sum(len(p) for p in probes))
+
+
+def check_whole(reader: BlobReader) -> None:
+    """Read a blob to its end and compare its SHA-256.
+
+    Raises:
+        IntegrityError: it does not match, or cannot be read.
+    """
+    found = hashlib.sha256()
+    for block in reader.stream():
+        found.update(block)
+    check_digest(reader.blob.digest, found.hexdigest())
+
+
+def check_digest(digest: Digest, found_sha256: str) -> None:
+    """Compare what a blob reads back as with what it should be.
+
+    Raises:
+        IntegrityError: they differ.
+    """
+    if found_sha256 != digest.hex:
+        raise IntegrityError(
+            f"blob {digest} reads back as sha256:{found_sha256}. The stored bytes are damaged:"
+            " run `cairn store verify`, then upload the file again or restore a backup"
+        )

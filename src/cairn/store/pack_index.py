@@ -1,0 +1,139 @@
+"""Where the parts of one pack lie: object `packs/<id>.idx`, format version 1.
+
+| offset | bytes | field |
+|---|---|---|
+| 0 | 8 | magic `CAIRNIDX` |
+| 8 | 4 | u32 version, 1 |
+| 12 | 4 | u32 zero |
+| 16 | 8 | u64 bytes of the pack |
+| 24 | 8 | u64 entries N |
+| 32 | 64 x N | entries, sorted by digest |
+| | 32 | BLAKE3-256 of everything before |
+
+An entry: BLAKE3-256 of the part, u64 offset of its record, u32 stored bytes, u32 plain
+bytes, codec name in 16 zero-padded ASCII bytes. Integers are little-endian. An index
+that is missing or damaged is made anew by scanning its pack.
+"""
+
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from blake3 import blake3
+
+from cairn.errors import IntegrityError
+from cairn.store.backends import Backend, ObjectNotFoundError
+from cairn.store.backends.base import read_all
+from cairn.store.keys import pack_index_key, pack_key
+from cairn.store.packs import RECORD_HEAD_BYTES, Record, scan
+
+VERSION = 1
+_MAGIC = b"CAIRNIDX"
+_HEAD = struct.Struct("<8sIIQQ")
+_CHECK_BYTES = 32
+_ENTRY = np.dtype(
+    [("digest", "V32"), ("offset", "<u8"), ("stored", "<u4"), ("plain", "<u4"), ("codec", "S16")]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PackIndex:
+    """The entries of one pack, sorted by digest, and the pack's bytes."""
+
+    entries: npt.NDArray[np.void]  # (N,) of _ENTRY
+    pack_bytes: int
+
+    @classmethod
+    def of(cls, records: Iterable[Record], pack_bytes: int) -> "PackIndex":
+        """The index of a pack with these records."""
+        rows = sorted(
+            (r.digest, r.offset, r.stored_bytes, r.plain_bytes, r.codec.encode("ascii"))
+            for r in records
+        )
+        return cls(np.array(rows, dtype=_ENTRY), pack_bytes)
+
+    def digests(self) -> list[bytes]:
+        """All digests, sorted."""
+        return [row.tobytes() for row in self.entries["digest"]]
+
+    def keys(self) -> npt.NDArray[np.uint64]:
+        """The first 8 bytes of each digest as numbers, in the same (sorted) order."""  # (N,)
+        if not len(self.entries):
+            return np.empty(0, dtype=np.uint64)
+        raw = np.frombuffer(self.entries["digest"].tobytes(), dtype=">u8").reshape(-1, 4)
+        return raw[:, 0].astype(np.uint64)
+
+    def record_bytes(self) -> npt.NDArray[np.uint64]:
+        """What each part takes in the pack, head included."""  # (N,)
+        return self.entries["stored"].astype(np.uint64) + RECORD_HEAD_BYTES
+
+    def encode(self) -> bytes:
+        """The object's bytes."""
+        head = _HEAD.pack(_MAGIC, VERSION, 0, self.pack_bytes, len(self.entries))
+        body = head + self.entries.tobytes()
+        return body + blake3(body).digest()
+
+
+def parse_index(data: bytes) -> PackIndex:
+    """An index from its object's bytes.
+
+    Raises:
+        IntegrityError: damaged or of another version.
+    """
+    if len(data) < _HEAD.size + _CHECK_BYTES:
+        raise IntegrityError("the index is cut short")
+    magic, version, zero, pack_bytes, count = _HEAD.unpack_from(data)
+    body = len(data) - _CHECK_BYTES
+    if (magic, version, zero) != (_MAGIC, VERSION, 0):
+        raise IntegrityError("it does not start as an index of version 1")
+    if body != _HEAD.size + count * _ENTRY.itemsize:
+        raise IntegrityError(f"the index has {len(data)} bytes, which is not {count} entries")
+    if blake3(memoryview(data)[:body]).digest() != data[body:]:
+        raise IntegrityError("the index does not match its checksum")
+    return PackIndex(np.frombuffer(data, _ENTRY, count, _HEAD.size), pack_bytes)
+
+
+def load_index(backend: Backend, pack_id: str) -> PackIndex:
+    """The index of a pack, made anew from the pack if it is missing or damaged.
+
+    Of a pack that is damaged itself, what can still be found by scanning from its start;
+    that is not written back.
+
+    Raises:
+        ObjectNotFoundError: there is no such pack.
+    """
+    pack_bytes = backend.info(pack_key(pack_id)).size_bytes
+    try:
+        index = parse_index(read_all(backend, pack_index_key(pack_id)))
+        if index.pack_bytes == pack_bytes:
+            return index
+    except (IntegrityError, ObjectNotFoundError):
+        pass
+    return _rebuild(backend, pack_id)
+
+
+def write_index(backend: Backend, pack_id: str, index: PackIndex) -> None:
+    """Durably write an index, replacing a damaged one."""
+    draft = backend.draft()
+    try:
+        draft.write(index.encode())
+        draft.replace(pack_index_key(pack_id))
+    finally:
+        draft.discard()
+
+
+def _rebuild(backend: Backend, pack_id: str) -> PackIndex:
+    records: list[Record] = []
+    whole = True
+    with backend.open(pack_key(pack_id)) as pack:
+        try:
+            for record in scan(pack):
+                records.append(record)  # noqa: PERF402 - keeps what came before damage
+        except IntegrityError:
+            whole = False
+        index = PackIndex.of(records, pack.size_bytes)
+    if whole:
+        write_index(backend, pack_id, index)
+    return index
