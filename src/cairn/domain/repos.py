@@ -209,7 +209,10 @@ class Manifest:
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """One commit: an immutable state of a repo. `id` is its git commit id."""
+    """One commit: an immutable state of a repo. `id` is its git commit id.
+
+    `tree` names the root directory for the catalog; it is opaque and not git's tree id.
+    """
 
     id: str
     tree: str

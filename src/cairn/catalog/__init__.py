@@ -1,0 +1,37 @@
+"""Who, which repo, which revision: the only room with SQL, on SQLite or PostgreSQL."""
+
+from cairn.catalog.changes import Change, DeleteFile, DeleteFolder, PutFile
+from cairn.catalog.opened import Catalog, open_catalog
+from cairn.catalog.records import (
+    AuditRecord,
+    CardSummary,
+    ChangeKind,
+    ContentsSummary,
+    Facets,
+    FileChange,
+    RepoPage,
+    RepoQuery,
+    RepoRecord,
+    SortKey,
+    TokenRecord,
+)
+
+__all__ = [
+    "AuditRecord",
+    "CardSummary",
+    "Catalog",
+    "Change",
+    "ChangeKind",
+    "ContentsSummary",
+    "DeleteFile",
+    "DeleteFolder",
+    "Facets",
+    "FileChange",
+    "PutFile",
+    "RepoPage",
+    "RepoQuery",
+    "RepoRecord",
+    "SortKey",
+    "TokenRecord",
+    "open_catalog",
+]

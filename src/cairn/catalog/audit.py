@@ -1,0 +1,45 @@
+"""Who did what, when: rows written with the change they record, never changed afterwards."""
+
+from datetime import datetime
+
+from sqlalchemy import Connection, insert, select
+
+from cairn.catalog.database import Database
+from cairn.catalog.records import AuditRecord
+from cairn.catalog.schema import audit
+from cairn.domain import Actor, RepoId
+
+SYSTEM = "system"
+
+
+def note(
+    connection: Connection,
+    at: datetime,
+    by: Actor | None,
+    action: str,
+    repo: RepoId | str | None = None,
+    detail: str = "",
+) -> None:
+    """Record an action in the caller's transaction; `by` None is the hub itself."""
+    row = {
+        "at": at,
+        "actor": by.name if by else SYSTEM,
+        "action": action,
+        "repo": None if repo is None else str(repo),
+        "detail": detail,
+    }
+    connection.execute(insert(audit), row)
+
+
+class Audit:
+    """The audit trail, for reading."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def recent(self, limit: int = 100) -> list[AuditRecord]:
+        """The last `limit` actions, newest first."""
+        query = select(audit).order_by(audit.c.id.desc()).limit(limit)
+        with self._database.read() as connection:
+            rows = connection.execute(query).all()
+        return [AuditRecord(r.at, r.actor, r.action, r.repo, r.detail) for r in rows]

@@ -1,0 +1,177 @@
+"""How the catalog reaches its database: one reader and one writer connection pool.
+
+SQLite decides at BEGIN whether a transaction may ever write: a plain BEGIN that writes
+later can lose an update or fail at once with "database is locked", which no timeout
+helps. So writers say BEGIN IMMEDIATE and readers BEGIN, from different pools
+(https://www.sqlite.org/lang_transaction.html). A lock in this process queues its own
+writers, because SQLite's busy handler sleeps and is not fair.
+"""
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Table, create_engine, event
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
+
+from cairn.errors import MissingExtraError, RequestError, UnavailableError
+
+BUSY_TIMEOUT_S = 30.0  # several hundred commits of other processes, each a few milliseconds
+_POOL_SIZE = 8  # connections kept; requests run in at most 40 threads (anyio's default)
+_POOL_OVERFLOW = 40
+
+
+class Database:
+    """Transactions on one SQLite file or PostgreSQL database, from any thread."""
+
+    def __init__(self, url: str) -> None:
+        """Raises RequestError for a URL of another kind, MissingExtraError without psycopg."""
+        parsed = _parse(url)
+        self.is_sqlite = parsed.get_backend_name() == "sqlite"
+        if self.is_sqlite:
+            self._writer = _sqlite_engine(parsed, "BEGIN IMMEDIATE")
+            self._reader = _sqlite_engine(parsed, "BEGIN")
+            self._writing: Any = Lock()
+        else:
+            self._writer = _postgres_engine(parsed)
+            self._reader = _postgres_engine(
+                parsed, isolation_level="REPEATABLE READ", postgresql_readonly=True
+            )
+            self._writing = nullcontext()
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """One consistent view of the database.
+
+        Raises:
+            UnavailableError: it cannot be reached.
+        """
+        with _translated(), self._reader.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction: durable when the block ends, undone when it raises.
+
+        Raises:
+            UnavailableError: the database cannot be reached or stays locked by others.
+        """
+        with self._writing, _translated(), self._writer.begin() as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Close the pooled connections."""
+        self._reader.dispose()
+        self._writer.dispose()
+
+
+def insert_new(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> int:
+    """Insert the rows whose primary key is not there yet; how many those were.
+
+    PostgreSQL writers wait for each other's uncommitted keys: give rows in key order.
+    """
+    if not rows:
+        return 0
+    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+    statement = dialect.insert(table).on_conflict_do_nothing()
+    return connection.execute(statement, rows).rowcount
+
+
+def storable(text: str) -> bool:
+    """Whether a text column can hold it: PostgreSQL takes neither NUL nor lone surrogates."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return "\x00" not in text
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except OperationalError as error:
+        reason = str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else "no reason"
+        raise UnavailableError(f"the database cannot be used now: {reason}; try again") from error
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise UnavailableError("the connection to the database broke; try again") from error
+        raise
+
+
+def _parse(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise RequestError(f"database URL: {error}") from None
+    if parsed.drivername in ("postgres", "postgresql"):
+        parsed = parsed.set(drivername="postgresql+psycopg")
+    if parsed.drivername not in ("sqlite", "sqlite+pysqlite", "postgresql+psycopg"):
+        raise RequestError(
+            f"database URL starts with {parsed.drivername!r}; use sqlite:///path/to/file"
+            " or postgresql+psycopg://user:password@host/database"
+        )
+    if parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:"):
+        raise RequestError("the catalog needs a SQLite file: sqlite:///path/to/file")
+    return parsed
+
+
+def _sqlite_engine(url: URL, begin: str) -> Engine:
+    assert url.database is not None
+    Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(
+        url,
+        pool_size=_POOL_SIZE,
+        max_overflow=_POOL_OVERFLOW,
+        connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False},
+    )
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: sqlite3.Connection, _record: object) -> None:
+        connection.isolation_level = None  # the driver opens no transactions of its own
+        _use_write_ahead_log(connection)
+        # FULL: a commit that returned survives power loss; NORMAL would lose the last ones.
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA foreign_keys=ON")
+
+    @event.listens_for(engine, "begin")
+    def begin_transaction(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine
+
+
+def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
+    """Switch a new file to WAL; SQLite does not wait for a lock here, so we do."""
+    deadline = time.monotonic() + BUSY_TIMEOUT_S
+    while True:
+        try:
+            (mode,) = connection.execute("PRAGMA journal_mode=WAL").fetchone()
+        except sqlite3.OperationalError:
+            mode = "locked"
+        if mode == "wal":
+            return
+        if time.monotonic() > deadline:
+            raise UnavailableError(f"SQLite cannot use a write-ahead log here (mode {mode})")
+        time.sleep(0.02)
+
+
+def _postgres_engine(url: URL, **options: Any) -> Engine:
+    try:
+        return create_engine(
+            url,
+            pool_size=_POOL_SIZE,
+            max_overflow=_POOL_OVERFLOW,
+            pool_pre_ping=True,
+            execution_options=options,
+        )
+    except (ImportError, NoSuchModuleError) as error:
+        raise MissingExtraError(
+            "PostgreSQL needs its driver: pip install 'cairn-hub[postgres]'"
+        ) from error

@@ -1,0 +1,60 @@
+"""An opened catalog: the database brought up to date, and one object per subject."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from cairn.catalog.accounts import Accounts
+from cairn.catalog.audit import Audit
+from cairn.catalog.database import Database
+from cairn.catalog.history import History
+from cairn.catalog.migration import upgrade
+from cairn.catalog.repos import Repos
+from cairn.catalog.tokens import Tokens
+from cairn.catalog.uploads import Uploads
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """Who, which repo, which revision. Every part may be used from any thread."""
+
+    accounts: Accounts
+    tokens: Tokens
+    repos: Repos
+    history: History
+    uploads: Uploads
+    audit: Audit
+    database: Database
+
+    def close(self) -> None:
+        """Write what is counted in memory and close the connections."""
+        self.repos.close()
+        self.database.close()
+
+
+def utc_now() -> datetime:
+    """The present, aware."""
+    return datetime.now(UTC)
+
+
+def open_catalog(url: str, *, clock: Callable[[], datetime] = utc_now) -> Catalog:
+    """Open the catalog at `sqlite:///path/to/file` or `postgresql+psycopg://...`.
+
+    Creates or upgrades its tables; several processes may do so at once.
+
+    Raises:
+        RequestError: the URL is of another kind.
+        MissingExtraError: the PostgreSQL driver is not installed.
+        UnavailableError: the database cannot be reached, or a newer Cairn upgraded it.
+    """
+    database = Database(url)
+    upgrade(database)
+    return Catalog(
+        accounts=Accounts(database, clock),
+        tokens=Tokens(database, clock),
+        repos=Repos(database, clock),
+        history=History(database, clock),
+        uploads=Uploads(database, clock),
+        audit=Audit(database),
+        database=database,
+    )

@@ -1,0 +1,156 @@
+"""What the catalog hands out and takes in: repos, queries, summaries, tokens, audit rows."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+from typing import Any, Literal
+
+from cairn.domain import ANONYMOUS, Actor, RepoId, RepoType, Scope
+
+SortKey = Literal["lastModified", "createdAt", "trendingScore", "downloads", "likes"]
+
+
+@dataclass(frozen=True, slots=True)
+class RepoRecord:
+    """One repo with everything a listing or a repo page says about it.
+
+    `head` is the commit of the default branch (None before the first commit).
+    `card` is the front matter of the model card as JSON values. `parameters` counts
+    weights by dtype label (None until a description ran). `size_bytes` are plain bytes
+    of the described revision. `trending_score` is the number of downloads, each
+    counting half as much for every seven days of age.
+    """
+
+    uid: str
+    id: RepoId
+    private: bool
+    gated: str | None
+    created_at: datetime
+    updated_at: datetime
+    default_branch: str = "main"
+    head: str | None = None
+    sdk: str | None = None
+    downloads: int = 0
+    likes: int = 0
+    trending_score: float = 0.0
+    tags: tuple[str, ...] = ()
+    pipeline_tag: str | None = None
+    library_name: str | None = None
+    license: str | None = None
+    card: dict[str, Any] = field(default_factory=dict)
+    card_commit: str | None = None
+    parameters: dict[str, int] | None = None
+    formats: tuple[str, ...] = ()
+    tensor_count: int = 0
+    size_bytes: int = 0
+    contents_commit: str | None = None
+
+    @property
+    def described_commit(self) -> str | None:
+        """The commit that both card and contents speak of; None if they differ or are unset."""
+        return self.contents_commit if self.contents_commit == self.card_commit else None
+
+    @property
+    def default_ref(self) -> str:
+        """Full name of the default branch, `refs/heads/main`."""
+        return f"refs/heads/{self.default_branch}"
+
+
+@dataclass(frozen=True, slots=True)
+class CardSummary:
+    """What the model card of `commit` says. Tags keep their order; matching ignores case."""
+
+    commit: str
+    tags: tuple[str, ...] = ()
+    pipeline_tag: str | None = None
+    library_name: str | None = None
+    license: str | None = None
+    card: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ContentsSummary:
+    """What the files of `commit` hold: weights by dtype label, formats, tensors, plain bytes."""
+
+    commit: str
+    parameters: dict[str, int] = field(default_factory=dict)
+    formats: tuple[str, ...] = ()
+    tensor_count: int = 0
+    size_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RepoQuery:
+    """Which repos to list. All conditions must hold; the order is always descending.
+
+    `text` matches whole words of names and tags, its last word also as a prefix.
+    `limit` is 1 to 1000. `cursor` is the `next_cursor` of the page before.
+    """
+
+    type: RepoType
+    text: str = ""
+    author: str | None = None
+    tags: tuple[str, ...] = ()
+    pipeline_tag: str | None = None
+    library: str | None = None
+    license: str | None = None
+    sort: SortKey = "lastModified"
+    limit: int = 30
+    cursor: str | None = None
+    viewer: Actor = ANONYMOUS
+
+
+@dataclass(frozen=True, slots=True)
+class RepoPage:
+    """One page of a listing; `next_cursor` is None on the last one, `total` counts all pages."""
+
+    repos: tuple[RepoRecord, ...]
+    next_cursor: str | None
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Facets:
+    """How many visible repos carry each value, most frequent first."""
+
+    pipeline_tags: dict[str, int]
+    libraries: dict[str, int]
+    licenses: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRecord:
+    """An access token without its secret. `last_used_at` is exact to ten minutes."""
+
+    name: str
+    scope: Scope
+    created_at: datetime
+    expires_at: datetime | None
+    last_used_at: datetime | None
+
+
+class ChangeKind(Enum):
+    """What a commit did to a path."""
+
+    ADDED = "+"
+    MODIFIED = "~"
+    DELETED = "-"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class FileChange:
+    """One path a commit touched."""
+
+    path: str
+    kind: ChangeKind = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRecord:
+    """Who did what to which repo, and when. `actor` is `system` for the hub itself."""
+
+    at: datetime
+    actor: str
+    action: str
+    repo: str | None
+    detail: str

@@ -1,0 +1,258 @@
+"""Every table of the catalog, for SQLite and PostgreSQL alike.
+
+The full-text table `repo_search` is missing here: it is FTS5 on one and a tsvector column
+on the other, made by the migration and used only by `search_index`.
+"""
+
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    text,
+)
+from sqlalchemy.engine import Dialect
+from sqlalchemy.types import TypeDecorator
+
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class Moment(TypeDecorator[datetime]):
+    """An instant, kept as microseconds since 1970 UTC: exact, sortable, the same everywhere."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
+        """Aware datetime to integer; a naive one raises TypeError."""
+        del dialect
+        return None if value is None else (value - _EPOCH) // _MICROSECOND
+
+    def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
+        """Integer to datetime in UTC."""
+        del dialect
+        return None if value is None else _EPOCH + value * _MICROSECOND
+
+
+metadata = MetaData(naming_convention=NAMING)
+
+# SQLite numbers rows by itself only in a column declared exactly INTEGER.
+_Serial = BigInteger().with_variant(Integer(), "sqlite")
+_CASCADE = "CASCADE"
+
+
+def _repo() -> Column[str]:
+    """The owning repo; its rows go when it goes."""
+    return Column(
+        "repo", Text, ForeignKey("repos.uid", ondelete=_CASCADE), primary_key=True, nullable=False
+    )
+
+
+# A person or an organisation; `key` is the name in lower case, one namespace for both.
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("full_name", Text, nullable=False),
+    Column("email", Text),
+    Column("is_org", Boolean, nullable=False),
+    Column("is_admin", Boolean, nullable=False),
+    Column("created_at", Moment, nullable=False),
+)
+
+memberships = Table(
+    "memberships",
+    metadata,
+    Column("organisation", Text, ForeignKey("accounts.key"), primary_key=True),
+    Column("member", Text, ForeignKey("accounts.key"), primary_key=True, index=True),
+    Column("role", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# Access tokens; the secret is kept only as its SHA-256. Revoked rows stay.
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("id", _Serial, primary_key=True),
+    Column("owner", Text, ForeignKey("accounts.key"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("hash", LargeBinary, nullable=False, unique=True),
+    Column("scope", Text, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("expires_at", Moment),
+    Column("last_used_at", Moment),
+    Column("revoked_at", Moment),
+    Index(
+        "uq_tokens_live_name",
+        "owner",
+        "name",
+        unique=True,
+        sqlite_where=text("revoked_at IS NULL"),
+        postgresql_where=text("revoked_at IS NULL"),
+    ),
+)
+
+# Browser sessions, named by the SHA-256 of the cookie.
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("hash", LargeBinary, primary_key=True),
+    Column("owner", Text, ForeignKey("accounts.key"), nullable=False),
+    Column("scope", Text, nullable=False),
+    Column("expires_at", Moment, nullable=False, index=True),
+)
+
+# `key` is `type/namespace/name` in lower case. What a listing filters and sorts by is here;
+# what it only shows is in `descriptions`, so that scans touch short rows.
+repos = Table(
+    "repos",
+    metadata,
+    Column("id", _Serial, primary_key=True),
+    Column("uid", Text, nullable=False, unique=True),
+    Column("key", Text, nullable=False, unique=True),
+    Column("type", Text, nullable=False),
+    Column("owner", Text, ForeignKey("accounts.key"), nullable=False),
+    Column("namespace", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("private", Boolean, nullable=False),
+    Column("gated", Text),
+    Column("sdk", Text),
+    Column("default_branch", Text, nullable=False),
+    Column("head", Text),
+    Column("created_at", Moment, nullable=False),
+    Column("updated_at", Moment, nullable=False),
+    Column("downloads", BigInteger, nullable=False),
+    Column("likes", BigInteger, nullable=False),
+    Column("trending", Float, nullable=False),
+    Column("pipeline_tag", Text),
+    Column("library_name", Text),
+    Column("license", Text),
+    Column("describe_due", Boolean, nullable=False),
+    Index("ix_repos_updated", "type", "updated_at", "id"),
+    Index("ix_repos_created", "type", "created_at", "id"),
+    Index("ix_repos_downloads", "type", "downloads", "id"),
+    Index("ix_repos_likes", "type", "likes", "id"),
+    Index("ix_repos_trending", "type", "trending", "id"),
+    Index("ix_repos_owner", "owner", "type"),
+    Index("ix_repos_due", "describe_due", "updated_at"),
+    # Each facet counted from its index alone, private repos of others left out.
+    Index("ix_repos_pipeline_tag", "type", "pipeline_tag", "private", "owner"),
+    Index("ix_repos_library_name", "type", "library_name", "private", "owner"),
+    Index("ix_repos_license", "type", "license", "private", "owner"),
+)
+
+# What card and files of a repo say, written by the description job. Lists and maps are JSON.
+descriptions = Table(
+    "descriptions",
+    metadata,
+    _repo(),
+    Column("tags", Text, nullable=False),
+    Column("card", Text, nullable=False),
+    Column("card_commit", Text),
+    Column("parameters", Text),
+    Column("formats", Text, nullable=False),
+    Column("tensor_count", BigInteger, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("contents_commit", Text),
+)
+
+# Tags in lower case, with the pipeline tag, the library and `license:...` among them.
+repo_tags = Table(
+    "repo_tags",
+    metadata,
+    Column("tag", Text, primary_key=True),
+    Column(
+        "repo_id",
+        BigInteger,
+        ForeignKey("repos.id", ondelete=_CASCADE),
+        primary_key=True,
+        index=True,
+    ),
+    sqlite_with_rowid=False,
+)
+
+# Directories, shared by all repos; see `trees` for the payload and why `key` is not `oid`.
+trees = Table(
+    "trees",
+    metadata,
+    Column("key", LargeBinary, primary_key=True),
+    Column("payload", LargeBinary, nullable=False),
+)
+
+# `generation` counts the commits from the first one to this; `changed` is packed by `commits`.
+commits = Table(
+    "commits",
+    metadata,
+    _repo(),
+    Column("id", Text, primary_key=True),
+    Column("tree", LargeBinary, ForeignKey("trees.key"), nullable=False),
+    Column("parent", Text),
+    Column("generation", Integer, nullable=False),
+    Column("author", Text, nullable=False),
+    Column("identity", Text, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("changed", LargeBinary, nullable=False),
+)
+
+# The foreign key is the promise that no ref ever dangles.
+refs = Table(
+    "refs",
+    metadata,
+    _repo(),
+    Column("name", Text, primary_key=True),
+    Column("commit", Text, nullable=False),
+    ForeignKeyConstraint(["repo", "commit"], ["commits.repo", "commits.id"], ondelete=_CASCADE),
+)
+
+# Every blob any revision of a repo has ever held.
+repo_blobs = Table(
+    "repo_blobs",
+    metadata,
+    _repo(),
+    Column("digest", LargeBinary, primary_key=True, index=True),
+    Column("size_bytes", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# Blobs a writer of the repo has really sent: the proof of possession a commit asks for.
+uploads = Table(
+    "uploads",
+    metadata,
+    _repo(),
+    Column("digest", LargeBinary, primary_key=True, index=True),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("recorded_at", Moment, nullable=False, index=True),
+    sqlite_with_rowid=False,
+)
+
+# Append-only: triggers refuse UPDATE and DELETE. No foreign keys: rows outlive their subjects.
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", _Serial, primary_key=True),
+    Column("at", Moment, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("repo", Text),
+    Column("detail", Text, nullable=False),
+)
