@@ -35,8 +35,12 @@ def stats(data: DataDir = None, as_json: AsJson = False) -> None:
         "raw, waiting for optimize", f"{found.raw_blobs:,} blobs, {human_bytes(found.raw_bytes)}"
     )
     table.add_row("packs, parts", f"{found.packs:,}, {found.parts:,}")
-    for codec, count in sorted(found.by_codec.items()):
-        table.add_row(f"stored by codec {codec}", human_bytes(count))
+    for codec, share in sorted(found.by_codec.items()):
+        table.add_row(
+            f"codec {codec}",
+            f"{share.parts:,} parts, {human_bytes(share.plain_bytes)} in"
+            f" {human_bytes(share.stored_bytes)}",
+        )
     out().print(table)
 
 
@@ -85,9 +89,17 @@ def gc(
     settings = load_settings(data_dir=data)
     result = collect_garbage(open_house(settings), settings.gc_grace_s if grace is None else grace)
     if as_json:
-        print_json(asdict(result))
+        damaged = [{"sha256": d.hex, "reason": reason} for d, reason in result.damaged]
+        print_json({**asdict(result), "damaged": damaged})
         return
-    out().print(f"removed {result.blobs_removed:,} blobs; freed {human_bytes(result.bytes_freed)}")
+    out().print(
+        f"removed {result.blobs:,} blobs and {result.packs_removed:,} packs, rewrote"
+        f" {result.packs_rewritten:,}; freed {human_bytes(result.freed_bytes)}"
+    )
+    if result.packs_condemned:
+        out().print(f"{result.packs_condemned:,} packs go at the next run, when no reader is left")
+    for digest, reason in result.damaged:
+        out().print(f"DAMAGED {digest.hex}: {reason}; packs were left alone", style="red")
 
 
 @app.command()
