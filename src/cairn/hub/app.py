@@ -1,7 +1,7 @@
 """The hub as one ASGI application: which rooms of routes it has and what wraps them.
 
-`request.app.state` holds `house`, `settings`, `signer` and `on_upload` (call it
-while bytes arrive). Routes are tried in order:
+`request.app.state` holds `house`, `settings`, `signer`, `checkpoints` (read lately) and
+`on_upload` (call it while bytes arrive). Routes are tried in order:
 Xet, the Hugging Face wire, our own API, pages. Each package gives a list `routes`;
 `hub.web.routes` may also give `error_page(request, status, message)` for browsers.
 """
@@ -17,6 +17,7 @@ from cairn.config import Settings
 from cairn.errors import RequestError
 from cairn.hub import errors
 from cairn.hub.api import routes as api
+from cairn.hub.checkpoints import CheckpointMemory
 from cairn.hub.hf import routes as hf
 from cairn.hub.rim import Rim
 from cairn.hub.signing import Signer
@@ -66,6 +67,7 @@ def create_app(
     app.state.house = house
     app.state.settings = settings
     app.state.signer = Signer(secret)
+    app.state.checkpoints = CheckpointMemory()
     app.state.on_upload = on_upload
     app.state.error_page = getattr(web, "error_page", None)
     errors.install(app)

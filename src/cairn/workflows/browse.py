@@ -1,6 +1,6 @@
 """Finds what a repo holds: revisions by name, entries by path, pages of a tree, its history."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -119,18 +119,9 @@ def tree_page(
     folder = path.strip("/")
     if folder and not isinstance(node(house, revision, folder), Directory):
         raise EntryNotFoundError(f"{folder[:200]!r} is a file", commit=revision.id)
-    rows = house.catalog.history.list_tree(revision.tree, folder, recursive=recursive)
-    if after is not None:
-        rows = _skip(rows, after)
+    rows = house.catalog.history.list_tree(revision.tree, folder, recursive=recursive, after=after)
     found = tuple(islice(rows, limit + 1))
     return Page(found[:limit], found[limit - 1].path if len(found) > limit else None)
-
-
-def _skip(rows: Iterator[Node], after: str) -> Iterator[Node]:
-    for row in rows:
-        if row.path == after:
-            break
-    return rows
 
 
 def last_changes(house: House, at: View, paths: Sequence[str]) -> dict[str, Revision]:

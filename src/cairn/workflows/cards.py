@@ -232,13 +232,8 @@ def read_card(house: House, revision: Revision) -> str:
 def sync_card(house: House, record: RepoRecord) -> None:
     """Make the catalog say what the card at the head of the default branch says.
 
-    Two pushes may finish in either order: the head is looked at again until it stood still.
+    Two pushes may finish in either order; the catalog keeps what the newer commit says.
     """
-    head = house.catalog.history.resolve(record.uid, record.default_ref)
-    while True:
-        summary = summarise(parse_card(read_card(house, head)), head.id)
-        house.catalog.repos.set_card(record.uid, summary)
-        now = house.catalog.history.resolve(record.uid, record.default_ref)
-        if now.id == head.id:
-            return
-        head = now
+    at = house.catalog.history.resolve(record.uid, record.default_ref)
+    summary = summarise(parse_card(read_card(house, at)), at.id)
+    house.catalog.repos.set_card(record.uid, summary)

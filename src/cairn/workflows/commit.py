@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cairn.catalog import Change, DeleteFile, DeleteFolder, PutFile, RepoRecord, gitobjects
+from cairn.catalog import Change, PutFile, RepoRecord, gitobjects
 from cairn.domain import Actor, Digest, RepoId, Revision
 from cairn.errors import (
     ConflictError,
@@ -11,7 +11,6 @@ from cairn.errors import (
     NamingError,
     RequestError,
     RevisionNotFoundError,
-    StaleParentError,
 )
 from cairn.workflows.access import writable
 from cairn.workflows.cards import sync_card
@@ -136,24 +135,12 @@ def _append(
         record.uid,
         ref,
         changes,
-        expected_parent=_expected_parent(house, record, ref, message.parent),
+        expected_parent=message.parent,
         author=actor.account,
         title=message.title,
         description=message.description,
         when=house.clock(),
     )
-
-
-def _expected_parent(house: House, record: RepoRecord, ref: str, parent: str | None) -> str | None:
-    """The head's full id if `parent` is a prefix of it; None if the client does not care."""
-    if parent is None:
-        return None
-    at = house.catalog.history.ref(record.uid, ref).commit
-    if not at.startswith(parent):
-        raise StaleParentError(
-            f"{ref} is at {at}, not at {parent}: someone else committed; fetch and try again"
-        )
-    return at
 
 
 def _open_pull_request(house: House, record: RepoRecord, base: str) -> tuple[int, str]:
@@ -168,15 +155,3 @@ def _open_pull_request(house: House, record: RepoRecord, base: str) -> tuple[int
             continue
         return number, f"refs/pr/{number}"
     raise ConflictError("too many pull requests are being opened at once; try again")
-
-
-__all__ = [
-    "Committed",
-    "DeleteFile",
-    "DeleteFolder",
-    "Message",
-    "branch_ref",
-    "commit",
-    "put_large",
-    "put_regular",
-]

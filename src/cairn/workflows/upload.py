@@ -9,7 +9,13 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from cairn.catalog import RepoRecord
 from cairn.domain import Blob, Digest
-from cairn.errors import BlobNotFoundError, ConflictError, IntegrityError, RequestError
+from cairn.errors import (
+    BlobNotFoundError,
+    ConflictError,
+    EntryNotFoundError,
+    IntegrityError,
+    RequestError,
+)
 from cairn.store import BlobWriter
 from cairn.workflows.house import House
 
@@ -58,11 +64,12 @@ def receive(house: House, uid: str, writer: BlobWriter, expected: Blob) -> Blob:
     Raises:
         IntegrityError: the bytes do not have the expected size or digest; nothing is kept.
     """
-    blob = writer.finish(expected.digest)
-    if blob.size_bytes != expected.size_bytes:
+    if writer.size_bytes != expected.size_bytes:
         raise IntegrityError(
-            f"{expected.digest} has {blob.size_bytes} bytes, {expected.size_bytes} were announced"
+            f"received {writer.size_bytes} bytes of {expected.digest},"
+            f" {expected.size_bytes} were announced: send it again"
         )
+    blob = writer.finish(expected.digest)
     house.catalog.uploads.record(uid, blob)
     return blob
 
@@ -117,5 +124,5 @@ def _blocks(house: House, scope: str, names: Iterable[str]) -> Iterator[bytes]:
             with house.store.staging.open(scope, name) as source:
                 for at in range(0, source.size_bytes, COPY_BLOCK_BYTES):
                     yield source.read_at(at, COPY_BLOCK_BYTES)
-        except BlobNotFoundError:
+        except EntryNotFoundError:
             raise ConflictError("the parts of this upload are gone; start it again") from None

@@ -2,4 +2,33 @@
 
 from starlette.routing import BaseRoute
 
-routes: list[BaseRoute] = []
+from cairn.hub.hf import (
+    account,
+    commit,
+    history,
+    info,
+    lfs,
+    lfs_transfer,
+    listing,
+    preupload,
+    refs,
+    repos,
+    resolve,
+    tree,
+)
+
+routes: list[BaseRoute] = [
+    *resolve.routes,
+    *lfs.routes,
+    *lfs_transfer.routes,
+    *account.routes,
+    *repos.routes,
+    *listing.routes,
+    *tree.routes,
+    *preupload.routes,
+    *commit.routes,
+    *refs.routes,
+    *history.routes,
+    *info.routes,
+    *resolve.last_routes,
+]

@@ -1,0 +1,96 @@
+"""Gives out files: `/resolve` for clients and browsers, `/raw` for what git would show.
+
+HEAD answers 200 by itself. A redirect on the same host would lose the headers clients read.
+"""
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+
+from cairn.catalog import gitobjects
+from cairn.domain import Actor, Entry, RepoId
+from cairn.errors import RepoNotFoundError
+from cairn.hub import threads
+from cairn.hub.blob_response import blob_response, content_disposition
+from cairn.hub.hf.params import repo_id_of
+from cairn.hub.identity import house_of, visitor_of
+from cairn.hub.routing import RawRoute, repo_routes
+from cairn.workflows import browse
+from cairn.workflows.browse import View
+from cairn.workflows.house import House
+
+
+def _find(
+    house: House, actor: Actor, repo_id: RepoId, revision: str, path: str
+) -> tuple[View, Entry]:
+    view = browse.open_view(house, actor, repo_id, revision)
+    return view, browse.file(house, view.revision, path)
+
+
+async def resolve(request: Request) -> Response:
+    """The bytes of a file at a revision."""
+    # Pages link here, so a browser session counts as well as a token.
+    actor = await visitor_of(request)
+    params, house = request.path_params, house_of(request)
+    view, entry = await threads.call(
+        _find, house, actor, repo_id_of(request), params["revision"], params["path"]
+    )
+    if request.method == "GET" and _is_whole(request):
+        house.catalog.repos.count_download(view.repo.id)
+    etag = entry.blob.digest.hex if entry.lfs else entry.oid
+    headers = {"X-Repo-Commit": view.revision.id, "Access-Control-Expose-Headers": _EXPOSED}
+    if entry.lfs:
+        headers |= {"X-Linked-Etag": f'"{etag}"', "X-Linked-Size": str(entry.blob.size_bytes)}
+    return blob_response(request, entry.blob, entry.path, etag, headers)
+
+
+_EXPOSED = "X-Repo-Commit, X-Linked-Etag, X-Linked-Size, ETag, Content-Range, X-Error-Code"
+
+
+def _is_whole(request: Request) -> bool:
+    """Whether this request starts a download: not the later parts of one read in ranges."""
+    asked = request.headers.get("range", "")
+    return not asked or asked.replace(" ", "").startswith("bytes=0-")
+
+
+async def raw(request: Request) -> Response:
+    """A regular file's bytes, or the LFS pointer of a large one."""
+    actor = await visitor_of(request)
+    params = request.path_params
+    view, entry = await threads.call(
+        _find, house_of(request), actor, repo_id_of(request), params["revision"], params["path"]
+    )
+    headers = {"X-Repo-Commit": view.revision.id}
+    if not entry.lfs:
+        return blob_response(request, entry.blob, entry.path, entry.oid, headers)
+    headers |= {"ETag": f'"{entry.oid}"', "Content-Disposition": content_disposition(entry.path)}
+    pointer = gitobjects.lfs_pointer(entry.blob)
+    return Response(pointer, headers=headers, media_type="text/plain; charset=utf-8")
+
+
+async def bare_name(request: Request) -> Response:
+    """Ids without a namespace (`gpt2`), as old clients allow: this hub has none."""
+    name = request.path_params["name"]
+    raise RepoNotFoundError(f"{name[:96]!r} is not a repo: ids here are 'namespace/name'")
+
+
+_METHODS = ("GET", "HEAD")
+_KINDS = "models|datasets|spaces"
+
+routes: list[BaseRoute] = [
+    *repo_routes("/resolve/{revision}/{path:path}", resolve, *_METHODS),
+    *repo_routes("/raw/{revision}/{path:path}", raw, *_METHODS),
+    RawRoute("/{name}/resolve/{revision}/{path:path}", bare_name, _METHODS),
+    RawRoute("/datasets/{name}/resolve/{revision}/{path:path}", bare_name, _METHODS),
+    RawRoute("/spaces/{name}/resolve/{revision}/{path:path}", bare_name, _METHODS),
+]
+
+# Tried after every other route of the API, so that they only see what nothing else knows.
+last_routes: list[BaseRoute] = [
+    RawRoute(f"/api/{{kind:{_KINDS}}}/{{name}}", bare_name, _METHODS),
+    RawRoute(
+        f"/api/{{kind:{_KINDS}}}/{{name}}/{{verb:revision|tree|refs|commits|paths-info}}/{{rest:path}}",
+        bare_name,
+        (*_METHODS, "POST"),
+    ),
+]
