@@ -48,6 +48,8 @@ class DType(Enum):
     QI8 = ("QI8", 8)
     QU8 = ("QU8", 8)
     QI32 = ("QI32", 32)
+    QU4X2 = ("QU4X2", 4)
+    QU2X4 = ("QU2X4", 2)
 
     @property
     def label(self) -> str:

@@ -1,6 +1,9 @@
 """A bounded list of oddities met while reading a file."""
 
 from cairn.formats.limits import MAX_NOTES
+from cairn.formats.naming import printable
+
+_MAX_NOTE_CHARS = 500
 
 
 class Notes:
@@ -12,6 +15,7 @@ class Notes:
 
     def add(self, note: str) -> None:
         """Remember a remark once."""
+        note = printable(note, _MAX_NOTE_CHARS)
         if note in self._notes:
             return
         if len(self._notes) >= MAX_NOTES:

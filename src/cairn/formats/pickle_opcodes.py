@@ -95,6 +95,7 @@ NAMES: dict[int, str] = {
 }
 CODES: dict[str, int] = {name: code for code, name in NAMES.items()}
 
+_MAX_INDEX_DIGITS = 20  # 2**64 has 20
 _UNREACHED = 1 << 63  # beyond any frame's end
 
 
@@ -227,13 +228,11 @@ def _persistent(tape: Tape) -> Argument:
     return Disputed(line.decode("latin-1"), AnomalyKind.TEXT_UNDECODABLE, "a persistent id")
 
 
-def _index(tape: Tape) -> Argument:
-    start = tape.position
-    value = decimal(tape.line())
-    number = value.value if isinstance(value, Disputed) else value
-    if type(number) is not int or number < 0:
-        raise MalformedError("a memo index that is no number", source=tape.name, offset=start)
-    return value
+def _index(line: bytes) -> int:
+    """A memo index: always decimal, unlike INT."""
+    if len(line) > _MAX_INDEX_DIGITS or not line.isdigit():
+        raise ValueError(f"{line[:40]!r} is not a memo index")
+    return int(line)
 
 
 def _literal(parse: Callable[[bytes], Argument]) -> Callable[[Tape], Argument]:
@@ -272,8 +271,8 @@ _READERS: dict[int, Callable[[Tape], Argument] | None] = {
     CODES["GLOBAL"]: _name_pair,
     CODES["INST"]: _name_pair,
     CODES["PERSID"]: _persistent,
-    CODES["GET"]: _index,
-    CODES["PUT"]: _index,
+    CODES["GET"]: _literal(_index),
+    CODES["PUT"]: _literal(_index),
     CODES["BINGET"]: Tape.byte,
     CODES["BINPUT"]: Tape.byte,
     CODES["LONG_BINGET"]: _unsigned(4),

@@ -2,7 +2,7 @@
 
 Constants are Python's own None, bool, int, float, str and bytes; tuples and lists are
 Python's. Everything that could act, hash or compare is one of the records below. They
-compare by identity, so no comparison of hostile values ever descends.
+compare by identity and have no deep `repr`, so nothing ever descends into hostile values.
 """
 
 from dataclasses import dataclass
@@ -64,7 +64,7 @@ class Extension:
     offset: int
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Call:
     """The object a call would give, with what the program then does to it.
 
@@ -83,14 +83,14 @@ class Call:
     elements: list[Value] | None = None
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Mapping:
     """A dict as it was filled: keys and values alternate, duplicates kept, keys unhashed."""
 
     items: list[Value]
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Members:
     """A set or frozenset as it was filled."""
 
@@ -98,7 +98,7 @@ class Members:
     frozen: bool
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class PersistentId:
     """A reference the program leaves to its loader, such as a torch storage."""
 

@@ -1,0 +1,51 @@
+"""Which readers there are, and how one is picked: by content, never by name."""
+
+from cairn.domain import Layout, Source
+from cairn.errors import UntrustedDataError
+from cairn.formats.limits import HEAD_BYTES
+from cairn.formats.reader import Reader
+from cairn.formats.readers.safetensors import SafetensorsReader
+from cairn.formats.readers.torch_zip import TorchZipReader
+from cairn.formats.signatures import unknown_format
+from cairn.plugins import Registry
+
+__all__ = ["READERS", "Reader", "find_reader", "read_layout"]
+
+READERS: Registry[Reader] = Registry(
+    "reader",
+    [
+        SafetensorsReader(),
+        TorchZipReader(),
+    ],
+)
+
+
+def find_reader(source: Source, readers: Registry[Reader] = READERS) -> Reader:
+    """The first reader that recognises the source.
+
+    Raises:
+        UnknownFormatError: none does; the message says what the file is, when known.
+    """
+    head = source.read_at(0, HEAD_BYTES)
+    for reader in readers:
+        if reader.recognises(head, source):
+            return reader
+    raise unknown_format(head, source.name, source.size_bytes)
+
+
+def read_layout(source: Source, readers: Registry[Reader] = READERS) -> Layout:
+    """The anatomy of a checkpoint file, read from its headers alone.
+
+    Raises:
+        UnknownFormatError: no reader recognises it.
+        MalformedError: it breaks the rules of its format.
+        LimitError: it asks for more than a cap in `limits` allows.
+    """
+    reader = find_reader(source, readers)
+    try:
+        return reader.read(source)
+    except UntrustedDataError as error:
+        if error.source:
+            raise
+        # The nouns check themselves and do not know which file they come from.
+        raise type(error)(error.what, source=source.name, offset=error.offset) from error

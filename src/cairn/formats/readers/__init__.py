@@ -1,0 +1,1 @@
+"""One file per format; a reader knows no other reader."""
