@@ -1,5 +1,38 @@
-"""The routes of this package, in the order they are tried."""
+"""The routes of this package, in the order they are tried, and the page for errors."""
 
 from starlette.routing import BaseRoute
 
-routes: list[BaseRoute] = []
+from cairn.hub.web import (
+    api_docs,
+    assets,
+    blob,
+    card,
+    commits,
+    files,
+    listing,
+    profile,
+    session,
+    storage,
+    tensors,
+    tokens,
+)
+from cairn.hub.web.errors import error_page
+
+__all__ = ["error_page", "routes"]
+
+# The profile takes every single segment, so it comes after all pages with a fixed name;
+# a repo's first page takes every pair, so the pages with fixed pairs come before it.
+routes: list[BaseRoute] = [
+    *assets.routes,
+    *api_docs.routes,
+    *listing.routes,
+    *session.routes,
+    *tokens.routes,
+    *files.routes,
+    *blob.routes,
+    *commits.routes,
+    *tensors.routes,
+    *storage.routes,
+    *card.routes,
+    *profile.routes,
+]

@@ -1,0 +1,107 @@
+"""One file of a revision: what it is, and what is inside when that can be shown."""
+
+from typing import Any
+
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import BaseRoute
+
+from cairn.domain import Directory, Entry
+from cairn.errors import EntryNotFoundError
+from cairn.hub.checkpoints import looks_like_checkpoint, read_file
+from cairn.hub.routing import repo_routes
+from cairn.hub.web.anatomy import anatomy_of
+from cairn.hub.web.card import readme_html
+from cairn.hub.web.code import coloured, language_of
+from cairn.hub.web.files import crumbs
+from cairn.hub.web.markdown import MAX_README_BYTES, Place
+from cairn.hub.web.repo_view import RepoView, load_repo
+from cairn.hub.web.visit import Visit, endpoint
+from cairn.hub.web.wording import path_url
+from cairn.workflows import browse
+
+MAX_PREVIEW_BYTES = 128 << 10
+MAX_IMAGE_BYTES = 20_000_000
+_IMAGES = (".png", ".jpg", ".jpeg", ".gif", ".webp")
+
+
+def _blob(visit: Visit) -> Response:
+    repo = load_repo(visit)
+    if repo.revision is None:
+        raise EntryNotFoundError("this repository has no files yet")
+    path = visit.param("path").strip("/")
+    entry = browse.node(visit.house, repo.revision, path)
+    tail = f"{repo.here}/{path_url(path)}"
+    if isinstance(entry, Directory):
+        return RedirectResponse(f"{repo.root}/tree/{tail}", 302)
+    at = browse.View(repo.record, repo.revision)
+    context: dict[str, Any] = {
+        "repo": repo,
+        "tab": "files",
+        "section": repo.record.id.type.plural,
+        "now": visit.now,
+        "entry": entry,
+        "crumbs": crumbs(repo, path),
+        "download": f"{repo.root}/resolve/{tail}",
+        "stored": visit.house.store.stored_bytes([entry.blob.digest]),
+        "change": browse.last_changes(visit.house, at, [path]).get(path),
+        **_nothing_shown(),
+    }
+    context.update(_inside(visit, repo, entry))
+    return visit.render("blob.html", **context)
+
+
+def _nothing_shown() -> dict[str, Any]:
+    return {"anatomy": None, "image": None, "rendered": None, "lines": None, "cut": 0}
+
+
+def _inside(visit: Visit, repo: RepoView, entry: Entry) -> dict[str, Any]:
+    """What the page shows of the content: tensors, a picture, a rendered or a plain text."""
+    name = entry.path.lower()
+    if looks_like_checkpoint(entry):
+        checkpoint = read_file(visit.memory, visit.house, entry)
+        if checkpoint.layouts:
+            return {"anatomy": anatomy_of(visit, checkpoint)}
+        reason = next(iter(checkpoint.unread.values()), "")
+        if reason:
+            return {"why_not": f"This looks like a checkpoint and could not be read: {reason}."}
+    if name.endswith(_IMAGES) and entry.blob.size_bytes <= MAX_IMAGE_BYTES:
+        return {"image": f"{repo.root}/resolve/{repo.here}/{path_url(entry.path)}"}
+    if name.endswith((".md", ".markdown")) and entry.blob.size_bytes <= MAX_README_BYTES:
+        folder = entry.path.rpartition("/")[0]
+        place = Place(repo.root, repo.revision_name, folder)
+        return {"rendered": readme_html(visit.house, entry, place)}
+    return _text(visit, entry)
+
+
+def _text(visit: Visit, entry: Entry) -> dict[str, Any]:
+    with visit.house.store.open(entry.blob.digest) as source:
+        head = source.read_at(0, MAX_PREVIEW_BYTES)
+    cut = len(head) < entry.blob.size_bytes
+    text = _decoded(head, cut=cut)
+    if text is None:
+        return {"why_not": "This is not text, so it is not shown."}
+    if not text:
+        return {"why_not": "This file is empty."}
+    count = text.count("\n") + (not text.endswith("\n"))
+    return {
+        "lines": coloured(text, language_of(entry.path)),
+        "numbers": "\n".join(str(number) for number in range(1, count + 1)),
+        "cut": len(head) if cut else 0,
+    }
+
+
+def _decoded(head: bytes, *, cut: bool) -> str | None:
+    """The text of a file's first bytes, or None if they are not UTF-8 text."""
+    if b"\x00" in head:
+        return None
+    for dropped in range(4 if cut else 1):  # the cut may have split a character
+        try:
+            return head[: len(head) - dropped].decode()
+        except UnicodeDecodeError:
+            continue
+    return None
+
+
+routes: list[BaseRoute] = [
+    *repo_routes("/blob/{rev}/{path:path}", endpoint(_blob), "GET", "HEAD"),
+]

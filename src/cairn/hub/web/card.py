@@ -1,0 +1,144 @@
+"""The first page of a repo: its README rendered, how to use it, what it is made of and kept in."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+
+from cairn.catalog import RepoRecord
+from cairn.domain import Entry, RepoType, Revision
+from cairn.errors import EntryNotFoundError
+from cairn.hub.routing import repo_routes
+from cairn.hub.web import svg
+from cairn.hub.web.listing import push_snippet
+from cairn.hub.web.markdown import MAX_README_BYTES, Place, render
+from cairn.hub.web.parts import dtype_parts
+from cairn.hub.web.repo_view import RepoView, load_repo, parent_link
+from cairn.hub.web.visit import Visit, endpoint
+from cairn.hub.web.wording import bytes_text
+from cairn.workflows import browse
+from cairn.workflows.cards import CARD_PATH, card_body
+from cairn.workflows.house import House
+
+MAX_METADATA_ROWS = 24
+MAX_METADATA_VALUES = 40
+MAX_VALUE_CHARACTERS = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Bytes given and bytes on disk."""
+
+    logical_bytes: int
+    stored_bytes: int
+
+
+def _card(visit: Visit) -> Response:
+    repo = load_repo(visit)
+    kept = _kept(visit.house, repo.revision) if repo.revision else None
+    record = repo.record
+    parts = dtype_parts(record.parameters) if record.parameters and repo.is_default else []
+    return visit.render(
+        "card.html",
+        repo=repo,
+        tab="card",
+        section=record.id.type.plural,
+        now=visit.now,
+        readme=_readme(visit, repo) if repo.revision else None,
+        uses=list(uses(visit, record)),
+        parts=parts,
+        parameters=sum(part.value for part in parts),
+        bar=svg.stacked_bar(parts, "Parameters by dtype", _described(parts)),
+        kept=kept,
+        kept_bar=kept and svg.pair_bar(kept.logical_bytes, kept.stored_bytes, "Kept in"),
+        metadata=list(_metadata(visit, record)),
+        push_snippet=push_snippet(visit, record.id.full_name, record.id.type),
+    )
+
+
+def _described(parts: list[svg.Part]) -> str:
+    return ", ".join(f"{part.label}: {part.text}" for part in parts)
+
+
+def _readme(visit: Visit, repo: RepoView) -> Markup | None:
+    assert repo.revision is not None
+    try:
+        entry = browse.node(visit.house, repo.revision, CARD_PATH)
+    except EntryNotFoundError:
+        return None
+    if not isinstance(entry, Entry):
+        return None
+    return readme_html(visit.house, entry, Place(repo.root, repo.revision_name))
+
+
+def readme_html(house: House, entry: Entry, place: Place) -> Markup:
+    """A stored Markdown file as safe HTML; one that is too large is named, not rendered."""
+    if entry.blob.size_bytes > MAX_README_BYTES:
+        words = "{} has {}: too large to show here. <a href='{}'>Open the file</a>."
+        url = place.file_url(entry.path)
+        return Markup("<p>" + words + "</p>").format(  # noqa: S704 - a constant
+            entry.path, bytes_text(entry.blob.size_bytes), url
+        )
+    content = house.store.read_bytes(entry.blob.digest, MAX_README_BYTES)
+    return render(card_body(content.decode("utf-8", "replace")), place)
+
+
+def _kept(house: House, revision: Revision) -> Kept:
+    manifest = house.catalog.history.manifest(revision.tree)
+    digests = {entry.blob.digest for entry in manifest.entries.values()}
+    return Kept(manifest.size_bytes, house.store.stored_bytes(digests))
+
+
+def uses(visit: Visit, record: RepoRecord) -> Iterator[tuple[str, str]]:
+    """Label and text of the snippets that fetch this repo with tools people have."""
+    name = record.id.full_name
+    option = "" if record.id.type is RepoType.MODEL else f" --repo-type {record.id.type.value}"
+    endpoint_line = f"export HF_ENDPOINT={visit.hub_url}"
+    yield "Download every file", f"{endpoint_line}\nhf download {name}{option}"
+    library = (record.library_name or "").lower()
+    if record.id.type is RepoType.DATASET:
+        yield (
+            "Load in Python",
+            f'from datasets import load_dataset\n\ndata = load_dataset("{name}")',
+        )
+    elif library == "sentence-transformers":
+        yield (
+            "Load in Python",
+            "from sentence_transformers import SentenceTransformer\n\n"
+            f'model = SentenceTransformer("{name}")',
+        )
+    elif library == "diffusers":
+        yield (
+            "Load in Python",
+            "from diffusers import DiffusionPipeline\n\n"
+            f'pipe = DiffusionPipeline.from_pretrained("{name}")',
+        )
+    elif library == "transformers" or "transformers" in record.tags:
+        yield (
+            "Load in Python",
+            f'from transformers import AutoModel\n\nmodel = AutoModel.from_pretrained("{name}")',
+        )
+
+
+def _metadata(visit: Visit, record: RepoRecord) -> Iterator[tuple[str, list[tuple[str, Any]]]]:
+    """The card's front matter as rows of short values, structured values left out."""
+    for key, value in list(record.card.items())[:MAX_METADATA_ROWS]:
+        items = value if isinstance(value, list) else [value]
+        texts = [
+            str(item)[:MAX_VALUE_CHARACTERS]
+            for item in items[:MAX_METADATA_VALUES]
+            if isinstance(item, str | int | float | bool) and str(item).strip()
+        ]
+        linked = key in ("base_model", "base_models")
+        pairs = [(text, parent_link(visit.base, text) if linked else None) for text in texts]
+        if pairs:
+            yield key.replace("_", " ")[:60], pairs
+
+
+routes: list[BaseRoute] = [
+    *repo_routes("", endpoint(_card), "GET", "HEAD"),
+    *repo_routes("/card/{rev}", endpoint(_card), "GET", "HEAD"),
+]

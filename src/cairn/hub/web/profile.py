@@ -1,0 +1,35 @@
+"""The page of a person or an organisation: who they are and which repos of theirs one may see."""
+
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+
+from cairn.catalog import RepoQuery
+from cairn.domain import RepoType
+from cairn.hub.routing import RawRoute
+from cairn.hub.web.visit import Visit, endpoint
+
+SHOWN_PER_KIND = 24
+MAX_MEMBERS = 100
+
+
+def _profile(visit: Visit) -> Response:
+    catalog = visit.house.catalog
+    account = catalog.accounts.get(visit.param("namespace"))
+    groups = {
+        kind.plural: catalog.repos.search(
+            RepoQuery(type=kind, author=account.name, limit=SHOWN_PER_KIND, viewer=visit.actor)
+        )
+        for kind in RepoType
+    }
+    members = catalog.accounts.members(account.name)[:MAX_MEMBERS] if account.is_org else []
+    return visit.render(
+        "profile.html",
+        account=account,
+        members=members,
+        groups=groups,
+        empty=not any(found.repos for found in groups.values()),
+        now=visit.now,
+    )
+
+
+routes: list[BaseRoute] = [RawRoute("/{namespace}", endpoint(_profile), ("GET", "HEAD"))]

@@ -1,0 +1,28 @@
+"""Every tensor of a revision's checkpoint: totals, architecture and a table."""
+
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+
+from cairn.hub.checkpoints import read_revision
+from cairn.hub.routing import repo_routes
+from cairn.hub.web.anatomy import anatomy_of
+from cairn.hub.web.repo_view import load_repo
+from cairn.hub.web.visit import Visit, endpoint
+
+
+def _tensors(visit: Visit) -> Response:
+    repo = load_repo(visit)
+    checkpoint = None
+    if repo.revision is not None:
+        checkpoint = read_revision(visit.memory, visit.house, repo.revision)
+    return visit.render(
+        "tensors.html",
+        repo=repo,
+        tab="tensors",
+        section=repo.record.id.type.plural,
+        now=visit.now,
+        anatomy=anatomy_of(visit, checkpoint) if checkpoint is not None else None,
+    )
+
+
+routes: list[BaseRoute] = [*repo_routes("/tensors/{rev}", endpoint(_tensors), "GET", "HEAD")]
