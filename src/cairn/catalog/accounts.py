@@ -12,7 +12,7 @@ from cairn.errors import ConflictError, NotFoundError
 
 # First segments of the hub's own URLs: a namespace of that name could not be reached.
 _RESERVED_NAMES = """
-    _cairn_store about admin anonymous api assets auth blog cas collections dashboard dataset
+    _cairn_store about anonymous api assets auth blog cas collections dashboard dataset
     datasets discussions doc docs explore favicon.ico health healthz help home join kernels
     licenses lfs login logout metrics model models new notifications oauth openapi.json
     organizations papers pricing privacy readyz repos robots.txt search security session
