@@ -65,7 +65,7 @@ async def create_tag(request: Request) -> Response:
     """Make a tag at the revision in the path. Tags are lightweight: a message is not kept."""
     actor = await actor_of(request)
     body = await read_json(request)
-    tag, at = text_field(body, "tag"), request.path_params["name"]
+    tag, at = text_field(body, "tag"), request.path_params["tag"]
     await threads.call(verbs.create_tag, house_of(request), actor, repo_id_of(request), tag, at)
     return JSONResponse({"ok": True})
 
@@ -73,7 +73,7 @@ async def create_tag(request: Request) -> Response:
 async def delete_tag(request: Request) -> Response:
     """Remove a tag."""
     actor = await actor_of(request)
-    name = request.path_params["name"]
+    name = request.path_params["tag"]
     await threads.call(verbs.delete_tag, house_of(request), actor, repo_id_of(request), name)
     return JSONResponse({"ok": True})
 
@@ -82,6 +82,6 @@ routes: list[BaseRoute] = [
     api_route("/refs", list_refs, "GET"),
     api_route("/branch/{branch:path}", create_branch, "POST"),
     api_route("/branch/{branch:path}", delete_branch, "DELETE"),
-    api_route("/tag/{name:path}", create_tag, "POST"),
-    api_route("/tag/{name:path}", delete_tag, "DELETE"),
+    api_route("/tag/{tag:path}", create_tag, "POST"),
+    api_route("/tag/{tag:path}", delete_tag, "DELETE"),
 ]

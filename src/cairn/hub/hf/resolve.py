@@ -38,13 +38,10 @@ async def resolve(request: Request) -> Response:
     if request.method == "GET" and _is_whole(request):
         house.catalog.repos.count_download(view.repo.id)
     etag = entry.blob.digest.hex if entry.lfs else entry.oid
-    headers = {"X-Repo-Commit": view.revision.id, "Access-Control-Expose-Headers": _EXPOSED}
+    headers = {"X-Repo-Commit": view.revision.id}
     if entry.lfs:
         headers |= {"X-Linked-Etag": f'"{etag}"', "X-Linked-Size": str(entry.blob.size_bytes)}
     return blob_response(request, entry.blob, entry.path, etag, headers)
-
-
-_EXPOSED = "X-Repo-Commit, X-Linked-Etag, X-Linked-Size, ETag, Content-Range, X-Error-Code"
 
 
 def _is_whole(request: Request) -> bool:

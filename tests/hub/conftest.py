@@ -1,0 +1,121 @@
+"""A real house in a temporary folder, the hub over it, and people with tokens."""
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import uvicorn
+from starlette.testclient import TestClient
+
+from cairn.bootstrap import open_house
+from cairn.config import Settings
+from cairn.domain import OrgRole, Scope
+from cairn.hub.app import create_app
+from cairn.workflows.house import House
+
+SECRET = "a-secret-for-tests-that-is-long-enough"
+
+
+@dataclass
+class Hub:
+    """The hub under test and the tokens of its people."""
+
+    house: House
+    settings: Settings
+    tokens: dict[str, str]
+
+    def client(self, who: str | None = None, **settings: object) -> TestClient:
+        """A client that sends `who`'s token; settings replace the hub's."""
+        app = create_app(self.house, self.settings.model_copy(update=settings))
+        headers = {"Authorization": f"Bearer {self.tokens[who]}"} if who else {}
+        return TestClient(
+            app,
+            base_url="http://localhost",
+            headers=headers,
+            follow_redirects=False,
+            raise_server_exceptions=False,
+        )
+
+
+def make_hub(folder: Path) -> Hub:
+    settings = Settings(data_dir=folder, secret=SECRET)
+    house = open_house(settings)
+    accounts, tokens = house.catalog.accounts, house.catalog.tokens
+    for name in ("ann", "bob", "eve"):
+        accounts.create_user(name, full_name=name.title())
+    accounts.create_organisation("lab", owner="ann")
+    accounts.set_member("lab", "bob", OrgRole.READ)
+    made = {name: tokens.create(name, "all", Scope.WRITE) for name in ("ann", "bob", "eve")}
+    made["ann-reader"] = tokens.create("ann", "reader", Scope.READ)
+    return Hub(house, settings, made)
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> Hub:
+    return make_hub(tmp_path / "data")
+
+
+@pytest.fixture
+def ann(hub: Hub) -> TestClient:
+    return hub.client("ann")
+
+
+@dataclass
+class LiveHub:
+    """A hub that listens, and a way to run the real client against it."""
+
+    hub: Hub
+    url: str
+    folder: Path
+
+    def run(self, script: str, who: str = "ann", **environment: str) -> str:
+        """Run Python with huggingface_hub in a fresh process; its output, or a failure."""
+        home = self.folder / "hf-home"
+        variables = {
+            **os.environ,
+            "HF_ENDPOINT": self.url,
+            "HF_TOKEN": self.hub.tokens[who],
+            "HF_HOME": str(home),
+            "HF_HUB_DISABLE_XET": "1",
+            "HF_HUB_DISABLE_TELEMETRY": "1",
+            "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+            **environment,
+        }
+        done = subprocess.run(
+            [sys.executable, "-c", script],
+            env=variables,
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveHub]:
+    folder = tmp_path_factory.mktemp("live")
+    hub = make_hub(folder / "data")
+    small_parts = hub.settings.model_copy(
+        update={"lfs_multipart_threshold_bytes": 3_000_000, "lfs_part_bytes": 1_000_000}
+    )
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    app = create_app(hub.house, small_parts)
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    yield LiveHub(hub, f"http://127.0.0.1:{listener.getsockname()[1]}", folder)
+    server.should_exit = True
+    thread.join(10)
