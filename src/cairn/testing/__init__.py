@@ -1,0 +1,1 @@
+"""Conformance suites: subclass one per plug-in, inherit its tests."""
