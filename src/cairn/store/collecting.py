@@ -124,14 +124,17 @@ class Collection:
         return max(times)
 
     def _remove_blob(self, digest: Digest) -> None:
-        removed = False
-        for key in (raw_key(digest), recipe_key(digest)):
-            try:
-                self._freed += self._backend.info(key).size_bytes
-            except ObjectNotFoundError:
-                continue
-            removed |= self._backend.delete(key)
-        self._blobs += removed
+        removed = [self._drop(key) for key in (raw_key(digest), recipe_key(digest))]
+        self._blobs += any(removed)
+
+    def _drop(self, key: str) -> bool:
+        """Delete an object and count its bytes."""
+        try:
+            size = self._backend.info(key).size_bytes
+        except ObjectNotFoundError:
+            return False
+        self._freed += size
+        return self._backend.delete(key)
 
     def _sweep_marks(self) -> None:
         """Marks of blobs that are gone."""
@@ -203,7 +206,7 @@ class Collection:
                 packs.append(_Pack(pack_id, info, index, mark.modified_s if mark else None))
             elif pack_key(pack_id) not in listed and kind in ("idx", "dead"):
                 # Left behind by a kill between two deletions, or between index and pack.
-                self._freed += info.size_bytes * self._backend.delete(key)
+                self._drop(key)
         return packs
 
     def _worth_rewriting(self, packs: list[_Pack]) -> list[_Pack]:
@@ -231,7 +234,9 @@ class Collection:
                     packing.add(part)
             packing.seal()
         made = {pack.id for pack in packing.sealed}
-        self._freed -= sum(pack.size_bytes for pack in packing.sealed)
+        for pack_id in made - {pack.id for pack in known}:
+            for key in (pack_key(pack_id), pack_index_key(pack_id)):
+                self._freed -= self._backend.info(key).size_bytes
         for pack in packs:
             pack.live[:] = False
             self._rewritten += 1
@@ -260,7 +265,6 @@ class Collection:
                 continue
             if pack.condemned_s > self._started_s - wait_s and wait_s > 0:
                 continue
-            self._freed += pack.info.size_bytes
             for key in (pack_key(pack.id), pack_index_key(pack.id), condemned_key(pack.id)):
-                self._backend.delete(key)
+                self._drop(key)
             self._removed += 1

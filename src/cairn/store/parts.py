@@ -142,9 +142,10 @@ class Packing:
         backend = self._parts.backend
         # Index first: whoever sees the pack finds its index too.
         write_index(backend, pack.id, index)
-        draft.keep(pack_key(pack.id))
+        # The same pack may exist: damaged, so these bytes heal it, or condemned by an earlier
+        # gc, so it is wanted again. Replacing bytes by equal ones disturbs no reader.
+        draft.replace(pack_key(pack.id))
         self._open = None
-        # The same pack may exist, condemned after an earlier gc: it is wanted again.
         backend.delete(condemned_key(pack.id))
         self._parts.index.add(pack.id, index)
         self.sealed.append(pack)
