@@ -26,6 +26,8 @@ class Checkpoint:
     """The files of one checkpoint that hold tensors, by relative path.
 
     `unread` maps paths that look like checkpoint files and could not be read to the reason.
+    `training` says how far training had come (epoch, global_step, ...), `notes` what is odd
+    about the files taken together; each file's own oddities are in its layout.
     """
 
     name: str
@@ -33,6 +35,8 @@ class Checkpoint:
     architecture: Architecture | None = None
     unread: Mapping[str, str] = field(default_factory=dict)
     other_files_bytes: int = 0
+    training: Mapping[str, Scalar] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def tensors(self) -> Iterator[tuple[str, TensorInfo]]:
         """Every tensor with the path of its file."""

@@ -1,0 +1,191 @@
+"""`cairn inspect`: what a checkpoint is made of."""
+
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cairn.cli.console import human_bytes, out, print_json
+from cairn.cli.options import AsJson, DataDir
+from cairn.cli.targets import LocalTarget, RepoTarget, parse_target
+from cairn.errors import RepoNotFoundError
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from cairn.domain import Checkpoint, Scalar
+    from cairn.workflows.inspection import Located
+
+DEFAULT_ROWS = 40
+_MAX_TRAINING_ROWS = 12
+_GLOB_CHARACTERS = frozenset("*?[")
+
+
+class Sort(StrEnum):
+    """Orders of the tensor table."""
+
+    FILE = "file"
+    NAME = "name"
+    SIZE = "size"
+    DTYPE = "dtype"
+
+
+def inspect(
+    target: Annotated[
+        str, typer.Argument(help="A file, a folder, or a repo of this hub: org/name[@revision].")
+    ],
+    filter_by: Annotated[
+        str, typer.Option("--filter", "-f", help="Show tensors whose name contains or globs this.")
+    ] = "",
+    sort: Annotated[Sort, typer.Option("--sort", "-s", help="Order of the tensors.")] = Sort.FILE,
+    limit: Annotated[
+        int | None,
+        typer.Option("--limit", "-n", min=0, help=f"Most tensors shown (default {DEFAULT_ROWS})."),
+    ] = None,
+    show_all: Annotated[bool, typer.Option("--all", "-a", help="Show every tensor.")] = False,
+    data: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show format, architecture, parameters, roles and tensors. Nothing in the file is run."""
+    checkpoint = _checkpoint(parse_target(target), target, data)
+    rows = _chosen(checkpoint.tensors(), filter_by, sort)
+    matching = len(rows)
+    if not show_all and (limit is not None or not as_json):
+        rows = rows[: DEFAULT_ROWS if limit is None else limit]
+    if as_json:
+        from cairn.workflows.inspection import describe
+
+        print_json(describe(checkpoint, rows))
+        return
+    console = out()
+    console.print(_summary(checkpoint))
+    if rows:
+        console.print(_table(checkpoint, rows))
+    if len(rows) < matching:
+        console.print(f"{matching - len(rows):,} more tensors: --all shows them, --filter chooses")
+    elif not matching and filter_by:
+        console.print(f"no tensor matches {visible(filter_by)}")
+    for remark in _remarks(checkpoint):
+        console.print(remark)
+
+
+def _checkpoint(target: LocalTarget | RepoTarget, text: str, data: Path | None) -> "Checkpoint":
+    if isinstance(target, LocalTarget):
+        from cairn.workflows.inspect import inspect_path
+
+        return inspect_path(target.path)
+
+    from cairn.bootstrap import open_house
+    from cairn.config import load_settings
+    from cairn.domain import Account, Actor
+    from cairn.workflows.inspect import inspect_repo
+
+    settings = load_settings(data_dir=data)
+    if not settings.data_dir.is_dir():
+        raise RepoNotFoundError(
+            f"{text}: no such file or folder here, and no hub is kept in {settings.data_dir};"
+            " name its data directory with --data"
+        )
+    # Whoever may read the data directory may read every repo in it.
+    operator = Actor(Account("operator", "Operator of this machine", is_admin=True))
+    return inspect_repo(open_house(settings), operator, target.repo_id, target.revision)
+
+
+def _chosen(tensors: "Iterable[Located]", wanted: str, sort: Sort) -> "list[Located]":
+    """The tensors that match, in the order asked for; ties keep the order of the file."""
+    pattern = wanted if _GLOB_CHARACTERS & set(wanted) else f"*{wanted}*"
+    rows = [(path, tensor) for path, tensor in tensors if fnmatchcase(tensor.name, pattern)]
+    if sort is Sort.NAME:
+        rows.sort(key=lambda row: row[1].name)
+    elif sort is Sort.SIZE:
+        rows.sort(key=lambda row: -row[1].dtype.size_bytes(row[1].elements))
+    elif sort is Sort.DTYPE:
+        rows.sort(key=lambda row: (row[1].dtype.label, row[1].name))
+    return rows
+
+
+def visible(text: str) -> str:
+    """Text from a stranger made safe for a terminal: controls escaped, markup taken literally."""
+    from rich.markup import escape
+
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return escape(shown)
+
+
+def _summary(checkpoint: "Checkpoint") -> "RenderableType":
+    from rich.table import Table
+
+    from cairn.workflows.inspection import role_totals
+
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    table.add_row("checkpoint", visible(checkpoint.name))
+    formats = sorted({layout.format for layout in checkpoint.layouts.values()})
+    files = len(checkpoint.layouts)
+    counted = f" ({files} files)" if files != 1 else ""
+    table.add_row("format", f"{', '.join(formats) or 'none recognised'}{counted}")
+    table.add_row("size", f"{human_bytes(checkpoint.size_bytes)} ({checkpoint.size_bytes:,} bytes)")
+    found = checkpoint.architecture
+    if found:
+        table.add_row("family", f"{visible(found.family)} [dim]({visible(found.evidence)})[/dim]")
+        if found.class_name:
+            table.add_row("architecture", visible(found.class_name))
+    parameters = checkpoint.parameters_by_dtype()
+    by_dtype = ", ".join(
+        f"{dtype.label} {count:,}"
+        for dtype, count in sorted(parameters.items(), key=lambda item: -item[1])
+    )
+    total = sum(parameters.values())
+    table.add_row("parameters", f"{total:,}{f' ({by_dtype})' if by_dtype else ''}")
+    for role, counts in role_totals(checkpoint).items():
+        size = human_bytes(counts["size_bytes"])
+        table.add_row(role, f"{counts['tensors']:,} tensor{'s' * (counts['tensors'] != 1)}, {size}")
+    for key, value in list(_training(checkpoint).items())[:_MAX_TRAINING_ROWS]:
+        table.add_row(f"[dim]{visible(key[:60])}[/dim]", visible(str(value)[:200]))
+    return table
+
+
+def _training(checkpoint: "Checkpoint") -> "dict[str, Scalar]":
+    """Progress, then the other plain values of the files, those at the top first."""
+    shown = dict(checkpoint.training)
+    for layout in checkpoint.layouts.values():
+        for key, value in sorted(layout.metadata.items(), key=lambda item: item[0].count(".")):
+            shown.setdefault(key, value)
+    return shown
+
+
+def _table(checkpoint: "Checkpoint", rows: "Sequence[Located]") -> "RenderableType":
+    from rich.table import Table
+
+    several = len(checkpoint.layouts) > 1
+    table = Table(header_style="bold", box=None, pad_edge=False)
+    table.add_column("tensor", overflow="fold")  # a name cut short names nothing
+    table.add_column("dtype")
+    table.add_column("shape", overflow="fold")
+    table.add_column("bytes", justify="right")
+    table.add_column("role")
+    if several:
+        table.add_column("file", overflow="fold")
+    for path, tensor in rows:
+        cells = [
+            visible(tensor.name),
+            tensor.dtype.label,
+            " x ".join(str(axis) for axis in tensor.shape) or "scalar",
+            human_bytes(tensor.dtype.size_bytes(tensor.elements)),
+            tensor.role.value,
+        ]
+        table.add_row(*cells, *([visible(path)] if several else []))
+    return table
+
+
+def _remarks(checkpoint: "Checkpoint") -> list[str]:
+    """What is odd, and what could not be read."""
+    notes = [("note", note) for note in checkpoint.notes]
+    for path, layout in checkpoint.layouts.items():
+        notes.extend(("note", f"{path}: {note}") for note in layout.notes)
+    notes.extend(("unread", f"{reason}") for reason in checkpoint.unread.values())
+    return [f"[yellow]{kind}[/yellow] {visible(text)}" for kind, text in notes]

@@ -1,0 +1,126 @@
+"""What the small JSON files beside tensors say: the architecture, and how far training had come."""
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from cairn.domain import Architecture, Layout, Scalar, Source
+from cairn.errors import MalformedError, UntrustedDataError
+from cairn.formats.limits import MAX_CONFIG_BYTES, MAX_TRAINER_STATE_BYTES
+from cairn.formats.naming import printable
+from cairn.formats.strict_json import read_json
+
+# Strongest first: a diffusers pipeline has a config.json in every part, an adapter may
+# carry its base model's.
+CONFIGS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("model_index.json", ("_class_name",)),
+    ("adapter_config.json", ("peft_type",)),
+    ("config.json", ("model_type", "_class_name")),
+)
+TRAINER_STATE = "trainer_state.json"
+
+COMPANIONS = (*(name for name, _ in CONFIGS), TRAINER_STATE)
+"""File names read as companions of tensors, in the folder of the checkpoint."""
+
+_MAX_SCALARS = 200
+_MAX_TEXT = 1000
+_PROGRESS_KEYS = (
+    *("epoch", "global_step", "step", "iteration", "max_steps", "num_train_epochs"),
+    *("best_metric", "best_model_checkpoint", "best_global_step", "loss", "best_loss"),
+    *("total_flos", "train_batch_size", "pytorch-lightning_version"),
+)
+
+
+def architecture_of(source: Source) -> Architecture | None:
+    """What a configuration file says the model is; None if it says nothing.
+
+    Raises:
+        UntrustedDataError: it is too large or not a JSON object.
+    """
+    config = _object(source, MAX_CONFIG_BYTES)
+    file = source.name.rpartition("/")[2]
+    classes = config.get("architectures")
+    first = classes[0] if isinstance(classes, list) and classes else config.get("_class_name")
+    class_name = printable(first, _MAX_TEXT) if isinstance(first, str) and first else None
+    for key in dict(CONFIGS).get(file, ()):
+        family = config.get(key)
+        if isinstance(family, str) and family:
+            label = printable(family, _MAX_TEXT).lower()
+            return Architecture(label, class_name, f"{file}: {key}", _scalars(config))
+    if class_name is None:
+        return None
+    return Architecture(class_name.lower(), class_name, f"{file}: architectures", _scalars(config))
+
+
+def progress_of(source: Source) -> dict[str, Scalar]:
+    """How far a Trainer had come.
+
+    Raises:
+        UntrustedDataError: the file is too large or not a JSON object.
+    """
+    state = _object(source, MAX_TRAINER_STATE_BYTES)
+    return {k: v for k, v in _scalars(state).items() if k in _PROGRESS_KEYS and v is not None}
+
+
+def progress_in(layouts: Iterable[Layout]) -> dict[str, Scalar]:
+    """How far training had come by what the checkpoint files themselves carry."""
+    found: dict[str, Scalar] = {}
+    for layout in layouts:
+        for key in _PROGRESS_KEYS:
+            if key in layout.metadata:
+                found.setdefault(key, layout.metadata[key])
+    return found
+
+
+def shallowest(paths: Iterable[str], name: str) -> str | None:
+    """The path with this file name that lies in the fewest folders, then first by name."""
+    matching = [path for path in paths if path.rpartition("/")[2] == name]
+    return min(matching, key=lambda path: (path.count("/"), path), default=None)
+
+
+def first_architecture(
+    paths: Iterable[str],
+    read: Callable[[str], Architecture | None],
+    unread: dict[str, str],
+) -> Architecture | None:
+    """The architecture by the strongest configuration file that states one.
+
+    Files that cannot be read are entered in `unread` with the reason.
+    """
+    known = list(paths)
+    for name, _ in CONFIGS:
+        path = shallowest(known, name)
+        if path is None:
+            continue
+        try:
+            found = read(path)
+        except UntrustedDataError as error:
+            unread[path] = str(error)
+            continue
+        if found is not None:
+            return found
+    return None
+
+
+def _object(source: Source, max_bytes: int) -> Mapping[str, Any]:
+    file = source.name.rpartition("/")[2]
+    parsed = read_json(source, max_bytes, what=file, constants=True)
+    if not isinstance(parsed, dict):
+        raise MalformedError(f"{file} is not a JSON object", source=source.name)
+    return parsed
+
+
+def _scalars(config: Mapping[str, Any]) -> dict[str, Scalar]:
+    """The plain settings, at most `_MAX_SCALARS`; numbers JSON cannot spell become text."""
+    found: dict[str, Scalar] = {}
+    for key, value in config.items():
+        if len(found) >= _MAX_SCALARS:
+            break
+        name = printable(key, _MAX_TEXT)
+        if isinstance(value, str):
+            found[name] = printable(value, _MAX_TEXT)
+        elif isinstance(value, float):
+            found[name] = value if math.isfinite(value) else str(value)
+        elif value is None or isinstance(value, (bool, int)):
+            found[name] = value
+    return found
