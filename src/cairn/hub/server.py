@@ -1,9 +1,12 @@
 """Runs the hub: uvicorn in front, the worker behind, until a signal comes."""
 
 import logging
+import signal
 import socket
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import structlog
 import uvicorn
@@ -57,9 +60,28 @@ def run(house: House, settings: Settings, announce: Callable[[str], None]) -> No
     server = _AnnouncingServer(config, lambda: announce(url))
     worker.start()
     try:
-        server.run(sockets=[listener])
+        with _signals_end_quietly():
+            server.run(sockets=[listener])
     finally:
         worker.stop()
+
+
+@contextmanager
+def _signals_end_quietly() -> Iterator[None]:
+    """Keep the process alive when uvicorn, having shut down, raises the signal it got again.
+
+    By default that would end us before the worker is stopped, and with a failing status.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, lambda *_: None) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def configure_logging(level: str) -> None:
