@@ -122,8 +122,11 @@ def _message(value: dict[str, Any]) -> Message:
     parent = value.get("parentCommit")
     if parent is not None and (not isinstance(parent, str) or not _PARENT.match(parent)):
         raise RequestError("parentCommit must be 5 to 40 lower-case hex digits of a commit id")
-    summary, description = text_field(value, "summary"), text_field(value, "description", "")
-    return Message(summary, description, parent)
+    # Clients send a message of several lines as the summary; git's title is its first line.
+    title, _, rest = text_field(value, "summary").strip().partition("\n")
+    description = text_field(value, "description", "")
+    body = "\n\n".join(part for part in (rest.strip(), description) if part)
+    return Message(title.rstrip(), body, parent)
 
 
 async def post_commit(request: Request) -> Response:
