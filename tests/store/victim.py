@@ -1,0 +1,153 @@
+"""A process that works on a store until it is killed; run as a script, it forks victims.
+
+Reads jobs as JSON lines from standard input, runs each in a forked child (so that a
+victim starts in a millisecond) and answers with how the child ended. A victim appends
+what the store acknowledged to `<root>.acks` before it goes on.
+"""
+
+import hashlib
+import json
+import os
+import random
+import signal
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from cairn.domain import Digest
+from cairn.errors import BlobNotFoundError
+from cairn.store import BlobStore, open_local_store
+from cairn.store.backends import LocalBackend
+from cairn.store.codecs import CODECS
+from cairn.store.locks import Locks
+from tests.store.making import checkpoint, layout_of
+
+PACK_BYTES = 150_000
+TENSOR_ELEMENTS = 20_000
+# Every call that changes what is on disk: a victim can die right before any of them.
+CHANGES = ("write", "link", "unlink", "rename", "replace", "fsync", "utime", "mkdir", "rmdir")
+
+
+def open_store(root: Path) -> BlobStore:
+    """A store with small packs, so that little data makes many of them."""
+    open_local_store(root)
+    return BlobStore(LocalBackend(root), Locks(root / "locks"), CODECS, PACK_BYTES)
+
+
+def file_of(seed: int) -> bytes:
+    """A checkpoint that shares tensors with its neighbours."""
+    return checkpoint([seed, seed + 1, seed + 2], TENSOR_ELEMENTS)
+
+
+def acknowledge(root: Path, word: str, seed: int, digest: Digest) -> None:
+    """Record, in one write that survives a kill, what the store said."""
+    line = f"{word} {seed} {digest.hex}\n".encode()
+    descriptor = os.open(f"{root}.acks", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    REAL["write"](descriptor, line)
+    os.close(descriptor)
+
+
+def acknowledged(root: Path, words: tuple[str, ...] = ("put",)) -> dict[int, Digest]:
+    """Seeds put (with "want": or about to be) and not dropped since."""
+    kept: dict[int, Digest] = {}
+    path = Path(f"{root}.acks")
+    for line in path.read_text().splitlines() if path.exists() else []:
+        word, seed, digest = line.split()
+        if word in words:
+            kept[int(seed)] = Digest.sha256(digest)
+        elif word == "drop":
+            kept.pop(int(seed), None)
+    return kept
+
+
+def put(root: Path, job: dict) -> None:
+    store = open_store(root)
+    for seed in job["seeds"]:
+        blob = store.put([file_of(seed)[at : at + 50_000] for at in range(0, 300_000, 50_000)])
+        acknowledge(root, "put", seed, blob.digest)
+
+
+def optimize(root: Path, job: dict) -> None:
+    store = open_store(root)
+    for digest in sorted(store.pending()):
+        store.optimize(digest, layout_of(store.read_bytes(digest, 1 << 30)))
+
+
+def gc(root: Path, job: dict) -> None:
+    open_store(root).collect(lambda: acknowledged(root).values(), 0)
+
+
+def forever(root: Path, job: dict) -> None:
+    """Put, drop, optimize and collect at random until killed."""
+    rng = random.Random(job["seed"])
+    store = open_store(root)
+    while True:
+        match rng.choice(["put", "put", "optimize", "gc", "drop"]):
+            case "put":
+                seed = rng.randrange(40) + job["lane"] * 1_000
+                file = file_of(seed)
+                wanted = Digest.sha256(hashlib.sha256(file).hexdigest())
+                acknowledge(root, "want", seed, wanted)
+                acknowledge(root, "put", seed, store.put_bytes(file).digest)
+            case "optimize":
+                with suppress(BlobNotFoundError):  # the other lane's gc was faster
+                    optimize(root, job)
+            case "gc":
+                # Grace: the clock that stamps files is some milliseconds late.
+                store.collect(lambda: acknowledged(root, ("want", "put")).values(), 0.05)
+            case "drop":
+                mine = [s for s in acknowledged(root) if s // 1_000 == job["lane"]]
+                if mine:
+                    seed = rng.choice(mine)
+                    acknowledge(root, "drop", seed, acknowledged(root)[seed])
+
+
+REAL = {name: getattr(os, name) for name in CHANGES}
+JOBS = {"put": put, "optimize": optimize, "gc": gc, "forever": forever}
+
+
+def die_before_change(number: int) -> None:
+    """Have this process killed right before its `number`-th change to the disk, from 1."""
+    left = [number]
+
+    def counted(name: str):
+        def call(*args, **kwargs):
+            left[0] -= 1
+            if left[0] == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+                time.sleep(60)
+            return REAL[name](*args, **kwargs)
+
+        return call
+
+    for name in CHANGES:
+        setattr(os, name, counted(name))
+
+
+def main() -> None:
+    """Serve jobs: {"action", "root", "die_before" or "die_after_s", ...}."""
+    for line in sys.stdin:
+        job = json.loads(line)
+        child = os.fork()
+        if not child:
+            try:
+                if "die_before" in job:
+                    die_before_change(job["die_before"])
+                JOBS[job["action"]](Path(job["root"]), job)
+            except BaseException:  # noqa: BLE001 - a child must not run on as the server
+                import traceback
+
+                traceback.print_exc()
+                os._exit(1)
+            os._exit(0)
+        if "die_after_s" in job:
+            time.sleep(job["die_after_s"])
+            os.kill(child, signal.SIGKILL)
+        _, status = os.waitpid(child, 0)
+        code = os.waitstatus_to_exitcode(status)
+        print(json.dumps({"killed": code < 0, "code": code}), flush=True)
+
+
+if __name__ == "__main__":
+    main()
