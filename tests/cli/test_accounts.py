@@ -1,0 +1,66 @@
+"""`cairn user`, `cairn org`, `cairn token` as a person types them."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command import cairn
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    return tmp_path / "data"
+
+
+def test_a_token_is_printed_alone_on_standard_output(data: Path) -> None:
+    cairn("user", "add", "ann", data=data)
+    made = cairn("token", "create", "ann", "--name", "laptop", data=data)
+    lines = made.stdout.splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("cairn_")
+    assert "not shown again" in made.stderr
+
+
+def test_a_revoked_token_is_gone_from_the_list(data: Path) -> None:
+    cairn("user", "add", "ann", data=data)
+    cairn("token", "create", "ann", "--name", "laptop", "--scope", "read", data=data)
+    listed = json.loads(cairn("token", "list", "ann", "--json", data=data).stdout)
+    assert [(t["name"], t["scope"]) for t in listed] == [("laptop", "read")]
+    assert not any(key in listed[0] for key in ("token", "secret", "hash"))
+    cairn("token", "revoke", "ann", "laptop", data=data)
+    assert json.loads(cairn("token", "list", "ann", "--json", data=data).stdout) == []
+
+
+def test_a_user_cannot_be_added_twice(data: Path) -> None:
+    cairn("user", "add", "ann", data=data)
+    again = cairn("user", "add", "Ann", data=data, expect=4)
+    assert "Ann" in again.stderr
+    assert "Traceback" not in again.stderr
+
+
+def test_a_bad_name_is_refused_with_the_rule(data: Path) -> None:
+    refused = cairn("user", "add", "../etc", data=data, expect=2)
+    assert "letters, digits" in refused.stderr
+
+
+def test_a_token_for_nobody_is_not_found(data: Path) -> None:
+    cairn("token", "create", "nobody", data=data, expect=3)
+
+
+def test_organisations_have_members(data: Path) -> None:
+    cairn("user", "add", "ann", data=data)
+    cairn("user", "add", "bob", data=data)
+    cairn("org", "add", "lab", "--owner", "ann", data=data)
+    cairn("org", "member", "lab", "bob", "--role", "read", data=data)
+    listed = json.loads(cairn("user", "list", "--json", data=data).stdout)
+    assert {(a["name"], a["type"]) for a in listed} == {
+        ("ann", "user"),
+        ("bob", "user"),
+        ("lab", "org"),
+    }
+
+
+def test_a_setting_that_makes_no_sense_is_named(data: Path) -> None:
+    refused = cairn("user", "list", data=data, expect=2, env={"CAIRN_GC_GRACE_S": "soon"})
+    assert "gc_grace_s" in refused.stderr
