@@ -6,6 +6,8 @@ from datetime import timedelta
 from cairn.store import Collected, StoreStats, Verification
 from cairn.workflows.house import House
 
+STAGING_MARGIN_S = 3600.0
+
 
 def store_stats(house: House) -> StoreStats:
     """What the store holds and in how many bytes."""
@@ -38,6 +40,7 @@ def collect_garbage(house: House, grace_s: float) -> Collected:
 def expire_staging(house: House, xet_epoch_s: float) -> int:
     """Drop upload scratch that no client can still refer to; returns how many objects went.
 
-    A Xet client may build on what it uploaded during the current epoch and the one before.
+    A Xet client may build on what it uploaded during the current epoch and the one before;
+    a shard that arrived in the last moment of those may still be worked on.
     """
-    return house.store.staging.expire(2 * xet_epoch_s)
+    return house.store.staging.expire(2 * xet_epoch_s + STAGING_MARGIN_S)

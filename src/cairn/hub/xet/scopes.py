@@ -105,11 +105,6 @@ def scope_of_url(url_segment: str) -> Scope:
     return _parse(url_segment)
 
 
-def stale_after_s(epoch_s: float) -> float:
-    """Age in seconds beyond which nothing staged can be asked for any more."""
-    return (EPOCHS_SERVED + 1) * epoch_s
-
-
 def _parse(url_segment: str) -> Scope:
     found = _SEGMENT.match(url_segment)
     if found is None:
