@@ -15,7 +15,6 @@ from cairn.domain import (
     Actor,
     Architecture,
     Checkpoint,
-    Digest,
     Layout,
     RepoId,
     Scalar,
@@ -63,7 +62,7 @@ _IGNORED_FOLDERS = frozenset((".git", ".cache", "__pycache__"))
 
 @dataclass(frozen=True, slots=True)
 class NamedSource:
-    """A source under another name: the path a stored blob has in its repo."""
+    """A source under another name: its path in the checkpoint."""
 
     name: str
     source: Source
@@ -133,11 +132,12 @@ def inspect_repo(
         IntegrityError: a stored file is damaged.
     """
     from cairn.workflows.browse import open_view
+    from cairn.workflows.stored_file import opened
 
     view = open_view(house, actor, repo_id, revision)
     entries = house.catalog.history.manifest(view.revision.tree).entries
     files = {
-        path: _File(entry.blob.size_bytes, partial(_stored, house, path, entry.blob.digest))
+        path: _File(entry.blob.size_bytes, partial(opened, house, entry))
         for path, entry in entries.items()
     }
     return _inspect(f"{view.repo.id}@{view.revision.id[:12]}", files, house.readers)
@@ -149,12 +149,6 @@ def inspect_repo(
 @contextmanager
 def _named(path: str, source: Source) -> Iterator[Source]:
     yield NamedSource(path, source)
-
-
-@contextmanager
-def _stored(house: "House", path: str, digest: Digest) -> Iterator[Source]:
-    with house.store.open(digest) as reader:
-        yield NamedSource(path, reader)
 
 
 def _local(path: Path, name: str) -> _File:
