@@ -1,5 +1,9 @@
 """A real house in a temporary folder, the hub over it, and people with tokens."""
 
+import base64
+import hashlib
+import json
+import logging
 import os
 import socket
 import subprocess
@@ -11,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import structlog
 import uvicorn
 from starlette.testclient import TestClient
 
@@ -19,6 +24,8 @@ from cairn.config import Settings
 from cairn.domain import OrgRole, Scope
 from cairn.hub.app import create_app
 from cairn.workflows.house import House
+
+structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
 
 SECRET = "a-secret-for-tests-that-is-long-enough"
 
@@ -65,6 +72,68 @@ def hub(tmp_path: Path) -> Hub:
 @pytest.fixture
 def ann(hub: Hub) -> TestClient:
     return hub.client("ann")
+
+
+class Repo:
+    """One repo through a client: the calls most tests need."""
+
+    def __init__(self, client: TestClient, name: str = "ann/m", kind: str = "models") -> None:
+        self.client = client
+        self.name = name
+        self.api = f"/api/{kind}/{name}"
+        self.files = f"/{name}" if kind == "models" else f"/{kind}/{name}"
+
+    def create(self, **fields: object) -> "Repo":
+        answer = self.client.post("/api/repos/create", json={"name": self.name, **fields})
+        assert answer.status_code == 200, answer.text
+        return self
+
+    def commit(self, *operations: dict, branch: str = "main", query: str = "", **header: object):
+        lines = [{"key": "header", "value": {"summary": "s", **header}}, *operations]
+        body = b"\n".join(json.dumps(line).encode() for line in lines)
+        return self.client.post(f"{self.api}/commit/{branch}{query}", content=body)
+
+    def put(self, path: str, content: bytes) -> str:
+        answer = self.commit(self.file(path, content))
+        assert answer.status_code == 200, answer.text
+        return answer.json()["commitOid"]
+
+    @staticmethod
+    def file(path: str, content: bytes) -> dict:
+        text = base64.b64encode(content).decode()
+        return {"key": "file", "value": {"path": path, "content": text, "encoding": "base64"}}
+
+    @staticmethod
+    def large(path: str, oid: str, size: int | None = None) -> dict:
+        value = {"path": path, "algo": "sha256", "oid": oid}
+        return {"key": "lfsFile", "value": value if size is None else {**value, "size": size}}
+
+    def through(self, client: TestClient) -> "Repo":
+        """The same repo as somebody else sees it."""
+        other = Repo(client, self.name)
+        other.api, other.files = self.api, self.files
+        return other
+
+    def head(self) -> str:
+        return self.client.get(self.api).json()["sha"]
+
+    def batch(self, *objects: dict, operation: str = "upload", transfers: tuple = ("basic",)):
+        body = {"operation": operation, "objects": objects, "transfers": list(transfers)}
+        return self.client.post(f"{self.files}.git/info/lfs/objects/batch", json=body)
+
+    def put_large(self, content: bytes) -> str:
+        """Send the bytes through LFS; returns their SHA-256."""
+        oid = hashlib.sha256(content).hexdigest()
+        shape = self.batch({"oid": oid, "size": len(content)}).json()["objects"][0]
+        if "actions" in shape:
+            answer = self.client.put(shape["actions"]["upload"]["href"], content=content)
+            assert answer.status_code == 200, answer.text
+        return oid
+
+
+@pytest.fixture
+def repo(ann: TestClient) -> Repo:
+    return Repo(ann).create()
 
 
 @dataclass

@@ -14,7 +14,7 @@ MAX_JSON_BYTES = 4 << 20  # 256 preupload samples of 512 bytes take 0.2 MB
 MAX_FORM_BYTES = 16 << 20  # paths-info may name thousands of paths of up to 4 KiB
 MAX_FORM_FIELDS = 100_000
 SMALL_JSON_BYTES = 64 << 10  # parsing less than this takes under a millisecond: no thread needed
-BLOCK_BYTES = 4 << 20  # 1 to 4 MiB per thread hop: beyond, no cheaper, only more memory
+BLOCK_BYTES = 1 << 20  # one thread hop each; larger is no cheaper here (decision 0006)
 
 
 async def read_bytes(request: Request, limit_bytes: int = MAX_JSON_BYTES) -> bytes:
