@@ -1,21 +1,9 @@
 """Our own JSON endpoints, below `/api/cairn`."""
 
 from fastapi import APIRouter
-from pydantic import BaseModel
 
-from cairn import __version__
+from cairn.hub.api import health, inspect, sizes, store
 
 router = APIRouter(prefix="/api/cairn", tags=["cairn"])
-
-
-class Health(BaseModel):
-    """That the hub answers, and which version it is."""
-
-    status: str
-    version: str
-
-
-@router.get("/health")
-async def health() -> Health:
-    """Answers as long as the hub accepts requests."""
-    return Health(status="ok", version=__version__)
+for part in (health, store, inspect, sizes):
+    router.include_router(part.router)

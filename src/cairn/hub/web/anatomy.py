@@ -140,12 +140,12 @@ def _notes(checkpoint: Checkpoint) -> list[str]:
     named = [
         f"{path}: {note}" for path, layout in checkpoint.layouts.items() for note in layout.notes
     ]
-    return named[:MAX_NOTES]
+    return [*checkpoint.notes, *named][:MAX_NOTES]
 
 
 def _metadata(checkpoint: Checkpoint) -> list[tuple[str, str]]:
     several = len(checkpoint.layouts) > 1
-    merged: dict[str, Scalar] = {}
+    merged: dict[str, Scalar] = {f"training.{k}": v for k, v in checkpoint.training.items()}
     for path, layout in checkpoint.layouts.items():
         prefix = f"{path}: " if several else ""
         merged.update({f"{prefix}{key}": value for key, value in layout.metadata.items()})

@@ -7,7 +7,7 @@ from starlette.routing import BaseRoute
 
 from cairn.domain import Directory, Entry
 from cairn.errors import EntryNotFoundError
-from cairn.hub.checkpoints import looks_like_checkpoint, read_file
+from cairn.hub.checkpoints import read_file
 from cairn.hub.routing import repo_routes
 from cairn.hub.web.anatomy import anatomy_of
 from cairn.hub.web.card import readme_html
@@ -18,6 +18,7 @@ from cairn.hub.web.repo_view import RepoView, load_repo
 from cairn.hub.web.visit import Visit, endpoint
 from cairn.hub.web.wording import path_url
 from cairn.workflows import browse
+from cairn.workflows.stored_file import looks_like_checkpoint
 
 MAX_PREVIEW_BYTES = 128 << 10
 MAX_IMAGE_BYTES = 20_000_000

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from cairn.catalog import RepoRecord
-from cairn.domain import Entry, RepoType, Revision
+from cairn.domain import Entry, Manifest, RepoType, Revision
 from cairn.errors import EntryNotFoundError
 from cairn.hub.routing import repo_routes
 from cairn.hub.web import svg
@@ -23,6 +23,7 @@ from cairn.workflows import browse
 from cairn.workflows.cards import CARD_PATH, card_body
 from cairn.workflows.house import House
 
+GITATTRIBUTES = ".gitattributes"  # a new repo starts with this file alone
 MAX_METADATA_ROWS = 24
 MAX_METADATA_VALUES = 40
 MAX_VALUE_CHARACTERS = 300
@@ -38,7 +39,8 @@ class Kept:
 
 def _card(visit: Visit) -> Response:
     repo = load_repo(visit)
-    kept = _kept(visit.house, repo.revision) if repo.revision else None
+    manifest = _manifest(visit.house, repo.revision)
+    kept = _kept(visit.house, manifest)
     record = repo.record
     parts = dtype_parts(record.parameters) if record.parameters and repo.is_default else []
     return visit.render(
@@ -52,8 +54,9 @@ def _card(visit: Visit) -> Response:
         parts=parts,
         parameters=sum(part.value for part in parts),
         bar=svg.stacked_bar(parts, "Parameters by dtype", _described(parts)),
+        empty=manifest.entries.keys() <= {GITATTRIBUTES},
         kept=kept,
-        kept_bar=kept and svg.pair_bar(kept.logical_bytes, kept.stored_bytes, "Kept in"),
+        kept_bar=svg.pair_bar(kept.logical_bytes, kept.stored_bytes, "Kept in"),
         metadata=list(_metadata(visit, record)),
         push_snippet=push_snippet(visit, record.id.full_name, record.id.type),
     )
@@ -86,8 +89,11 @@ def readme_html(house: House, entry: Entry, place: Place) -> Markup:
     return render(card_body(content.decode("utf-8", "replace")), place)
 
 
-def _kept(house: House, revision: Revision) -> Kept:
-    manifest = house.catalog.history.manifest(revision.tree)
+def _manifest(house: House, revision: Revision | None) -> Manifest:
+    return house.catalog.history.manifest(revision.tree) if revision else Manifest({})
+
+
+def _kept(house: House, manifest: Manifest) -> Kept:
     digests = {entry.blob.digest for entry in manifest.entries.values()}
     return Kept(manifest.size_bytes, house.store.stored_bytes(digests))
 

@@ -86,7 +86,8 @@ def _shown(
     link = f"{repo.root}/blob/{repo.revision.id}/{path_url(change.path)}"
     if old is None:
         return ShownChange(change.path, "added", link, new)
-    return ShownChange(change.path, "changed", link, f"{bytes_text(old)} → {new}")
+    size = new if bytes_text(old) == new else f"{bytes_text(old)} → {new}"
+    return ShownChange(change.path, "changed", link, size)
 
 
 def _size(house: House, revision: Revision | None, path: str) -> int | None:

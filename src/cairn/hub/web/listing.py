@@ -14,9 +14,9 @@ from cairn.hub.web.visit import Visit, endpoint
 PAGE_SIZE = 30
 MAX_OPTIONS = 60
 _SORTS: list[tuple[SortKey, str]] = [
-    ("lastModified", "Recently updated"),
-    ("createdAt", "Recently created"),
-    ("downloads", "Most downloads"),
+    ("lastModified", "Updated"),
+    ("createdAt", "Created"),
+    ("downloads", "Downloads"),
     ("trendingScore", "Trending"),
 ]
 

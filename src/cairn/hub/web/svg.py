@@ -51,7 +51,7 @@ def stacked_bar(parts: Sequence[Part], title: str, description: str) -> Markup:
         )
         pieces.append(rect)
         at += width
-    return _figure(pieces, title, description, view="0 0 1000 20", css_class="bar", stretch=True)
+    return _figure(pieces, title, description, view="0 0 1000 20", css_class="bar")
 
 
 def pair_bar(logical_bytes: int, stored_bytes: int, title: str) -> Markup:
@@ -64,7 +64,7 @@ def pair_bar(logical_bytes: int, stored_bytes: int, title: str) -> Markup:
         label = _text("title", f"{name}: {bytes_text(value)}")
         rows.append(tag("rect", label, x=0, y=y, width=width, height=14, **{"class": name}))
     text = f"{bytes_text(logical_bytes)} of files, {bytes_text(stored_bytes)} on disk."
-    return _figure(rows, title, text, view="0 0 1000 32", css_class="pair", stretch=True)
+    return _figure(rows, title, text, view="0 0 1000 32", css_class="pair")
 
 
 def share_bar(value: int, whole: int, css_class: str = "stored") -> Markup:
@@ -105,9 +105,9 @@ def growth_chart(steps: Sequence[Step], title: str, description: str) -> Markup:
             label = _text("title", f"{step.label}: {name} {bytes_text(value)}")
             shape = {"x": round(x + inset, 1), "y": round(height - tall, 1)}
             size = {"width": round(column - 2 * inset, 1), "height": tall}
-            drawn.append(tag("rect", label, rx=3, **shape, **size, **{"class": name}))
+            drawn.append(tag("rect", label, **shape, **size, **{"class": name}))
     view = f"0 0 {width} {height + 2}"
-    return _figure(drawn, title, description, view=view, css_class="growth", stretch=False)
+    return _figure(drawn, title, description, view=view, css_class="growth")
 
 
 def _figure(
@@ -117,7 +117,6 @@ def _figure(
     *,
     view: str,
     css_class: str,
-    stretch: bool,
 ) -> Markup:
     key = "chart-" + sha256(f"{title}\n{description}".encode()).hexdigest()[:8]
     head = (
@@ -129,7 +128,6 @@ def _figure(
         "class": f"chart {css_class}",
         "role": "img",
         "aria-labelledby": f"{key}-title {key}-desc",
+        "preserveAspectRatio": "none",
     }
-    if stretch:
-        attributes["preserveAspectRatio"] = "none"
     return tag("svg", *head, *children, **attributes)

@@ -8,13 +8,15 @@ from cairn.hub.routing import repo_routes
 from cairn.hub.web.anatomy import anatomy_of
 from cairn.hub.web.repo_view import load_repo
 from cairn.hub.web.visit import Visit, endpoint
+from cairn.workflows.browse import View
 
 
 def _tensors(visit: Visit) -> Response:
     repo = load_repo(visit)
     checkpoint = None
     if repo.revision is not None:
-        checkpoint = read_revision(visit.memory, visit.house, repo.revision)
+        view = View(repo.record, repo.revision)
+        checkpoint = read_revision(visit.memory, visit.house, visit.actor, view)
     return visit.render(
         "tensors.html",
         repo=repo,

@@ -1,0 +1,119 @@
+"""What a repo's checkpoint is made of: the JSON of `cairn inspect --json`, in pages."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request
+from pydantic import BaseModel, Field
+
+from cairn.domain import Actor, Checkpoint
+from cairn.hub import threads
+from cairn.hub.api.problems import PROBLEMS
+from cairn.hub.api.repos import Kind, Name, Rev, caller, open_revision
+from cairn.hub.checkpoints import CheckpointMemory, read_revision
+from cairn.hub.identity import house_of
+from cairn.workflows.inspection import describe
+
+router = APIRouter()
+
+MAX_TENSORS = 5000
+Value = str | int | float | bool | None
+
+
+class ArchitectureFound(BaseModel):
+    """What kind of model it is, and what says so."""
+
+    family: str
+    class_name: str | None
+    evidence: str = Field(description="The file and key it was read from.")
+    config: dict[str, Value]
+
+
+class Parameters(BaseModel):
+    """Elements of the tensors that are weights."""
+
+    total: int
+    by_dtype: dict[str, int]
+
+
+class RoleTotals(BaseModel):
+    """All tensors of one role."""
+
+    tensors: int
+    elements: int
+    size_bytes: int
+
+
+class FileFound(BaseModel):
+    """One file that holds tensors."""
+
+    path: str
+    format: str
+    size_bytes: int
+    tensors: int
+    metadata: dict[str, Value]
+    notes: list[str]
+
+
+class TensorFound(BaseModel):
+    """One tensor; `start` and `stop` are offsets in its file, strides count elements."""
+
+    file: str
+    name: str
+    dtype: str
+    shape: list[int]
+    elements: int
+    size_bytes: int
+    role: str
+    start: int
+    stop: int
+    strides: list[int] | None
+
+
+class Inspection(BaseModel):
+    """A checkpoint taken apart. Sizes are bytes."""
+
+    schema_: int = Field(alias="schema", description="Rises when a key changes its meaning.")
+    name: str
+    formats: list[str]
+    size_bytes: int
+    other_files_bytes: int
+    architecture: ArchitectureFound | None
+    parameters: Parameters
+    roles: dict[str, RoleTotals]
+    training: dict[str, Value]
+    files: list[FileFound]
+    tensors: list[TensorFound] = Field(description="This page of the tensors that match.")
+    unread: dict[str, str] = Field(description="Files that could not be read, and why.")
+    notes: list[str]
+    commit: str = Field(description="The revision that was read.")
+    matching: int = Field(description="Tensors that match the filter, on all pages.")
+    offset: int = Field(description="Matching tensors before the first one listed.")
+
+
+@router.get("/{kind}/{namespace}/{name}/inspect/{rev:path}", responses=PROBLEMS)
+async def inspect(
+    request: Request,
+    actor: Annotated[Actor, Depends(caller)],
+    kind: Kind,
+    namespace: Name,
+    name: Name,
+    rev: Rev,
+    filter: Annotated[  # noqa: A002 - the name of the query parameter, as in the command
+        str, Query(max_length=200, description="Only tensors whose name contains this.")
+    ] = "",
+    limit: Annotated[int, Query(ge=0, le=MAX_TENSORS, description="Most tensors to list.")] = 1000,
+    offset: Annotated[int, Query(ge=0, le=10**9, description="Tensors to leave out first.")] = 0,
+) -> Inspection:
+    """Formats, architecture, parameters and tensors of a revision, read without running it."""
+    house = house_of(request)
+    memory: CheckpointMemory = request.app.state.checkpoints
+
+    def work() -> Inspection:
+        view = open_revision(house, actor, kind, namespace, name, rev)
+        found = read_revision(memory, house, actor, view) or Checkpoint("", {})
+        matching = [row for row in found.tensors() if filter in row[1].name]
+        told = describe(found, matching[offset : offset + limit])
+        told |= {"name": str(view.repo.id), "commit": view.revision.id}
+        return Inspection(**told, matching=len(matching), offset=offset)
+
+    return await threads.call_long(work)
