@@ -5,10 +5,10 @@ from datetime import datetime
 
 from sqlalchemy import Connection, Row, delete, exists, insert, select
 
-from cairn.catalog.database import Database, insert_new, storable
+from cairn.catalog.database import Database, insert_if_new, storable
 from cairn.catalog.schema import accounts, memberships
 from cairn.domain import Account, OrgRole, check_name
-from cairn.errors import ConflictError, NotFoundError
+from cairn.errors import ConflictError, NotFoundError, RequestError
 
 # First segments of the hub's own URLs: a namespace of that name could not be reached.
 _RESERVED_NAMES = """
@@ -57,6 +57,7 @@ class Accounts:
 
         Raises:
             NamingError: the name breaks the rules.
+            RequestError: full name or address hold what text cannot.
             ConflictError: a user or organisation has it, whatever the case, or it is reserved.
         """
         account = Account(_allowed(name), full_name or name, is_admin=is_admin, email=email)
@@ -70,7 +71,7 @@ class Accounts:
         """Add an organisation; `owner` becomes its first admin.
 
         Raises:
-            NamingError, ConflictError: as for a user.
+            NamingError, RequestError, ConflictError: as for a user.
             NotFoundError: there is no user `owner`.
         """
         account = Account(_allowed(name), full_name or name, is_org=True)
@@ -137,6 +138,8 @@ class Accounts:
             return roles_of(connection, key_of(user))
 
     def _insert(self, connection: Connection, account: Account) -> None:
+        if not all(map(storable, (account.full_name, account.email or ""))):
+            raise RequestError("a name or address cannot hold NUL characters or lone surrogates")
         key = key_of(account.name)
         row = {
             "key": key,
@@ -147,8 +150,7 @@ class Accounts:
             "is_admin": account.is_admin,
             "created_at": self._clock(),
         }
-        inserted = insert_new(connection, accounts, [row])
-        if not inserted:
+        if not insert_if_new(connection, accounts, row):
             raise ConflictError(f"the name {account.name!r} is taken; choose another")
 
     def _set_member(self, connection: Connection, org: str, user: str, role: OrgRole) -> None:

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Row, insert, update
 from cairn.catalog import gitobjects, refs
 from cairn.catalog.changes import Change, PutFile
 from cairn.catalog.commits import commit_query, pack_changes, revision_of
-from cairn.catalog.database import Database, insert_new, storable
+from cairn.catalog.database import Database, insert_all_new, insert_if_new, storable
 from cairn.catalog.schema import commits, repo_blobs, repos, trees
 from cairn.catalog.schema import refs as refs_table
 from cairn.catalog.tree_edit import Edited, edit
@@ -184,7 +184,7 @@ def _write(
 def _insert_trees(connection: Connection, packed: Sequence[NewTree]) -> None:
     distinct = {tree.key: tree for tree in packed}
     rows = [{"key": key, "payload": distinct[key].payload} for key in sorted(distinct)]
-    insert_new(connection, trees, rows)
+    insert_all_new(connection, trees, rows)
 
 
 def _insert_commit(
@@ -207,7 +207,7 @@ def _insert_commit(
         "description": wanted.description,
         "changed": pack_changes(edited.changed),
     }
-    if insert_new(connection, commits, [row]):
+    if insert_if_new(connection, commits, row):
         return
     # The same change made twice in one second on two branches is one commit, as in git.
     same = commit_query().where(commits.c.repo == wanted.uid, commits.c.id == revision.id)
@@ -225,7 +225,7 @@ def _insert_blobs(connection: Connection, wanted: Proposal) -> None:
         {"repo": wanted.uid, "digest": digest, "size_bytes": sizes[digest]}
         for digest in sorted(sizes)
     ]
-    insert_new(connection, repo_blobs, rows)
+    insert_all_new(connection, repo_blobs, rows)
 
 
 def _move_ref(connection: Connection, wanted: Proposal, old: str | None, new: str) -> None:

@@ -120,7 +120,7 @@ def identity(name: str, email: str) -> str:
 def _identity_part(text: str) -> str:
     """Drop `<`, `>` and control characters, and trim git's crud (ident.c) from both ends."""
     kept = "".join(c for c in text if c not in "<>" and ord(c) >= 0x20 and ord(c) != 0x7F)
-    return kept.strip(" .,:;\"'")
+    return kept.strip(" .,:;\"'\\")
 
 
 def commit_message(title: str, description: str) -> str:

@@ -9,7 +9,7 @@ from sqlalchemy import Select, delete, insert, select, update
 
 from cairn.catalog import audit, descriptions, repo_search, schema, search_index
 from cairn.catalog.accounts import find
-from cairn.catalog.database import Database, insert_new
+from cairn.catalog.database import Database, insert_if_new
 from cairn.catalog.downloads import Downloads
 from cairn.catalog.records import (
     CardSummary,
@@ -50,7 +50,7 @@ class Repos:
             namespace = find(connection, repo_id.namespace).name
             repo_id = RepoId(repo_id.type, namespace, repo_id.name)
             row, description = new_rows(uid, repo_id, now, private=private, sdk=sdk)
-            if not insert_new(connection, repos, [row]):
+            if not insert_if_new(connection, repos, row):
                 raise ConflictError(f"{repo_id} exists already")
             number = connection.execute(select(repos.c.id).where(repos.c.uid == uid)).scalar_one()
             connection.execute(insert(schema.descriptions), description)

@@ -77,9 +77,10 @@ class PackedTree:
     __slots__ = ("_payload", "_records", "count")
 
     def __init__(self, payload: bytes) -> None:
-        version, self.count = _HEAD.unpack_from(payload)
+        version, count = _HEAD.unpack_from(payload)
         if version != _VERSION:
             raise IntegrityError(f"tree row of version {version}; this Cairn reads {_VERSION}")
+        self.count = int(count)
         self._payload = payload
         self._records = _HEAD.size + 4 * self.count
 

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from sqlalchemy import delete, select, update
 
-from cairn.catalog.database import Database, insert_new
+from cairn.catalog.database import Database, insert_if_new
 from cairn.catalog.repo_rows import missing
 from cairn.catalog.schema import repos, uploads
 from cairn.domain import Blob, Digest
@@ -37,7 +37,7 @@ class Uploads:
             repo = select(repos.c.id).where(repos.c.uid == uid).with_for_update(key_share=True)
             if connection.execute(repo).first() is None:
                 raise missing(uid)
-            if not insert_new(connection, uploads, [row]):
+            if not insert_if_new(connection, uploads, row):
                 connection.execute(update(uploads).where(where).values(recorded_at=now))
 
     def get(self, uid: str, digest: Digest) -> Blob | None:
