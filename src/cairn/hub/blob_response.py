@@ -7,7 +7,8 @@ Behind nginx a raw file can be handed over by name (`X-Accel-Redirect`).
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from pathlib import Path
 from urllib.parse import quote
 
@@ -141,18 +142,22 @@ class BlobResponse(Response):
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body"})
 
-    async def _send_body(self, receive: Receive, send: Send, source: AsyncIterator[bytes]) -> None:
+    async def _send_body(
+        self, receive: Receive, send: Send, source: AsyncGenerator[bytes, None]
+    ) -> None:
         left = self._part.size_bytes
         gone = asyncio.create_task(_disconnected(receive))
         try:
-            async for block in source:
-                if left == self._part.size_bytes:
-                    # Only now: a blob that cannot be read still becomes an error answer.
-                    await self._send_start(send)
-                if gone.done():  # uvicorn only drops what is sent to a client that left
-                    return
-                left -= len(block)
-                await send({"type": "http.response.body", "body": block, "more_body": left > 0})
+            async with aclosing(source) as blocks:
+                async for block in blocks:
+                    if left == self._part.size_bytes:
+                        # Only now: a blob that cannot be read still becomes an error answer.
+                        await self._send_start(send)
+                    if gone.done():  # uvicorn only drops what is sent to a client that left
+                        return
+                    left -= len(block)
+                    body = {"type": "http.response.body", "body": block, "more_body": left > 0}
+                    await send(body)
         finally:
             gone.cancel()
 
@@ -160,7 +165,7 @@ class BlobResponse(Response):
         start = {"type": "http.response.start", "status": self.status_code}
         await send({**start, "headers": list(self.raw_headers)})
 
-    async def _from_file(self, file: "_RawFile") -> AsyncIterator[bytes]:
+    async def _from_file(self, file: "_RawFile") -> AsyncGenerator[bytes, None]:
         at = self._part.start
         while at < self._part.stop:
             length = min(BLOCK_BYTES, self._part.stop - at)
@@ -173,7 +178,7 @@ class BlobResponse(Response):
             at += length
             yield block
 
-    async def _from_reader(self) -> AsyncIterator[bytes]:
+    async def _from_reader(self) -> AsyncGenerator[bytes, None]:
         reader = await threads.call(self._store.open, self._blob.digest)
         try:
             stream = reader.stream(self._part.start, self._part.stop, BLOCK_BYTES)
