@@ -20,6 +20,9 @@ elements. Everything runs in blocks that fit a core's L2 cache, in numpy, GIL re
 """
 
 import struct
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,6 +38,7 @@ Bytes = npt.NDArray[np.uint8]
 VERSION = 1
 BLOCK_ELEMENTS = 1 << 15  # 128 KiB of float32: with scratch still inside a 512 KiB L2
 SAMPLE_BYTES = 32 << 10
+SPARE_BUFFERS = 4
 _HEAD = struct.Struct("<BBBB")
 _PLANE = struct.Struct("<BI")
 _RAW, _ZSTD = 0, 1
@@ -58,6 +62,23 @@ class PlanesCodec(Codec):
 
     name = "planes"
 
+    def __init__(self) -> None:
+        # Buffers for planes, kept: fresh pages cost more than filling them. A deque's pop and
+        # append are atomic, and more than a few threads at work get fresh ones.
+        self._spare: deque[Bytes] = deque(maxlen=SPARE_BUFFERS)
+
+    @contextmanager
+    def _space(self, width: int, count: int) -> Iterator[Bytes]:
+        """Room for the planes of a part, (width, count), for the length of a `with` block."""
+        try:
+            buffer = self._spare.pop()
+        except IndexError:
+            buffer = np.empty(0, dtype=np.uint8)
+        if buffer.size < width * count:
+            buffer = np.empty(width * count, dtype=np.uint8)
+        yield buffer[: width * count].reshape(width, count)
+        self._spare.append(buffer)
+
     def encode(self, plain: memoryview, dtype: DType | None) -> bytes | None:
         """Header, planes, tail; None for other types or when it does not pay."""
         if dtype is None or dtype not in _SHAPES:
@@ -67,14 +88,15 @@ class PlanesCodec(Codec):
         if not whole:
             return None
         elements = np.frombuffer(plain[:whole], dtype=_UINTS[width])  # (n,)
-        planes = _split(elements, width, rotated=rotated)  # (width, n)
         heads, bodies = [_HEAD.pack(VERSION, width, int(rotated), 0)], []
-        for plane in planes:
-            frame = _shrink(plane)
-            body = plane.data if frame is None else frame
-            heads.append(_PLANE.pack(_RAW if frame is None else _ZSTD, len(body)))
-            bodies.append(body)
-        stored = b"".join([*heads, *bodies, plain[whole:]])
+        with self._space(width, len(elements)) as planes:
+            _split(elements, planes, rotated=rotated)
+            for plane in planes:
+                frame = _shrink(plane)
+                body = plane.data if frame is None else frame
+                heads.append(_PLANE.pack(_RAW if frame is None else _ZSTD, len(body)))
+                bodies.append(body)
+            stored = b"".join([*heads, *bodies, plain[whole:]])
         return stored if pays(len(stored), len(plain)) else None
 
     def decode_into(
@@ -89,9 +111,10 @@ class PlanesCodec(Codec):
         if not count:
             raise IntegrityError(f"planes of a part that has only {len(out)} bytes")
         whole = count * shape.width
-        planes = [_plane(body, coding, count) for coding, body in shape.planes]
         merged = np.frombuffer(out[:whole], dtype=_UINTS[shape.width])  # (n,)
-        _merge(planes, merged, rotated=shape.rotated)
+        with self._space(shape.width, count) as room:
+            planes = [_plane(*kept, space) for kept, space in zip(shape.planes, room, strict=True)]
+            _merge(planes, merged, rotated=shape.rotated)
         out[whole:] = shape.tail
 
 
@@ -126,15 +149,14 @@ def _parse(stored: memoryview, plain_bytes: int) -> _Shape:
     return _Shape(width, bool(rotated), planes, tail)
 
 
-def _plane(body: memoryview, coding: int, count: int) -> Bytes:
-    """The bytes of one plane: a view for a raw one."""  # (n,)
+def _plane(coding: int, body: memoryview, space: Bytes) -> Bytes:
+    """The bytes of one plane: a view for a raw one, else decoded into `space`."""  # (n,)
     if coding == _RAW:
-        if len(body) != count:
-            raise IntegrityError(f"raw plane has {len(body)} bytes instead of {count}")
+        if len(body) != len(space):
+            raise IntegrityError(f"raw plane has {len(body)} bytes instead of {len(space)}")
         return np.frombuffer(body, dtype=np.uint8)
-    plane = np.empty(count, dtype=np.uint8)
-    decompress_into(body, plane.data)
-    return plane
+    decompress_into(body, space.data)
+    return space
 
 
 def _shrink(plane: Bytes) -> bytes | None:
@@ -154,12 +176,12 @@ def _shrink(plane: Bytes) -> bytes | None:
     return frame if pays(len(frame), len(plane)) else None
 
 
-def _split(elements: npt.NDArray[np.unsignedinteger], width: int, *, rotated: bool) -> Bytes:
+def _split(elements: npt.NDArray[np.unsignedinteger], planes: Bytes, *, rotated: bool) -> None:
     """Elements (n,) to planes (width, n), lowest byte first.
 
     Shifting and narrowing is vectorised by numpy; picking every width-th byte is not.
     """
-    planes = np.empty((width, len(elements)), dtype=np.uint8)
+    width = len(planes)
     turned = np.empty(BLOCK_ELEMENTS, dtype=elements.dtype)
     scratch = np.empty(BLOCK_ELEMENTS, dtype=elements.dtype)
     for start in range(0, len(elements), BLOCK_ELEMENTS):
@@ -173,7 +195,6 @@ def _split(elements: npt.NDArray[np.unsignedinteger], width: int, *, rotated: bo
         for number in range(width):
             np.right_shift(block, 8 * number, out=shifted)
             np.copyto(planes[number, start : start + len(block)], shifted, casting="unsafe")
-    return planes
 
 
 def _merge(planes: list[Bytes], out: npt.NDArray[np.unsignedinteger], *, rotated: bool) -> None:
