@@ -13,6 +13,7 @@ from sqlalchemy import (
     and_,
     false,
     func,
+    literal,
     or_,
     select,
     true,
@@ -133,7 +134,9 @@ def _after(query: RepoQuery, column: ColumnElement[Any]) -> list[ColumnElement[b
             raise ValueError
     except (ValueError, TypeError, binascii.Error):
         raise RequestError("the cursor is not one this listing gave; start without it") from None
-    return [tuple_(column, repos.c.id) < tuple_(value, number)]
+    # The literal takes the column's type: a moment is kept as an integer, and SQLite finds
+    # every integer smaller than a text.
+    return [tuple_(column, repos.c.id) < tuple_(literal(value, column.type), number)]
 
 
 def _cursor(sort: str, row: Any, column: Any) -> str:

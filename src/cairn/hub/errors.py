@@ -54,9 +54,10 @@ def status_and_code(error: CairnError) -> tuple[int, str]:
 
 
 def header_text(message: str) -> str:
-    """A message as one header line: no control characters, Latin-1, bounded."""
+    """A message as one header line: no control characters, ASCII, bounded."""
     line = _CONTROL.sub(" ", message).strip()[:MAX_MESSAGE_CHARS]
-    return line.encode("latin-1", "replace").decode("latin-1")
+    # Clients disagree on whether a header is Latin-1 or UTF-8; on ASCII they agree.
+    return line.encode("ascii", "replace").decode("ascii")
 
 
 def error_response(request: Request, error: CairnError) -> Response:
@@ -93,7 +94,8 @@ def _answer(
     )
     if page is not None and _wants_page(request):
         response = page(request, 404 if code == "RepoNotFound" else status, message)
-        response.headers.update(headers)
+        # A browser would answer a challenge with its own password box, over the page.
+        response.headers.update({k: v for k, v in headers.items() if k != "WWW-Authenticate"})
         return response
     return JSONResponse({"error": message}, status, headers)
 
