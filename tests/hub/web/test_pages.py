@@ -215,7 +215,8 @@ def test_the_list_filters_sorts_and_pages(home):
 NONSENSE = f"""
 /models?sort=beauty /models?cursor=%00 /models?q={"x" * 300} /ada/model/commits/main?page=0
 /ada/model/commits/main?page=-1 /ada/model/commits/main?page=x
-/ada/model/commits/main?page=99999999 /ada/model/commits/main?page=1e3 /ada/model/commits/main?page=%C2%B2
+/ada/model/commits/main?page=99999999 /ada/model/commits/main?page=1e3
+/ada/model/commits/main?page=%C2%B2
 /ada/model/tensors/main?sort=x /ada/model/tensors/main?order=x /ada/model/tensors/main?dtype=F7
 /ada/model/tensors/main?role=hero
 """
