@@ -77,6 +77,8 @@ def error_response(request: Request, error: CairnError) -> Response:
         headers["WWW-Authenticate"] = 'Bearer, Basic realm="cairn"'
     if status == 503:
         headers["Retry-After"] = "5"
+    if status == 413:
+        headers["Connection"] = "close"  # else the server would read the rest and throw it away
     return _answer(request, status, code, message, headers)
 
 

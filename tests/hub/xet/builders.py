@@ -18,7 +18,9 @@ def planes(data: bytes) -> bytes:
 
 def stored_chunk(data: bytes, scheme: int = 0) -> bytes:
     """A chunk header and body, compressed as the client does it."""
-    body = data if scheme == 0 else bytes(cramjam.lz4.compress(planes(data) if scheme == 2 else data))
+    body = (
+        data if scheme == 0 else bytes(cramjam.lz4.compress(planes(data) if scheme == 2 else data))
+    )
     return chunk_header(len(body), scheme, len(data)) + body
 
 
@@ -112,9 +114,7 @@ class File:
         for xorb, start, stop in self.runs:
             plain = lies.get("plain", sum(map(len, xorb.chunks[start:stop])))
             first, last = lies.get("range", (start, stop))
-            section += struct.pack(
-                "<32sIIII", lies.get("xorb", xorb.name), 0, plain, first, last
-            )
+            section += struct.pack("<32sIIII", lies.get("xorb", xorb.name), 0, plain, first, last)
         if flags & WITH_RANGE_HASHES:
             for xorb, start, stop in self.runs:
                 names = xorb.names[start * 32 : stop * 32]

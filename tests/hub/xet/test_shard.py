@@ -1,5 +1,6 @@
 """A shard is taken apart without trusting one number in it."""
 
+import contextlib
 import struct
 
 import hf_xet
@@ -72,18 +73,14 @@ def test_flipped_bytes_are_read_or_refused_but_nothing_else(data):
     for _ in range(data.draw(st.integers(1, 3))):
         at = data.draw(st.integers(0, len(body) - 1))
         body[at] ^= data.draw(st.integers(1, 255))
-    try:
+    with contextlib.suppress(UntrustedDataError):
         read_all(parse(bytes(body)))
-    except UntrustedDataError:
-        pass
 
 
 @given(st.binary(max_size=500))
 def test_noise_behind_a_good_header_is_read_or_refused(noise):
-    try:
+    with contextlib.suppress(UntrustedDataError):
         read_all(parse(SAMPLE[:48] + noise))
-    except UntrustedDataError:
-        pass
 
 
 @pytest.mark.parametrize("count", [4, 1000, 2**31, 2**32 - 1])

@@ -119,9 +119,7 @@ def test_a_damaged_table_is_an_error_of_ours_not_of_the_client(store, staged):
 
 def test_staged_files_are_read_back_as_they_were_put(staged, store):
     rng = random.Random(3)
-    terms = tuple(
-        StagedTerm(rng.randbytes(32), i, i + 5, rng.randrange(2**32)) for i in range(50)
-    )
+    terms = tuple(StagedTerm(rng.randbytes(32), i, i + 5, rng.randrange(2**32)) for i in range(50))
     blob = store.put_bytes(b"content")
     staged.put_file(b"\4" * 32, StagedFile(blob, terms))
     assert staged.file(b"\4" * 32) == StagedFile(blob, terms)

@@ -60,11 +60,16 @@ async def ingest_events(
     try:
         await task
     except CairnError as error:
-        retryable = isinstance(error, UnavailableError)
-        yield _line(type="error", message=str(error), retryable=retryable)
+        yield error_event(error)
     else:
         yield _line(type="validating", verified=total, total=total)
         yield _line(type="result")
+
+
+def error_event(error: CairnError) -> bytes:
+    """The last line of an upload that failed."""
+    retryable = isinstance(error, UnavailableError)
+    return _line(type="error", message=str(error), retryable=retryable)
 
 
 def _forget(state: XetState, task: "asyncio.Task[None]") -> None:

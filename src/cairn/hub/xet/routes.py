@@ -23,10 +23,10 @@ from cairn.hub.urls import base_url
 from cairn.hub.xet import bodies, scopes, tokens
 from cairn.hub.xet.cas import Cas
 from cairn.hub.xet.hashing import from_text, to_text
-from cairn.hub.xet.progress import ingest_events
+from cairn.hub.xet.progress import error_event, ingest_events
 from cairn.hub.xet.reconstruction import reconstruction
 from cairn.hub.xet.shard import MAX_SHARD_BYTES
-from cairn.hub.xet.staged import Staged
+from cairn.hub.xet.staged import NotStagedError, Staged
 from cairn.hub.xet.state import state_of
 from cairn.hub.xet.tokens import Access, Grant
 from cairn.hub.xet.xorb import MAX_BODY_BYTES
@@ -34,6 +34,7 @@ from cairn.workflows.access import openable, writable
 
 DATA_URL_TTL_S = 3600  # clients ask for the reconstruction again when a URL has expired
 DATA_BLOCK_BYTES = 1024 * 1024
+NDJSON = "application/x-ndjson"
 _RANGE = re.compile(r"bytes=(?P<first>[0-9]{1,18})-(?P<last>[0-9]{1,18})\Z")
 _EVERY_METHOD = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
@@ -101,9 +102,13 @@ async def upload_shard_with_progress(request: Request) -> Response:
     """POST /v2/shards: the same, with a line of JSON every second until it is done."""
     cas, state = _cas(request, Access.WRITE), state_of(request)
     async with state.shard_slots, bodies.received(request, MAX_SHARD_BYTES, state.budget) as body:
-        plans = await threads.call_long(cas.check_shard, body)
+        try:
+            plans = await threads.call_long(cas.check_shard, body)
+        except NotStagedError as error:
+            # An honest client may come here, and shows its user events but no error bodies.
+            return Response(error_event(error), media_type=NDJSON)
     events = ingest_events(cas, plans, state, _on_upload(request))
-    return StreamingResponse(events, media_type="application/x-ndjson")
+    return StreamingResponse(events, media_type=NDJSON)
 
 
 async def read_reconstruction(request: Request) -> Response:
