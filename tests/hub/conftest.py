@@ -5,6 +5,7 @@ import hashlib
 import json
 import logging
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -64,9 +65,22 @@ def make_hub(folder: Path) -> Hub:
     return Hub(house, settings, made)
 
 
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Hub:
+    """Made once: migrating a fresh database takes most of a small test's time."""
+    hub = make_hub(tmp_path_factory.mktemp("prepared") / "data")
+    hub.house.catalog.close()
+    return hub
+
+
 @pytest.fixture
-def hub(tmp_path: Path) -> Hub:
-    return make_hub(tmp_path / "data")
+def hub(prepared: Hub, tmp_path: Path) -> Iterator[Hub]:
+    folder = tmp_path / "data"
+    shutil.copytree(prepared.settings.data_dir, folder)
+    settings = prepared.settings.model_copy(update={"data_dir": folder})
+    house = open_house(settings)
+    yield Hub(house, settings, prepared.tokens)
+    house.catalog.close()
 
 
 @pytest.fixture

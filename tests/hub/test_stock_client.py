@@ -47,8 +47,8 @@ def test_a_repo_is_made_filled_read_and_deleted(live):
         assert open(path, "rb").read() == weights
         folder = snapshot_download("ann/first")
         assert open(folder + "/a/b/c.txt", encoding="utf-8").read() == "grüße"
-        assert sorted(api.list_repo_files("ann/first")) == sorted(
-            [".gitattributes", "README.md", "config.json", "model.safetensors", "empty.bin", "a/b/c.txt"])
+        assert sorted(api.list_repo_files("ann/first")) == sorted([".gitattributes",
+            "README.md", "config.json", "model.safetensors", "empty.bin", "a/b/c.txt"])
         commits = api.list_repo_commits("ann/first", formatted=True)
         assert [c.title for c in commits] == ["Fill it", "initial commit"]
         assert commits[0].message == "with things" and commits[0].authors == ["ann"]
@@ -66,7 +66,8 @@ def test_large_files_go_in_parts_and_whole(live):
         script("""
         api.create_repo("ann/large")
         big = os.urandom(4_500_001)
-        api.upload_file(path_or_fileobj=io.BytesIO(big), path_in_repo="big.bin", repo_id="ann/large")
+        api.upload_file(path_or_fileobj=io.BytesIO(big), path_in_repo="big.bin",
+                        repo_id="ann/large")
         open("disk.pt", "wb").write(os.urandom(2_000_000))
         api.upload_file(path_or_fileobj="disk.pt", path_in_repo="disk.pt", repo_id="ann/large")
         assert open(hf_hub_download("ann/large", "big.bin"), "rb").read() == big
@@ -74,7 +75,8 @@ def test_large_files_go_in_parts_and_whole(live):
         assert same == open("disk.pt", "rb").read()
         api.create_commit("ann/large", [CommitOperationCopy("big.bin", "copy/of.bin"),
             CommitOperationCopy(".gitattributes", "copy/attributes")], commit_message="copy")
-        infos = {i.path: i for i in api.get_paths_info("ann/large", ["big.bin", "copy/of.bin", "no"])}
+        found = api.get_paths_info("ann/large", ["big.bin", "copy/of.bin", "no"])
+        infos = {i.path: i for i in found}
         assert len(infos) == 2 and infos["big.bin"].lfs == infos["copy/of.bin"].lfs
     """)
     )
@@ -125,7 +127,8 @@ def test_every_error_has_the_class_the_client_has_for_it(live):
         raises(RevisionNotFoundError, list, api.list_repo_tree("ann/errors", revision="no"))
         raises(RepositoryNotFoundError, hf_hub_download, "ann/none", "x")
         raises(RepositoryNotFoundError, api.model_info, "ann/errors", token=False)
-        raises(RepositoryNotFoundError, hf_hub_download, "ann/errors", ".gitattributes", token=False)
+        raises(RepositoryNotFoundError, hf_hub_download, "ann/errors", ".gitattributes",
+               token=False)
         stale = raises(HfHubHTTPError, api.create_commit, "ann/errors",
             [CommitOperationAdd("a", b"1")], commit_message="m", parent_commit="0" * 40)
         assert stale.response.status_code == 412

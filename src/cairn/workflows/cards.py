@@ -27,7 +27,7 @@ MAX_ALIASES = 64
 MAX_TAGS = 200
 MAX_TAG_CHARS = 200
 
-_FRONT_MATTER = re.compile(r"\A﻿?\s*---[ \t]*\r?\n(.*?)(?:^---[ \t]*\r?$|\Z)", re.S | re.M)
+_FRONT_MATTER = re.compile(r"\A﻿?\s*---[ \t]*\r?\n(.*?)(?:^(---)[ \t]*\r?$|\Z)", re.S | re.M)
 _OPENED = re.compile(r"\A﻿?\s*---[ \t]*\r?\n")
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -71,9 +71,7 @@ def card_body(text: str) -> str:
 def _body(text: str) -> str | None:
     head = text[: MAX_FRONT_MATTER_CHARS + 16]
     found = _FRONT_MATTER.match(head)
-    if found is None or not found.group(0).rstrip("\r").endswith("---"):
-        return None
-    return found.group(1)
+    return found[1] if found is not None and found[2] else None
 
 
 def _load(body: str) -> dict[str, Any]:
@@ -151,12 +149,20 @@ def _scalar(value: object) -> str | int | float | bool | None:
             raise _CardError("the metadata holds characters that are not valid Unicode text")
         return value
     if isinstance(value, int):
-        return value if abs(value) < 1 << 63 else str(float(min(value, 10**300)))
+        return _whole(value)
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)
     if isinstance(value, datetime | date):
         return value.isoformat()
     raise _CardError(f"the metadata holds a value of kind {type(value).__name__}")
+
+
+def _whole(value: int) -> int | str:
+    if abs(value) < 1 << 63:
+        return value
+    if value.bit_length() > 1024:
+        raise _CardError("the metadata holds a number of more than 300 digits")
+    return str(value)  # more than JSON readers in other languages take
 
 
 _LISTS_OF_TEXT = ("tags", "datasets", "metrics")

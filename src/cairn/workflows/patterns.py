@@ -6,13 +6,13 @@ paid for from a budget: hostile patterns and paths run into `LimitError`, not in
 
 import re
 from dataclasses import dataclass
-from fnmatch import translate
 from functools import lru_cache
 
 from cairn.errors import LimitError
 
 MAX_PATTERN_CHARS = 1024
 MAX_PATTERNS = 5000  # GitHub's longest published .gitignore templates have a few hundred
+_STARS = re.compile(r"\A\*{3,}\Z")
 MAX_STEPS = 3_000_000  # about two seconds; 256 files against 400 patterns take 0.3 million
 
 
@@ -61,12 +61,13 @@ def parse_pattern(text: str) -> Pattern | None:
     if not line or line.startswith("#") or len(line) > MAX_PATTERN_CHARS:
         return None
     negated = line.startswith("!")
-    line = line[1:] if negated else line.removeprefix("\\")
+    line = line[1:] if negated else line
     folders_only = line.endswith("/")
     body = line.rstrip("/")
     if not body:
         return None
-    segments = [part for part in body.split("/") if part]
+    # Any run of two or more stars between slashes is `**` to git (wildmatch.c).
+    segments = [_STARS.sub("**", part) for part in body.split("/") if part]
     if segments[-1] == "**":  # "a/**" is everything below a, not a itself
         segments.append("*")
     return Pattern(tuple(segments), "/" in body, folders_only, negated)
@@ -126,12 +127,65 @@ def _segments_match(patterns: tuple[str, ...], parts: list[str], budget: Budget)
 
 
 def _segment_matches(pattern: str, name: str) -> bool:
-    if "*" not in pattern and "?" not in pattern and "[" not in pattern:
+    if _SPECIAL.isdisjoint(pattern):
         return pattern == name
-    return _compiled(pattern).match(name) is not None
+    compiled = _compiled(pattern)
+    return compiled is not None and compiled.match(name) is not None
+
+
+_SPECIAL = frozenset("*?[\\")
+_CLASS = re.compile(r"\[(?P<not>[!^]?)(?P<body>\]?(?:\\.|[^\]\\])*)\]", re.DOTALL)
 
 
 @lru_cache(maxsize=1024)
-def _compiled(pattern: str) -> re.Pattern[str]:
-    # fnmatch writes each `*` as an atomic group: no backtracking across stars.
-    return re.compile(translate(re.sub(r"\*+", "*", pattern)))
+def _compiled(pattern: str) -> re.Pattern[str] | None:
+    """A segment as an expression; None for one that can match nothing.
+
+    What stands between two `*` is found once, leftmost, and never tried again (atomic
+    groups): leftmost is as good as any other place, and time stays linear per star.
+    """
+    pieces, current, at = [], "", 0
+    while at < len(pattern):
+        piece, width = _one(pattern, at)
+        if piece is None:
+            return None
+        if piece == "*":
+            pieces.append(current)
+            current = ""
+        else:
+            current += piece
+        at += width
+    if not pieces:
+        return re.compile(f"{current}\\Z", re.DOTALL)
+    middle = "".join(f"(?>.*?{piece})" for piece in pieces[1:] if piece)
+    return re.compile(f"{pieces[0]}{middle}.*{current}\\Z", re.DOTALL)
+
+
+def _one(pattern: str, at: int) -> tuple[str | None, int]:
+    """The expression for the next element of a segment (`*` for a star) and its width."""
+    character = pattern[at]
+    if character == "*":
+        return "*", 1
+    if character == "?":
+        return ".", 1
+    if character == "\\":
+        return (re.escape(pattern[at + 1]), 2) if at + 1 < len(pattern) else (None, 1)
+    if character == "[":
+        found = _CLASS.match(pattern, at)
+        return (_set(found), found.end() - at) if found else (None, 1)
+    return re.escape(character), 1
+
+
+def _set(found: re.Match[str]) -> str | None:
+    """A bracket expression; None if its ranges run backwards."""
+    body = re.sub(r"\\(.)", lambda m: re.escape(m[1]), found["body"])
+    body = (
+        body.replace("[", "\\[").replace("&&", "&\\&").replace("||", "|\\|").replace("~~", "~\\~")
+    )
+    body = "\\" + body if body.startswith(("]", "^")) else body
+    expression = f"[{'^' if found['not'] else ''}{body}]"
+    try:
+        re.compile(expression)
+    except re.error:
+        return None
+    return expression
