@@ -1,12 +1,14 @@
 """Garbage collection: what goes, what stays, when, and what open readers see."""
 
 import os
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
 from cairn.domain import Digest
+from cairn.errors import BlobNotFoundError
 from cairn.store import BlobStore, open_local_store
 from cairn.store.collecting import Collection
 from tests.store.making import checkpoint, layout_of, optimized, small_pack_store
@@ -90,6 +92,42 @@ def test_a_touch_between_mark_and_sweep_saves_the_blob(tmp_path: Path) -> None:
 
     assert store.collect(live_then_touched, 3600).blobs == 0
     assert store.has(digest)
+
+
+@pytest.mark.parametrize("word", ["touch", "put"])
+def test_what_is_confirmed_while_a_sweep_deletes_is_there_afterwards(
+    tmp_path: Path, word: str
+) -> None:
+    """Between gc's last look at the time and its deletion nobody may confirm the blob."""
+    store = open_local_store(tmp_path)
+    digest = store.put_bytes(b"unwanted until now").digest
+    age(tmp_path, 4000)
+    confirmed: list[bool] = []
+
+    def confirm() -> None:
+        try:
+            if word == "touch":
+                store.touch(digest)
+            else:
+                store.put_bytes(b"unwanted until now")
+            confirmed.append(True)
+        except BlobNotFoundError:
+            confirmed.append(False)
+
+    thread = threading.Thread(target=confirm)
+    remove = Collection._remove_blob
+
+    def remove_slowly(self: Collection, doomed: Digest) -> None:
+        thread.start()
+        thread.join(0.2)
+        remove(self, doomed)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Collection, "_remove_blob", remove_slowly)
+        store.collect(list, 3600)
+    thread.join(10)
+    assert confirmed == [store.has(digest)]
+    assert store.has(digest) is (word == "put")
 
 
 def test_open_readers_of_rewritten_packs_go_on(tmp_path: Path) -> None:
