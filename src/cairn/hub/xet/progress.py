@@ -27,13 +27,15 @@ EVENT_EVERY_S = 1.0
 class _Counter:
     """Plain bytes finished, counted from several threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_upload: Callable[[], None]) -> None:
         self.value = 0
         self._lock = Lock()
+        self._on_upload = on_upload
 
     def add(self, amount: int) -> None:
         with self._lock:
             self.value += amount
+        self._on_upload()
 
 
 async def ingest_events(
@@ -41,15 +43,15 @@ async def ingest_events(
 ) -> AsyncIterator[bytes]:
     """Materialise the planned files and tell how far it is.
 
-    When the client goes away the work goes on, so that its next attempt finds it done.
+    `on_upload` is called whenever more is done, from several threads. When the client goes
+    away the work goes on, so that its next attempt finds it done.
     """
     total = sum(plan.size_bytes for plan in plans)
-    done = _Counter()
+    done = _Counter(on_upload)
 
     async def work() -> None:
         async with state.shard_slots:
             await threads.call_long(cas.add_files, plans, done.add)
-        on_upload()
 
     task = asyncio.create_task(work())
     state.tasks.add(task)

@@ -93,8 +93,8 @@ async def upload_shard(request: Request) -> Response:
     async with state.shard_slots:
         async with bodies.received(request, MAX_SHARD_BYTES, state.budget) as body:
             plans = await threads.call_long(cas.check_shard, body)
-        written = await threads.call_long(cas.add_files, plans)
-    _on_upload(request)()
+        on_upload = _on_upload(request)
+        written = await threads.call_long(cas.add_files, plans, lambda _: on_upload())
     return JSONResponse({"result": int(written)})
 
 
