@@ -79,9 +79,9 @@ def newobj_ex(work: Workspace, offset: int, _: Value) -> None:
 def instance(work: Workspace, offset: int, argument: Value) -> None:
     """INST: call a named class on the values above the mark."""
     assert isinstance(argument, tuple)
-    args = tuple(work.pop_mark(offset))
     found = Global(argument[0], argument[1], offset)
-    work.globals.append(found)
+    work.globals.append(found)  # before the mark is looked for: so does the Python unpickler
+    args = tuple(work.pop_mark(offset))
     record_call(work, offset, found, args, "INST")
 
 

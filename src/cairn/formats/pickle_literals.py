@@ -66,6 +66,19 @@ def _integer(line: bytes) -> Value:
     return Disputed(value, AnomalyKind.LITERAL_DISPUTED, detail)
 
 
+def memo_index(line: bytes) -> Value:
+    """The argument of GET and PUT: always decimal, but with the blanks and `_` of `int()`."""
+    try:
+        value = int(line) if len(line) <= _MAX_DIGITS else -1
+    except ValueError:
+        value = -1
+    if value < 0:
+        raise ValueError(f"{line[:40]!r} is not a memo index")
+    if line.isdigit():
+        return value
+    return Disputed(value, AnomalyKind.LITERAL_DISPUTED, f"memo index {line[:40]!r}")
+
+
 def fraction(line: bytes) -> Value:
     """The argument of FLOAT."""
     if len(line) > _MAX_DIGITS:

@@ -15,6 +15,7 @@ from cairn.formats.pickle_literals import (
     decimal,
     fraction,
     long_decimal,
+    memo_index,
     quoted,
     raw_text,
 )
@@ -95,7 +96,6 @@ NAMES: dict[int, str] = {
 }
 CODES: dict[str, int] = {name: code for code, name in NAMES.items()}
 
-_MAX_INDEX_DIGITS = 20  # 2**64 has 20
 _UNREACHED = 1 << 63  # beyond any frame's end
 
 
@@ -228,13 +228,6 @@ def _persistent(tape: Tape) -> Argument:
     return Disputed(line.decode("latin-1"), AnomalyKind.TEXT_UNDECODABLE, "a persistent id")
 
 
-def _index(line: bytes) -> int:
-    """A memo index: always decimal, unlike INT."""
-    if len(line) > _MAX_INDEX_DIGITS or not line.isdigit():
-        raise ValueError(f"{line[:40]!r} is not a memo index")
-    return int(line)
-
-
 def _literal(parse: Callable[[bytes], Argument]) -> Callable[[Tape], Argument]:
     def read(tape: Tape) -> Argument:
         start = tape.position
@@ -271,8 +264,8 @@ _READERS: dict[int, Callable[[Tape], Argument] | None] = {
     CODES["GLOBAL"]: _name_pair,
     CODES["INST"]: _name_pair,
     CODES["PERSID"]: _persistent,
-    CODES["GET"]: _literal(_index),
-    CODES["PUT"]: _literal(_index),
+    CODES["GET"]: _literal(memo_index),
+    CODES["PUT"]: _literal(memo_index),
     CODES["BINGET"]: Tape.byte,
     CODES["BINPUT"]: Tape.byte,
     CODES["LONG_BINGET"]: _unsigned(4),

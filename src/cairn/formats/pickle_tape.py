@@ -64,26 +64,33 @@ class Tape:
     def line(self) -> bytes:
         """The bytes up to the next newline, which is passed over and left out.
 
+        Where the source ends before a newline, the rest but for its last byte: the Python
+        unpickler cuts one byte off whatever `readline` gives it, and imports what remains.
+
         Raises:
-            MalformedError: there is no newline before the end.
             LimitError: the line is longer than `MAX_PICKLE_LINE_BYTES`.
         """
         end = self._block.find(b"\n", self._at)
         if end < 0:
-            start = self.position
-            self._refill(min(MAX_PICKLE_LINE_BYTES + 1, self.size - start) or 1)
-            end = self._block.find(b"\n")
-            if end < 0 or end > MAX_PICKLE_LINE_BYTES:
-                if self.size - start <= MAX_PICKLE_LINE_BYTES:
-                    self._ended(start, 1)
-                raise LimitError(
-                    f"a line of more than {MAX_PICKLE_LINE_BYTES} bytes",
-                    source=self.name,
-                    offset=start,
-                )
+            end = self._refill_line()
         data = self._block[self._at : end]
         self._at = end + 1
         return data
+
+    def _refill_line(self) -> int:
+        """Fetch the rest of a line; the place of its newline, or of the last byte there is."""
+        start = self.position
+        left = self.size - start
+        if left <= 0:
+            self._base, self._at, self._block = start - 1, 0, b"\n"
+            return 0
+        self._refill(min(MAX_PICKLE_LINE_BYTES + 1, left))
+        end = self._block.find(b"\n", 0, MAX_PICKLE_LINE_BYTES + 1)
+        if end < 0 and left > MAX_PICKLE_LINE_BYTES:
+            raise LimitError(
+                f"a line of more than {MAX_PICKLE_LINE_BYTES} bytes", source=self.name, offset=start
+            )
+        return end if end >= 0 else len(self._block) - 1
 
     def _refill(self, need: int) -> None:
         start = self.position

@@ -132,7 +132,7 @@ class TorchTensors:
         tensors = [value for value in data if isinstance(value, Call) and not is_torch_size(value)]
         sizes = [value for value in data if not isinstance(value, Call) or is_torch_size(value)]
         names = ("indices", "values") if len(tensors) == 2 else _COMPRESSED.get(label, ())
-        if len(names) != len(tensors) or not sizes:
+        if not tensors or len(names) != len(tensors) or not sizes:
             raise self._storages.refusal(call, f"a {label!r} tensor with {len(tensors)} parts")
         shape = self._storages.integers(call, sizes[0], "the size of a sparse tensor")
         facts: list[tuple[str, Scalar]] = [("layout", label), ("shape", str(list(shape)))]
