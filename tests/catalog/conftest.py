@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import URL, make_url
 
-from cairn.catalog import Catalog, open_catalog
+from cairn.catalog import Catalog, open_catalog, schema
 from tests.catalog.histories import Git
 
 BACKENDS = ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)]
@@ -54,9 +54,9 @@ class PostgresDatabases:
     def __exit__(self, *_: object) -> None:
         self._engine.dispose()
 
-    def create(self, template: str = "template1") -> str:
+    def create(self) -> str:
         name = f"test_{next(self._numbers)}"
-        self._run(f"CREATE DATABASE {name} TEMPLATE {template}")
+        self._run(f"CREATE DATABASE {name}")
         return name
 
     def drop(self, name: str) -> None:
@@ -89,11 +89,11 @@ def postgres() -> Iterator[PostgresDatabases]:
 
 
 @pytest.fixture(scope="session")
-def postgres_template(postgres: PostgresDatabases) -> str:
-    """A database that has the tables already: copying it is faster than migrating."""
-    name = postgres.create()
-    open_catalog(postgres.url(name)).close()
-    return name
+def postgres_tables(postgres: PostgresDatabases) -> str:
+    """The URL of a database that has the tables; emptying them is faster than making them."""
+    url = postgres.url(postgres.create())
+    open_catalog(url).close()
+    return url
 
 
 @pytest.fixture(params=BACKENDS)
@@ -109,15 +109,23 @@ def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 
 
 @pytest.fixture(params=BACKENDS)
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """A database with or without tables, whichever is quicker to make."""
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database without rows, with or without tables, whichever is quicker to make."""
     if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'catalog.db'}"
-    else:
-        postgres: PostgresDatabases = request.getfixturevalue("postgres")
-        name = postgres.create(template=request.getfixturevalue("postgres_template"))
-        yield postgres.url(name)
-        postgres.drop(name)
+        return f"sqlite:///{tmp_path / 'catalog.db'}"
+    tables = str(request.getfixturevalue("postgres_tables"))
+    _empty(tables)
+    return tables
+
+
+def _empty(url: str) -> None:
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        # As a replica would: without the triggers that keep audit rows from being removed.
+        connection.execute(text("SET session_replication_role = replica"))
+        tables = ", ".join(table.name for table in schema.metadata.sorted_tables)
+        connection.execute(text(f"TRUNCATE {tables}, repo_search RESTART IDENTITY"))
+    engine.dispose()
 
 
 @pytest.fixture

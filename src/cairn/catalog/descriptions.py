@@ -61,7 +61,7 @@ def _describe(
     if row is None:
         raise missing(uid)
     described = {"card_commit": row.card_commit, "contents_commit": row.contents_commit}
-    if commit != row.head and described[column] == row.head:
+    if row.head is not None and commit != row.head == described[column]:
         return None
     described[column] = commit
     connection.execute(
