@@ -6,7 +6,6 @@ named by the settings. A plug-in can never replace one that is already there.
 """
 
 from collections.abc import Iterable, Iterator
-from importlib.metadata import entry_points
 from typing import Generic, Protocol, TypeVar
 
 from cairn.errors import ConflictError, NotFoundError
@@ -55,6 +54,9 @@ class Registry(Generic[P]):
         copy = Registry(self.kind, self)
         if not wanted:
             return copy
+        # Imported here: it takes longer than all readers together, and few ask for plug-ins.
+        from importlib.metadata import entry_points
+
         installed = {e.name: e for e in entry_points(group=f"cairn.{self.kind}s")}
         for name in wanted:
             if name not in installed:
