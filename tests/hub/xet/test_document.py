@@ -1,0 +1,39 @@
+"""docs/xet.md tells the limits and endpoints the code has."""
+
+from pathlib import Path
+
+import pytest
+
+from cairn.hub.xet import bodies, scopes, shard, state, tokens, verification, xorb
+from cairn.hub.xet.routes import routes
+
+TEXT = (Path(__file__).parents[3] / "docs/xet.md").read_text()
+MIB = 1 << 20
+
+
+@pytest.mark.parametrize(
+    ("told", "constant"),
+    [
+        ("128 KiB plain", xorb.MAX_CHUNK_BYTES == 128 << 10),
+        ("256 KiB stored", xorb.MAX_STORED_CHUNK_BYTES == 256 << 10),
+        ("8192 chunks", xorb.MAX_CHUNKS == 8192),
+        ("64 MiB and chunk headers", xorb.MAX_XORB_BYTES == 64 * MIB + 8192 * 8),
+        ("80 MiB, 400 000 files", (shard.MAX_SHARD_BYTES, shard.MAX_FILES) == (80 * MIB, 400_000)),
+        ("1 000 000 + one per 4 KiB", verification.FREE_CHUNKS == 1_000_000),
+        ("one per 4 KiB of files", verification.MIN_MEAN_CHUNK_BYTES == 4096),
+        ("320 MiB per process", bodies.MEMORY_BYTES == 320 * MIB),
+        ("4 per process, others wait", state.SHARDS_AT_ONCE == 4),
+        ("| token | 1 hour |", tokens.TOKEN_TTL_S == 3600),
+        ("1000 per scope", scopes._MAX_GENERATIONS == 1000),
+    ],
+)
+def test_limits_are_as_told(told, constant):
+    assert told in TEXT
+    assert constant
+
+
+def test_every_endpoint_is_told():
+    for route in routes:
+        path = route.template.replace("/cas/{scope}", "").replace("{hash}", "{")
+        path = path.partition("{kind")[0] or path
+        assert path.rstrip("{").partition("{rest")[0] in TEXT, route
