@@ -242,6 +242,26 @@ def test_settings_change_visibility_and_reject_nonsense(repo):
         assert put(f"{repo.api}/settings", json=body).status_code == 400, body
 
 
+def test_a_duplicate_has_the_files_the_card_and_the_privacy_of_its_source(hub, repo):
+    repo.put("README.md", b"---\ntags: [x]\n---\n")
+    oid = repo.put_large(b"w" * 5000)
+    repo.commit(repo.large("m.bin", oid))
+    repo.client.put(f"{repo.api}/settings", json={"private": True})
+    url, eve = f"{repo.api}/duplicate", hub.client("eve")
+    assert (
+        repo.client.post(url, json={"repository": "lab/copy"}).json()["url"].endswith("/lab/copy")
+    )
+    shape = repo.client.get("/api/models/lab/copy").json()
+    assert shape["private"] is True and shape["tags"] == ["x"]
+    assert repo.client.get("/lab/copy/resolve/main/m.bin").content == b"w" * 5000
+    again = repo.client.post(url, json={"repository": "lab/copy"})
+    assert again.status_code == 409 and again.json()["url"].endswith("/lab/copy")
+    assert eve.post(url, json={"repository": "eve/copy"}).status_code == 404
+    assert repo.client.post(url, json={"repository": "bob/copy"}).status_code == 403
+    for bad in ({}, {"repository": "x"}, {"repository": "a/b/c"}):
+        assert repo.client.post(url, json=bad).status_code == 400
+
+
 def test_a_deleted_repo_is_gone_and_its_name_free(repo):
     repo.put("a", b"1")
     delete = {"name": "m", "type": "model", "organization": None}

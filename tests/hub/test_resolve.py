@@ -18,7 +18,9 @@ TEXT = b"0123456789"
 
 
 def part(size: int, **headers: str) -> Part:
-    return ranges.select(Headers({k.replace("_", "-"): v for k, v in headers.items()}), '"e"', size)
+    return ranges.select(
+        "GET", Headers({k.replace("_", "-"): v for k, v in headers.items()}), '"e"', size
+    )
 
 
 @pytest.mark.parametrize(
@@ -133,6 +135,11 @@ def test_a_damaged_blob_is_never_a_short_answer(hub, filled):
         assert whole.status_code == 200 and len(whole.content) == len(filled.large_bytes)
     part = filled.client.get("/ann/m/resolve/main/big.bin", headers={"Range": "bytes=-9"})
     assert part.status_code == 500 and part.headers["x-error-code"] == "Integrity"
+
+
+def test_head_speaks_of_the_whole_file_whatever_range_is_asked(filled):
+    answer = filled.client.head("/ann/m/resolve/main/dir/a.txt", headers={"Range": "bytes=1-2"})
+    assert answer.status_code == 200 and answer.headers["content-length"] == "10"
 
 
 def test_416_names_the_size(filled):

@@ -54,7 +54,7 @@ def blob_response(
 ) -> Response:
     """The answer to GET or HEAD for a blob known to clients as `path`, with an unquoted `etag`."""
     quoted = f'"{etag}"'
-    part = ranges.select(request.headers, quoted, blob.size_bytes)
+    part = ranges.select(request.method, request.headers, quoted, blob.size_bytes)
     full = {
         **headers,
         "ETag": quoted,

@@ -22,8 +22,10 @@ class Part:
         return self.stop - self.start
 
 
-def select(headers: Headers, etag: str, size_bytes: int) -> Part:
+def select(method: str, headers: Headers, etag: str, size_bytes: int) -> Part:
     """200, 206, 304 or 416 for a representation with this quoted strong ETag and size.
+
+    Only GET has ranges (RFC 9110, 14.2): HEAD always speaks of the whole.
 
     A range in a form other than one `first-last`, `first-` or `-suffix` is ignored, as
     the RFC allows; so is one whose If-Range names another representation.
@@ -32,7 +34,7 @@ def select(headers: Headers, etag: str, size_bytes: int) -> Part:
         return Part(304, 0, 0)
     whole = Part(200, 0, size_bytes)
     found = _RANGE.match(headers.get("range", "").lower())
-    if found is None or headers.get("if-range", etag).strip() != etag:
+    if method != "GET" or found is None or headers.get("if-range", etag).strip() != etag:
         return whole
     first, last, suffix = found.groups()
     if suffix is not None:

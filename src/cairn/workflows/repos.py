@@ -5,8 +5,9 @@ from typing import Literal
 from cairn.catalog import PutFile, RepoRecord, gitobjects
 from cairn.domain import Account, Actor, RepoId, RepoType
 from cairn.errors import RequestError
-from cairn.workflows.access import require_writer, writable
+from cairn.workflows.access import openable, require_writer, writable
 from cairn.workflows.attributes import DEFAULT_GITATTRIBUTES
+from cairn.workflows.cards import sync_card
 from cairn.workflows.house import House
 
 INITIAL_TITLE = "initial commit"
@@ -47,6 +48,43 @@ def _commit_first(house: House, record: RepoRecord) -> None:
         title=INITIAL_TITLE,
         when=house.clock(),
     )
+
+
+def duplicate_repo(
+    house: House, actor: Actor, source: RepoId, target: RepoId, *, private: bool | None = None
+) -> RepoRecord:
+    """Make a repo that starts with the files of another one's default branch, in one commit.
+
+    No bytes are copied: both repos name the same blobs. `private` None means as the source.
+
+    Raises:
+        RepoNotFoundError, GatedError: `actor` may not read the source's files.
+        UnauthenticatedError, ForbiddenError: `actor` may not create the target.
+        ConflictError: the target exists.
+    """
+    require_writer(actor, target.namespace)
+    record = openable(house, actor, source)
+    manifest = house.catalog.history.manifest(
+        house.catalog.history.resolve(record.uid, record.default_ref).tree
+    )
+    changes = [
+        PutFile(e.path, house.store.touch(e.blob.digest), e.oid, e.lfs, e.pointer_size_bytes)
+        for e in manifest.entries.values()
+    ]
+    hidden = record.private if private is None else private
+    made = house.catalog.repos.create(target, private=hidden, sdk=record.sdk, by=actor)
+    assert actor.account is not None  # require_writer() saw to it
+    house.catalog.history.commit(
+        made.uid,
+        made.default_ref,
+        changes,
+        expected_parent=None,
+        author=actor.account,
+        title=f"Duplicate from {record.id.full_name}",
+        when=house.clock(),
+    )
+    sync_card(house, made)
+    return house.catalog.repos.get(made.id)
 
 
 def delete_repo(house: House, actor: Actor, repo_id: RepoId) -> None:

@@ -16,7 +16,13 @@ from cairn.hub.hf.shapes import Json
 from cairn.hub.identity import actor_of, house_of, require_user
 from cairn.hub.routing import RawRoute, api_route
 from cairn.hub.urls import repo_url
-from cairn.workflows.repos import Gate, change_settings, create_repo, delete_repo
+from cairn.workflows.repos import (
+    Gate,
+    change_settings,
+    create_repo,
+    delete_repo,
+    duplicate_repo,
+)
 
 
 def _named_repo(actor: Actor, body: Mapping[str, Any]) -> RepoId:
@@ -53,7 +59,6 @@ async def create(request: Request) -> Response:
     actor = require_user(await actor_of(request))
     body = await read_json(request)
     repo_id = _named_repo(actor, body)
-    shape: Json = {"name": repo_id.full_name, "type": repo_id.type.value}
     sdk = text_field(body, "sdk", "") or None
     private = _private(body) or False
     try:
@@ -61,13 +66,31 @@ async def create(request: Request) -> Response:
             create_repo, house_of(request), actor, repo_id, private=private, sdk=sdk
         )
     except ConflictError:
-        text = f"You already created this {repo_id.type.value} repo"
-        headers = {"X-Error-Code": "Conflict", "X-Error-Message": text}
-        return JSONResponse(
-            {"error": text, "url": repo_url(request, repo_id), **shape}, 409, headers
+        return _exists(request, repo_id)
+    shape: Json = {"name": record.id.full_name, "type": record.id.type.value}
+    shape |= {"url": repo_url(request, record.id), "id": record.uid, "private": record.private}
+    return JSONResponse(shape)
+
+
+def _exists(request: Request, repo_id: RepoId) -> Response:
+    text = f"You already created this {repo_id.type.value} repo"
+    shape = {"error": text, "url": repo_url(request, repo_id), "name": repo_id.full_name}
+    return JSONResponse(shape, 409, {"X-Error-Code": "Conflict", "X-Error-Message": text})
+
+
+async def duplicate(request: Request) -> Response:
+    """Make a repo from the files of the one in the path; 409 names the URL of what is there."""
+    actor = require_user(await actor_of(request))
+    body = await read_json(request)
+    source = repo_id_of(request)
+    target = RepoId.parse(source.type, text_field(body, "repository"))
+    try:
+        record = await threads.call(
+            duplicate_repo, house_of(request), actor, source, target, private=_private(body)
         )
-    shape |= {"name": record.id.full_name, "id": record.uid, "private": record.private}
-    return JSONResponse({"url": repo_url(request, record.id), **shape})
+    except ConflictError:
+        return _exists(request, target)
+    return JSONResponse({"url": repo_url(request, record.id), "filesCopyPending": False})
 
 
 async def delete(request: Request) -> Response:
@@ -103,4 +126,5 @@ routes: list[BaseRoute] = [
     RawRoute("/api/repos/create", create, ["POST"]),
     RawRoute("/api/repos/delete", delete, ["DELETE"]),
     api_route("/settings", settings, "PUT"),
+    api_route("/duplicate", duplicate, "POST"),
 ]
