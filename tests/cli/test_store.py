@@ -57,3 +57,19 @@ def test_a_folder_that_is_not_a_store_is_refused(tmp_path: Path) -> None:
     (folder / "store" / "FORMAT").write_text("something else\n")
     refused = cairn("store", "stats", data=folder, expect=8)
     assert "not a Cairn store" in refused.stderr
+
+
+def test_optimize_goes_on_past_a_damaged_blob(data: Path) -> None:
+    house = open_house(load_settings(data_dir=data))
+    zeros = np.zeros((512, 512), dtype=np.float32)
+    sound = house.store.put_bytes(save({"zeros": zeros}))
+    house.catalog.close()
+    raws = [path for path in (data / "store" / "raw").rglob("*") if path.is_file()]
+    raw = next(path for path in raws if sound.digest.hex not in str(path))
+    content = bytearray(raw.read_bytes())
+    content[-1] ^= 1
+    raw.write_bytes(content)
+    done = json.loads(cairn("store", "optimize", "--json", data=data, expect=1).stdout)
+    assert done["blobs"] == 1
+    assert len(done["damaged"]) == 1
+    assert raw.name in done["damaged"][0]

@@ -104,7 +104,10 @@ def gc(
 
 @app.command()
 def optimize(data: DataDir = None, as_json: AsJson = False) -> None:
-    """Rewrite every blob that still lies as it landed; a running hub does this by itself."""
+    """Rewrite every blob that still lies as it landed; a running hub does this by itself.
+
+    Exits 1 if a blob is damaged; the others are optimized all the same.
+    """
     from cairn.bootstrap import open_house
     from cairn.config import load_settings
     from cairn.workflows.maintain import store_stats
@@ -112,12 +115,19 @@ def optimize(data: DataDir = None, as_json: AsJson = False) -> None:
 
     house = open_house(load_settings(data_dir=data))
     plain = stored = count = 0
+    damaged: list[str] = []
     with byte_progress("optimizing", store_stats(house).raw_bytes) as progress:
-        for done in optimize_pending(house, progress):
+        for done in optimize_pending(house, lambda error: damaged.append(str(error)), progress):
             count += 1
             plain += done.blob.size_bytes
             stored += done.stored_after
     if as_json:
-        print_json({"blobs": count, "plain_bytes": plain, "stored_bytes": stored})
-        return
-    out().print(f"{count:,} blobs: {human_bytes(plain)} now take {human_bytes(stored)}")
+        print_json(
+            {"blobs": count, "plain_bytes": plain, "stored_bytes": stored, "damaged": damaged}
+        )
+    else:
+        for reason in damaged:
+            out().print(f"DAMAGED {reason}", style="red")
+        out().print(f"{count:,} blobs: {human_bytes(plain)} took {human_bytes(stored)} on disk")
+    if damaged:
+        raise typer.Exit(1)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import structlog
 
 from cairn.config import Settings
-from cairn.errors import CairnError
+from cairn.errors import CairnError, IntegrityError
 from cairn.workflows.describe import describe_pending
 from cairn.workflows.house import House
 from cairn.workflows.maintain import expire_staging
@@ -65,7 +65,7 @@ class Worker:
         return time.monotonic() - self._last_upload >= self._settings.optimize_delay_s
 
     def _optimize(self) -> None:
-        for done in optimize_pending(self._house):
+        for done in optimize_pending(self._house, _report_damage):
             if done.rewritten:
                 log.info(
                     "optimized",
@@ -84,6 +84,10 @@ class Worker:
             log.warning("step failed", step=step, error=str(error))
         except Exception:
             log.exception("step crashed", step=step)
+
+
+def _report_damage(error: IntegrityError) -> None:
+    log.error("damaged blob", error=str(error))
 
 
 def _lower_priority() -> None:

@@ -3,18 +3,21 @@
 from collections.abc import Callable, Iterator
 
 from cairn.domain import Digest, Layout
-from cairn.errors import BlobNotFoundError, UntrustedDataError
+from cairn.errors import BlobNotFoundError, IntegrityError, UntrustedDataError
 from cairn.formats import read_layout
 from cairn.store import Optimized
 from cairn.workflows.house import House
 
 
 def optimize_pending(
-    house: House, progress: Callable[[int], None] | None = None
+    house: House,
+    damaged: Callable[[IntegrityError], None],
+    progress: Callable[[int], None] | None = None,
 ) -> Iterator[Optimized]:
     """Optimize every blob still kept raw, one after the other.
 
     The queue is the store itself: after a kill the next pass starts where this one stopped.
+    `damaged` is told of blobs whose bytes are wrong; the store keeps them as they are, marked.
     `progress` gets the count of plain bytes newly done.
     """
     for digest in house.store.pending():
@@ -22,6 +25,8 @@ def optimize_pending(
             yield optimize_blob(house, digest, progress)
         except BlobNotFoundError:
             continue  # gc took it between listing and opening
+        except IntegrityError as error:
+            damaged(error)
 
 
 def optimize_blob(
