@@ -23,6 +23,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, Operati
 from cairn.errors import MissingExtraError, RequestError, UnavailableError
 
 BUSY_TIMEOUT_S = 30.0  # several hundred commits of other processes, each a few milliseconds
+_FORMS = "use sqlite:///path/to/file or postgresql+psycopg://user:password@host/database"
 _POOL_SIZE = 8  # connections kept; requests run in at most 40 threads (anyio's default)
 _POOL_OVERFLOW = 40
 
@@ -119,17 +120,14 @@ def _translated() -> Iterator[None]:
 def _parse(url: str) -> URL:
     try:
         parsed = make_url(url)
-    except ArgumentError as error:
-        raise RequestError(f"database URL: {error}") from None
+    except (ArgumentError, ValueError):
+        raise RequestError(f"the database URL cannot be read; {_FORMS}") from None
     if parsed.drivername in ("postgres", "postgresql"):
         parsed = parsed.set(drivername="postgresql+psycopg")
     if parsed.drivername not in ("sqlite", "sqlite+pysqlite", "postgresql+psycopg"):
-        raise RequestError(
-            f"database URL starts with {parsed.drivername!r}; use sqlite:///path/to/file"
-            " or postgresql+psycopg://user:password@host/database"
-        )
+        raise RequestError(f"the database URL starts with {parsed.drivername!r}; {_FORMS}")
     if parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:"):
-        raise RequestError("the catalog needs a SQLite file: sqlite:///path/to/file")
+        raise RequestError(f"the database URL names no SQLite file; {_FORMS}")
     return parsed
 
 
