@@ -1,5 +1,6 @@
 """docs/xet.md tells the limits and endpoints the code has."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -32,8 +33,8 @@ def test_limits_are_as_told(told, constant):
     assert constant
 
 
-def test_every_endpoint_is_told():
-    for route in routes:
-        path = route.template.replace("/cas/{scope}", "").replace("{hash}", "{")
-        path = path.partition("{kind")[0] or path
-        assert path.rstrip("{").partition("{rest")[0] in TEXT, route
+@pytest.mark.parametrize("route", routes, ids=repr)
+def test_every_endpoint_is_told(route):
+    fixed_parts = re.split(r"\{[^}]*\}", route.template.replace("/cas/{scope}", "{casUrl}"))
+    for part in fixed_parts:
+        assert part in TEXT
