@@ -78,8 +78,6 @@ routes: list[BaseRoute] = [
     *repo_routes("/resolve/{revision}/{path:path}", resolve, *_METHODS),
     *repo_routes("/raw/{revision}/{path:path}", raw, *_METHODS),
     RawRoute("/{name}/resolve/{revision}/{path:path}", bare_name, _METHODS),
-    RawRoute("/datasets/{name}/resolve/{revision}/{path:path}", bare_name, _METHODS),
-    RawRoute("/spaces/{name}/resolve/{revision}/{path:path}", bare_name, _METHODS),
 ]
 
 # Tried after every other route of the API, so that they only see what nothing else knows.
