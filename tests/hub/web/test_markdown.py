@@ -99,6 +99,13 @@ def test_relative_links_lead_to_the_repos_own_pages():
     assert 'src="/ada/model/resolve/main/x.png"' in html
 
 
+def test_an_image_from_elsewhere_becomes_its_words():
+    html = str(render("![a <b> \"c\"](https://evil.example/x.png) <img src='//x/y'>", PLACE))
+    assert "a &lt;b&gt; &#34;c&#34;</span>" in html
+    assert "evil.example" not in html
+    assert "<img" not in html
+
+
 def test_a_link_cannot_climb_out_of_the_repo():
     html = str(render("[a](../../../../settings/tokens) [b](%2e%2e/%2e%2e/%2e%2e/logout)", PLACE))
     assert 'href="/ada/model/blob/main/settings/tokens"' in html

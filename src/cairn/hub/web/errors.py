@@ -19,7 +19,7 @@ _HEADINGS = {
     503: "Back in a moment",
 }
 _HINTS = {
-    404: "It may have been renamed or removed, or it is private and you are not signed in.",
+    404: "It may have been renamed or removed, or it is private and not shared with you.",
     500: "The log of this hub has the details under the request id below.",
     503: "The hub is busy or starting. Try again in a few seconds.",
 }

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from html import unescape
 from urllib.parse import quote, unquote, urlsplit
 
 import nh3
@@ -44,6 +45,9 @@ _ATTRIBUTES = {
 }
 _CLASSES = {"a": {"anchor"}, "div": {"scroll"}, "span": set(CLASSES), "code": {"block"}}
 _SCHEMES = {"http", "https", "mailto"}
+# The sanitiser writes every attribute as name="value", with quotes in values escaped.
+_IMAGE = re.compile(r'<img(?: [a-z\-]+="[^"]*+")*+ ?/?>')
+_ATTRIBUTE = re.compile(r' ([a-z\-]+)="([^"]*+)"')
 _SLUG_DROP = re.compile(r"[^\w\- ]+")
 
 
@@ -70,8 +74,18 @@ class Place:
 
 def render(text: str, place: Place) -> Markup:
     """Safe HTML for a Markdown text without front matter."""
-    rendered = _parser().render(text)
-    return Markup(_cleaner(place).clean(rendered))  # noqa: S704 - sanitised on this line
+    clean = _cleaner(place).clean(_parser().render(text))
+    return Markup(_IMAGE.sub(_shown_image, clean))  # noqa: S704 - sanitised two lines above
+
+
+def _shown_image(found: re.Match[str]) -> str:
+    """An image that lost its address, because it lies elsewhere, becomes its words."""
+    attributes = dict(_ATTRIBUTE.findall(found.group()))
+    if "src" in attributes:
+        return found.group()
+    words = unescape(attributes.get("alt", "")).strip()
+    title = "An image from another site, not loaded"
+    return f'<span class="far" title="{title}">{escape(words)}</span>' if words else ""
 
 
 def _cleaner(place: Place) -> nh3.Cleaner:
