@@ -82,6 +82,12 @@ def error_response(request: Request, error: CairnError) -> Response:
     return _answer(request, status, code, message, headers)
 
 
+def internal_error(request: Request, request_id: str) -> Response:
+    """The answer for an unexpected exception: nothing but the id to find it by in the log."""
+    text = f"internal error; the hub's log has it under request id {request_id}"
+    return _answer(request, 500, "Internal", text, {})
+
+
 def _anonymous(request: Request) -> bool:
     actor = getattr(request.state, "actor", None)
     return actor is not None and actor.account is None

@@ -11,8 +11,9 @@ import uuid
 import structlog
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from cairn.hub.errors import internal_error
 
 _log = structlog.get_logger("cairn.hub")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.:=;-]{1,128}\Z")
@@ -85,9 +86,7 @@ class _Passage:
         """
         _log.error("request failed", request_id=self.id, path=self._path(), exc_info=error)
         if self.status == 0:
-            text = f"internal error; the hub's log has it under request id {self.id}"
-            headers = {"X-Error-Code": "Internal", "X-Error-Message": text}
-            response = JSONResponse({"error": text}, 500, headers)
+            response = internal_error(Request(self._scope), self.id)
             await response(self._scope, receive, self.send)
 
     def log(self) -> None:

@@ -367,3 +367,17 @@ def test_a_path_prefix_of_the_public_url_is_on_every_link(tmp_path):
             html = home.page(f"/cairn{path}")
             for link in re.findall(r'(?:href|src|action)="(/[^"]*)"', html):
                 assert link.startswith("/cairn/"), (path, link)
+
+
+def test_an_unexpected_error_is_a_page_with_an_id_and_nothing_else(home, monkeypatch):
+    def fail(*_args, **_options):
+        raise RuntimeError("a secret detail")
+
+    monkeypatch.setattr(type(home.house.catalog.repos), "search", fail)
+    answer = home.client.get("/models", headers={**HTML, "x-request-id": "find-me"})
+    assert answer.status_code == 500
+    assert "Our mistake" in answer.text
+    assert "find-me" in answer.text
+    assert "secret detail" not in answer.text
+    plain = home.client.get("/models", headers={"accept": "application/json"})
+    assert (plain.status_code, "internal error" in plain.json()["error"]) == (500, True)

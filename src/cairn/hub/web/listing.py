@@ -73,7 +73,7 @@ def _list(visit: Visit) -> Response:
         first=here + visit.with_query(cursor=None) if query.cursor else None,
         next=here + later if found.next_cursor else None,
         now=visit.now,
-        push_snippet=push_snippet(visit, "you/first-model", kind),
+        push_snippet=push_snippet(visit, f"you/first-{kind.value}", kind),
     )
 
 
