@@ -129,7 +129,6 @@ def multipart_hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
     """A hub that takes everything above 100 kB in parts of 40 kB."""
     settings = {"lfs_multipart_threshold_bytes": 100_000, "lfs_part_bytes": 40_000}
     with Hub(tmp_path_factory.mktemp("multipart-hub"), **settings) as running:
-        running.add_user("alice")
         yield running
 
 

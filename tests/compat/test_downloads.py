@@ -118,6 +118,14 @@ def test_files_of_a_private_repo_need_the_token(client: Client, name: str) -> No
     assert Path(client.api.hf_hub_download(name, "config.json")).read_text() == "{}"
 
 
+def test_public_files_need_no_token(
+    client: Client, versions: tuple[str, str, str], tmp_path: Path
+) -> None:
+    nobody = client.with_token(None)
+    nobody.api.snapshot_download(versions[0], local_dir=tmp_path)
+    assert (tmp_path / "config" / "a.json").read_text() == '"new"'
+
+
 def test_a_snapshot_of_a_dataset_comes_back_whole(
     client: Client, name: str, tmp_path: Path
 ) -> None:

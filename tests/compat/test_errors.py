@@ -202,10 +202,24 @@ def test_a_repo_name_outside_the_rules_is_refused(client: Client, name: str) -> 
     assert "HFValidationError" in kinds or ("BadRequestError" in kinds), str(info.value)
 
 
-def test_a_space_without_a_known_sdk_is_a_bad_request(client: Client, name: str) -> None:
+@pytest.mark.parametrize("sdk", [None, "fortran"])
+def test_a_space_without_a_known_sdk_is_a_bad_request(
+    client: Client, name: str, sdk: str | None
+) -> None:
     with raises("BadRequestError", 400) as info:
-        client.api.create_repo(name, repo_type="space", space_sdk="fortran")
-    assert "sdk" in info.value.text
+        client.run(_create_space_raw, name.removeprefix("alice/"), sdk)
+    assert "gradio" in info.value.text
+    assert not client.api.repo_exists(name, repo_type="space")
+
+
+def _create_space_raw(name, sdk):
+    """What `create_repo` sends, without the check the client makes on the sdk."""
+    from huggingface_hub import HfApi
+    from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status
+
+    body = {"name": name, "type": "space", "sdk": sdk}
+    url = f"{HfApi().endpoint}/api/repos/create"
+    hf_raise_for_status(get_session().post(url, headers=build_hf_headers(), json=body))
 
 
 def test_a_namespace_nobody_has_is_an_error_that_says_so(client: Client, people: People) -> None:

@@ -181,3 +181,13 @@ def test_a_copy_is_the_same_object_in_the_tree(client: Client, filled: str) -> N
     client.api.create_commit(filled, [copy("a/b/w.bin", "c.bin")], commit_message="copy")
     one, two = client.api.get_paths_info(filled, ["a/b/w.bin", "c.bin"])
     assert one.blob_id == two.blob_id and one.lfs.sha256 == two.lfs.sha256
+
+
+def test_a_file_that_only_looks_like_safetensors_is_a_safetensors_parsing_error(
+    client: Client, repo: str
+) -> None:
+    for number, content in enumerate([b"\x10" + b"\0" * 7 + b"not json at all!", b"\xff" * 400]):
+        path = f"bad{number}.safetensors"
+        client.api.create_commit(repo, [add(path, content)], commit_message="bad")
+        with raises("SafetensorsParsingError"):
+            client.api.parse_safetensors_file_metadata(repo, path)

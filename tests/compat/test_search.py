@@ -57,6 +57,12 @@ def test_models_are_found_by_task(client: Client) -> None:
     assert found(client, pipeline_tag="text-classification") == {"find-bert-tuned"}
 
 
+def test_gated_models_are_found_by_that(client: Client, repo: str) -> None:
+    client.api.update_repo_settings(repo, gated="auto")
+    assert repo in [one.id for one in client.api.list_models(author="alice", gated=True)]
+    assert repo not in [one.id for one in client.api.list_models(author="alice", gated=False)]
+
+
 def test_models_are_ordered_by_time(client: Client) -> None:
     models = [
         m.id.removeprefix("alice/")

@@ -120,6 +120,30 @@ def _push_branch(repo, local):
     AutoTokenizer.from_pretrained(local).push_to_hub(repo, revision="half/done")
 
 
+def test_a_proposed_model_is_loaded_from_its_pull_request(modern: Client, name: str) -> None:
+    modern.run(_propose, name)
+    assert modern.api.list_repo_files(name) == [".gitattributes"]
+    assert modern.run(_width_of, name, "refs/pr/1") == 32
+
+
+def _propose(repo):
+    from huggingface_hub import HfApi
+    from transformers import BertConfig, BertModel
+
+    HfApi().create_repo(repo)
+    config = BertConfig(
+        hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64
+    )
+    BertModel(config).push_to_hub(repo, create_pr=True)
+
+
+def _width_of(repo, revision):
+    from transformers import AutoModel
+
+    model = AutoModel.from_pretrained(repo, revision=revision)
+    return model.get_input_embeddings().weight.shape[1]
+
+
 def test_a_private_model_loads_with_the_token_only(modern: Client, name: str) -> None:
     modern.api.create_repo(name, private=True)
     small = [minilm.FOLDER / file for file in ("config.json", "tokenizer_config.json")]

@@ -244,6 +244,26 @@ def test_a_commit_on_a_stale_parent_is_refused_and_changes_nothing(
     assert client.api.file_exists(repo, "b.txt")
 
 
+def test_a_pull_request_holds_a_commit_apart_from_its_branch(client: Client, repo: str) -> None:
+    client.api.create_commit(repo, [add("a.txt", b"a")], commit_message="base")
+    done = client.api.create_commit(
+        repo,
+        [add("proposed.txt", b"p"), add("proposed.bin", LARGE)],
+        commit_message="proposal",
+        create_pr=True,
+    )
+    assert done.pr_url.endswith(f"/{repo}/discussions/1")
+    assert not client.api.file_exists(repo, "proposed.txt")
+    assert content(client, repo, "proposed.bin", "refs/pr/1") == LARGE
+    client.api.create_commit(
+        repo, [add("more.txt", b"m")], commit_message="more", revision="refs/pr/1"
+    )
+    files = client.api.list_repo_files(repo, revision="refs/pr/1")
+    assert files == [".gitattributes", "a.txt", "more.txt", "proposed.bin", "proposed.txt"]
+    [request] = client.api.list_repo_refs(repo, include_pull_requests=True).pull_requests
+    assert request.ref == "refs/pr/1"
+
+
 def test_files_and_folders_are_deleted_by_name_and_by_pattern(client: Client, repo: str) -> None:
     paths = ["a.txt", "b.txt", "logs/1.log", "logs/2.log", "keep/c.bin"]
     client.api.create_commit(repo, [add(p, p.encode()) for p in paths], commit_message="all")
@@ -277,7 +297,7 @@ def _downloaded_of(repo, path, kind):
 def test_a_large_file_is_sent_in_parts_if_the_hub_asks_for_it(
     multipart_client: Client, multipart_hub: Hub, name: str, size: int
 ) -> None:
-    client = multipart_client
+    client, name = multipart_client, name.replace("alice/", "admin/")
     client.api.create_repo(name)
     mark = multipart_hub.mark()
     client.api.upload_file(path_or_fileobj=LARGE[:size], path_in_repo="w.bin", repo_id=name)
