@@ -278,6 +278,11 @@ def test_what_no_pickler_writes_is_recorded_and_read_on(data, kind) -> None:
         (b"S'\xe9'\n.", "é"),
         (b"U\x01\xe9.", "é"),
         (b"I 12\n.", 12),
+        (b"I1\0x\n.", 1),
+        (b"L1\0L\n.", 1),
+        (b"F1.\0\n.", 1.0),
+        (b"K\x05p1\n0g1\0\n.", 5),
+        (b"K\x05p1\n0g 1\n.", 5),
     ],
 )
 def test_literals_on_which_parsers_differ_are_read_as_the_c_unpickler_does(data, value) -> None:

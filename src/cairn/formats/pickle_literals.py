@@ -57,8 +57,9 @@ def _integer(line: bytes) -> Value:
         raise ValueError(f"an integer literal of {len(line)} characters")
     if _PLAIN_INT.match(line):
         return int(line)
-    octal = _C_OCTAL.match(line)
     detail = f"integer literal {line[:40]!r}"
+    line = _before_nul(line)
+    octal = _C_OCTAL.match(line)
     try:
         value = int(octal[1] + octal[2], 8) if octal else int(line.decode("ascii"), 0)
     except ValueError:
@@ -69,7 +70,7 @@ def _integer(line: bytes) -> Value:
 def memo_index(line: bytes) -> Value:
     """The argument of GET and PUT: always decimal, but with the blanks and `_` of `int()`."""
     try:
-        value = int(line) if len(line) <= _MAX_DIGITS else -1
+        value = int(_before_nul(line)) if len(line) <= _MAX_DIGITS else -1
     except ValueError:
         value = -1
     if value < 0:
@@ -79,12 +80,17 @@ def memo_index(line: bytes) -> Value:
     return Disputed(value, AnomalyKind.LITERAL_DISPUTED, f"memo index {line[:40]!r}")
 
 
+def _before_nul(line: bytes) -> bytes:
+    """What C's number parsers see of a line: they stop at a NUL and are content."""
+    return line.partition(b"\0")[0]
+
+
 def fraction(line: bytes) -> Value:
     """The argument of FLOAT."""
     if len(line) > _MAX_DIGITS:
         raise ValueError(f"a float literal of {len(line)} characters")
     try:
-        value = float(line.decode("ascii"))
+        value = float(_before_nul(line).decode("ascii"))
     except ValueError:
         raise ValueError(f"{line[:40]!r} is not a float") from None
     if _PLAIN_FLOAT.match(line):

@@ -68,15 +68,16 @@ class TorchTree:
             MalformedError: a tensor is impossible.
             LimitError: too many tensors, too long names, too deep nesting.
         """
-        pending = [_Place(root, "", None, 0, role)]
+        # Iterators, not lists: a list of millions is followed one element at a time.
+        pending = [iter([_Place(root, "", None, 0, role)])]
         while pending:
-            place = pending.pop()
-            if is_leaf(place.value):
+            place = next(pending[-1], None)
+            if place is None:
+                pending.pop()
+            elif is_leaf(place.value):
                 self._remember(place.prefix, place.key, place.value)
             elif not (isinstance(place.value, Call) and self._is_taken(place, place.value)):
-                children = list(self._children(place))
-                children.reverse()
-                pending.extend(children)
+                pending.append(self._children(place))
         self._conclude()
 
     def _is_taken(self, place: _Place, call: Call) -> bool:
