@@ -93,6 +93,16 @@ def test_filters_must_all_hold(shelf: Catalog) -> None:
     assert names(shelf, RepoType.DATASET) == set()
 
 
+def test_tuning_changes_no_answer(shelf: Catalog) -> None:
+    before = shelf.repos.search(RepoQuery(RepoType.MODEL, text="b", tags=("tf",)))
+    shelf.tune()
+    assert shelf.repos.search(RepoQuery(RepoType.MODEL, text="b", tags=("tf",))) == before
+    if shelf.database.is_sqlite:
+        with shelf.database.read() as connection:
+            rows = connection.exec_driver_sql("SELECT count(*) FROM sqlite_stat1").scalar()
+        assert rows
+
+
 def test_a_new_card_replaces_tags_and_words(shelf: Catalog) -> None:
     repo = next(r for r in shelf.repos.search(RepoQuery(RepoType.MODEL, author="google")).repos)
     shelf.repos.set_card(repo.uid, CardSummary("d", ("fresh",)))

@@ -106,9 +106,11 @@ class Repo(RuleBasedStateMachine):
     def _check_listing(self, revision, tree: str) -> None:
         listed = list(self.catalog.history.list_tree(revision.tree, recursive=True))
         theirs = self.git("ls-tree", "-r", "-t", "-z", tree).split("\0")[:-1]
-        assert [
-            f"{'tree' if isinstance(e, Directory) else 'blob'} {e.oid}\t{e.path}" for e in listed
-        ] == [line.partition(" ")[2] for line in theirs]
+        ours = [
+            f"{'tree' if isinstance(entry, Directory) else 'blob'} {entry.oid}\t{entry.path}"
+            for entry in listed
+        ]
+        assert ours == [line.partition(" ")[2] for line in theirs]
         for entry in listed:
             assert self.catalog.history.entry(revision.tree, entry.path) == entry
 

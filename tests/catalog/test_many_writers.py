@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
 from threading import Barrier
 
@@ -35,7 +36,7 @@ def at_once(count: int, work) -> list:
         barrier.wait()
         try:
             return work(number)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  the test judges it
             return error
 
     with ThreadPoolExecutor(count) as pool:
@@ -55,7 +56,7 @@ def test_a_hundred_commits_by_two_processes_of_four_threads_are_all_in_the_log(
     log = catalog.history.log(repo.uid, head.id, 1000)
     assert {revision.title: revision.id for revision in log[:-1]} == made
     assert len(made) == 100
-    for newer, older in zip(log, log[1:], strict=False):
+    for newer, older in pairwise(log):
         assert newer.parents == (older.id,)
     assert sorted(paths(catalog, head)) == sorted(["first", *(f"shared/{name}" for name in made)])
 

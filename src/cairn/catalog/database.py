@@ -24,6 +24,7 @@ from cairn.errors import MissingExtraError, RequestError, UnavailableError
 
 BUSY_TIMEOUT_S = 30.0  # several hundred commits of other processes, each a few milliseconds
 _FORMS = "use sqlite:///path/to/file or postgresql+psycopg://user:password@host/database"
+_ANALYSED_ROWS = 1000  # per index; https://www.sqlite.org/lang_analyze.html advises 100-1000
 _POOL_SIZE = 8  # connections kept; requests run in at most 40 threads (anyio's default)
 _POOL_OVERFLOW = 40
 
@@ -66,33 +67,51 @@ class Database:
         with self._writing, _translated(), self._writer.begin() as connection:
             yield connection
 
+    def tune(self) -> None:
+        """Let SQLite look at the sizes of its tables, so that it picks the right index.
+
+        PostgreSQL does so by itself. Worth an hourly call: about 0.1 s with 50,000 repos.
+        """
+        if not self.is_sqlite:
+            return
+        with self.write() as connection:
+            connection.exec_driver_sql(f"PRAGMA analysis_limit={_ANALYSED_ROWS}")
+            connection.exec_driver_sql("ANALYZE")
+        self._reader.dispose()  # open connections would keep what they knew
+
     def close(self) -> None:
         """Close the pooled connections."""
         self._reader.dispose()
         self._writer.dispose()
 
 
-def insert_if_new(connection: Connection, table: Table, row: dict[str, Any]) -> bool:
-    """Insert a row unless one with the same key is there; whether it was inserted."""
-    statement = _insert_or_skip(connection, table)
+def insert_if_new(
+    connection: Connection, table: Table, row: dict[str, Any], key: str | None = None
+) -> bool:
+    """Insert a row unless one with the same key is there; whether it was inserted.
+
+    `key` is a column with unique values; without it the primary key counts.
+    """
+    statement = _insert_or_skip(connection, table, key)
     # SQLAlchemy keeps the count only of UPDATE and DELETE unless asked.
     done = connection.execute(statement, row, execution_options={"preserve_rowcount": True})
     return done.rowcount == 1
 
 
 def insert_all_new(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
-    """Insert the rows whose key is not there yet.
+    """Insert the rows whose primary key is not there yet.
 
     PostgreSQL writers wait for each other's uncommitted keys: give rows in key order.
     """
     if rows:
-        connection.execute(_insert_or_skip(connection, table), rows)
+        connection.execute(_insert_or_skip(connection, table, None), rows)
 
 
-def _insert_or_skip(connection: Connection, table: Table) -> Insert:
+def _insert_or_skip(connection: Connection, table: Table, key: str | None) -> Insert:
+    target = [column.name for column in table.primary_key] if key is None else [key]
     if connection.dialect.name == "sqlite":
-        return sqlite.insert(table).on_conflict_do_nothing()
-    return postgresql.insert(table).on_conflict_do_nothing()
+        return sqlite.insert(table).on_conflict_do_nothing(index_elements=target)
+    return postgresql.insert(table).on_conflict_do_nothing(index_elements=target)
 
 
 def storable(text: str) -> bool:

@@ -26,6 +26,10 @@ class Catalog:
     audit: Audit
     database: Database
 
+    def tune(self) -> None:
+        """Keep queries fast as tables grow; worth an hourly call."""
+        self.database.tune()
+
     def close(self) -> None:
         """Write what is counted in memory and close the connections."""
         self.repos.close()

@@ -50,7 +50,7 @@ class Repos:
             namespace = find(connection, repo_id.namespace).name
             repo_id = RepoId(repo_id.type, namespace, repo_id.name)
             row, description = new_rows(uid, repo_id, now, private=private, sdk=sdk)
-            if not insert_if_new(connection, repos, row):
+            if not insert_if_new(connection, repos, row, key="key"):
                 raise ConflictError(f"{repo_id} exists already")
             number = connection.execute(select(repos.c.id).where(repos.c.uid == uid)).scalar_one()
             connection.execute(insert(schema.descriptions), description)

@@ -64,6 +64,7 @@ def run(house: House, settings: Settings, announce: Callable[[str], None]) -> No
             server.run(sockets=[listener])
     finally:
         worker.stop()
+        house.catalog.close()  # downloads of the last seconds are still in memory
 
 
 @contextmanager

@@ -60,6 +60,7 @@ class Worker:
                 self._guard(
                     "expire", lambda: expire_staging(self._house, self._settings.xet_epoch_s)
                 )
+                self._guard("tune", self._house.catalog.tune)
 
     def _quiet(self) -> bool:
         return time.monotonic() - self._last_upload >= self._settings.optimize_delay_s
