@@ -96,8 +96,6 @@ NAMES: dict[int, str] = {
 }
 CODES: dict[str, int] = {name: code for code, name in NAMES.items()}
 
-_UNREACHED = 1 << 63  # beyond any frame's end
-
 
 def decode(tape: Tape, report: Callable[[Anomaly], None]) -> Iterator[tuple[int, int, Argument]]:
     """Each opcode as (offset, code, argument) up to and with STOP.
@@ -109,9 +107,9 @@ def decode(tape: Tape, report: Callable[[Anomaly], None]) -> Iterator[tuple[int,
         LimitError: a line longer than the cap.
     """
     readers = _READERS
-    frame_end = _UNREACHED
+    frame_end: int | None = None
     while True:
-        offset = tape.position
+        offset = tape.opcode = tape.position
         code = tape.byte()
         try:
             reader = readers[code]
@@ -124,21 +122,19 @@ def decode(tape: Tape, report: Callable[[Anomaly], None]) -> Iterator[tuple[int,
             report(Anomaly(argument.kind, offset, argument.detail))
             argument = argument.value
         yield offset, code, argument
-        if tape.position >= frame_end:
+        if frame_end is not None and tape.position >= frame_end:
             if tape.position > frame_end:
                 report(Anomaly(AnomalyKind.FRAME_CROSSED, offset, NAMES[code]))
-            frame_end = _UNREACHED
+            frame_end = None
         if code == _STOP:
             return
         if code == _FRAME:
-            if frame_end != _UNREACHED:
+            if frame_end is not None:
                 report(Anomaly(AnomalyKind.FRAME_NESTED, offset))
             assert isinstance(argument, int)
-            frame_end = tape.position + argument
-            if frame_end > tape.size:
+            frame_end = tape.position + argument if argument else None
+            if frame_end is not None and frame_end > tape.size:
                 report(Anomaly(AnomalyKind.FRAME_PAST_END, offset, f"{argument} bytes"))
-            if argument == 0:
-                frame_end = _UNREACHED
 
 
 _STOP = CODES["STOP"]

@@ -92,7 +92,7 @@ def read_program(
     value: Value = None
     failure: UntrustedDataError | None = None
     tape = Tape(source, start)
-    offset, code, end = start, 0, start
+    offset, code = start, 0
     actions = ACTIONS
     try:
         for offset, code, argument in decode(tape, work.report):
@@ -104,7 +104,6 @@ def read_program(
                     offset=offset,
                 )
             actions[code](work, offset, argument)
-            end = tape.position
         value = work.result(offset)
     except IndexError:
         failure = work.refusal(offset, f"{NAMES[code]} finds too few values on the stack")
@@ -112,7 +111,7 @@ def read_program(
         failure = error
     return PickleProgram(
         value=value,
-        end=end,
+        end=tape.position if failure is None else tape.opcode,
         opcodes=work.steps,
         protocol=work.protocol,
         failure=failure,

@@ -13,12 +13,13 @@ BLOCK_BYTES = 256 << 10
 class Tape:
     """Reads forward; declared lengths are checked against the end before anything is fetched."""
 
-    __slots__ = ("_at", "_base", "_block", "_source", "name", "size")
+    __slots__ = ("_at", "_base", "_block", "_source", "name", "opcode", "size")
 
     def __init__(self, source: Source, start: int = 0) -> None:
         self._source = source
         self.name = source.name
         self.size = source.size_bytes
+        self.opcode = start  # where the opcode being read begins
         self._base = start
         self._at = 0
         self._block = b""

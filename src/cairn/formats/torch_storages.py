@@ -80,8 +80,9 @@ class TorchStorages:
             return View(kind, shape, Span(region.span.start, region.span.start), None)
         contiguous = _is_contiguous(shape, steps)
         reach = 1 + sum((n - 1) * step for n, step in zip(shape, steps, strict=True))
-        first, last = offset * kind.bits, (offset + reach) * kind.bits
-        if kind.bits < 8 and (first % 8 or not contiguous):
+        bits = kind.bits
+        first, last = offset * bits, (offset + reach) * bits
+        if bits < 8 and (first % 8 or not contiguous):
             raise self.refusal(call, f"a view into the middle of packed {kind.label} bytes")
         span = (first // 8, (last + 7) // 8)
         if span[1] > region.span.size_bytes:
