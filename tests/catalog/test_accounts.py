@@ -178,6 +178,26 @@ def test_a_session_lasts_until_it_ends_or_expires(catalog: Catalog, clock) -> No
         catalog.tokens.start_session(ANONYMOUS, ttl_s=1)
 
 
+def test_a_session_ends_with_the_token_it_was_opened_with(catalog: Catalog, clock) -> None:
+    catalog.accounts.create_user("ada")
+    lost = catalog.tokens.actor(catalog.tokens.create("ada", "lost", Scope.WRITE))
+    until = clock() + timedelta(minutes=5)
+    brief = catalog.tokens.actor(
+        catalog.tokens.create("ada", "brief", Scope.READ, expires_at=until)
+    )
+    stolen = catalog.tokens.start_session(lost, ttl_s=3600)
+    short = catalog.tokens.start_session(brief, ttl_s=3600)
+    assert catalog.tokens.session_actor(short).scope is Scope.READ
+    catalog.tokens.revoke("ada", "lost")
+    with pytest.raises(UnauthenticatedError):
+        catalog.tokens.session_actor(stolen)
+    clock.advance(minutes=5)
+    with pytest.raises(UnauthenticatedError):
+        catalog.tokens.session_actor(short)
+    with pytest.raises(ForbiddenError):
+        catalog.tokens.start_session(lost, ttl_s=3600)
+
+
 def test_expired_sessions_are_swept_when_new_ones_start(catalog: Catalog, clock) -> None:
     catalog.accounts.create_user("ada")
     actor = catalog.tokens.actor(catalog.tokens.create("ada", "laptop", Scope.READ))

@@ -110,13 +110,12 @@ tokens = Table(
     ),
 )
 
-# Browser sessions, named by the SHA-256 of the cookie.
+# Browser sessions, named by the SHA-256 of the cookie; worth what their token is worth.
 sessions = Table(
     "sessions",
     metadata,
     Column("hash", LargeBinary, primary_key=True),
-    Column("owner", Text, ForeignKey("accounts.key"), nullable=False),
-    Column("scope", Text, nullable=False),
+    Column("token", BigInteger, ForeignKey("tokens.id"), nullable=False),
     Column("expires_at", Moment, nullable=False, index=True),
 )
 

@@ -5,7 +5,7 @@ import secrets
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, insert, or_, select, update
 
 from cairn.catalog import audit
 from cairn.catalog.accounts import account_of, find, key_of, roles_of
@@ -133,22 +133,27 @@ class Tokens:
             audit.note(connection, now, by, "token.revoke", detail=f"{user}/{name}")
 
     def start_session(self, actor: Actor, ttl_s: float) -> str:
-        """Open a browser session with the actor's scope for `ttl_s` seconds; the cookie's value.
+        """Open a browser session for `ttl_s` seconds at most; the cookie's value.
+
+        It can do what the actor's token can, and ends when that is revoked or expires.
 
         Raises:
-            ForbiddenError: the actor is anonymous.
+            ForbiddenError: the actor is anonymous, or its token is gone.
         """
         if actor.account is None:
             raise ForbiddenError("sign in with a token to open a session")
         plaintext = secrets.token_urlsafe(_SECRET_BYTES)
         now = self._clock()
-        row = {
-            "hash": _hash(plaintext),
-            "owner": key_of(actor.account.name),
-            "scope": actor.scope.value,
-            "expires_at": now + timedelta(seconds=ttl_s),
-        }
+        held = select(tokens.c.id).where(_live(actor.account.name, actor.token_name))
         with self._database.write() as connection:
+            token = connection.execute(held).scalar_one_or_none()
+            if token is None:
+                raise ForbiddenError("the token was revoked meanwhile; sign in with another one")
+            row = {
+                "hash": _hash(plaintext),
+                "token": token,
+                "expires_at": now + timedelta(seconds=ttl_s),
+            }
             connection.execute(delete(sessions).where(sessions.c.expires_at <= now))
             connection.execute(insert(sessions), row)
         return plaintext
@@ -157,16 +162,24 @@ class Tokens:
         """Whoever opened this session.
 
         Raises:
-            UnauthenticatedError: it is unknown, ended or expired.
+            UnauthenticatedError: it is unknown, ended or expired, or its token is.
         """
-        query = select(sessions).where(
-            sessions.c.hash == _hash(plaintext), sessions.c.expires_at > self._clock()
+        now = self._clock()
+        query = (
+            select(tokens)
+            .join(sessions, sessions.c.token == tokens.c.id)
+            .where(
+                sessions.c.hash == _hash(plaintext),
+                sessions.c.expires_at > now,
+                tokens.c.revoked_at.is_(None),
+                or_(tokens.c.expires_at.is_(None), tokens.c.expires_at > now),
+            )
         )
         with self._database.read() as connection:
             row = connection.execute(query).one_or_none()
             if row is None:
                 raise UnauthenticatedError("this session has ended; sign in again")
-            return self._actor(connection, row.owner, row.scope, "session")
+            return self._actor(connection, row.owner, row.scope, row.name)
 
     def end_session(self, plaintext: str) -> None:
         """End a session; nothing happens if there is none."""

@@ -131,10 +131,9 @@ def _create_accounts() -> None:
     op.create_table(
         "sessions",
         sa.Column("hash", sa.LargeBinary(), nullable=False),
-        sa.Column("owner", sa.Text(), nullable=False),
-        sa.Column("scope", sa.Text(), nullable=False),
+        sa.Column("token", sa.BigInteger(), nullable=False),
         sa.Column("expires_at", sa.BigInteger(), nullable=False),
-        sa.ForeignKeyConstraint(["owner"], ["accounts.key"], name="fk_sessions_owner"),
+        sa.ForeignKeyConstraint(["token"], ["tokens.id"], name="fk_sessions_token"),
         sa.PrimaryKeyConstraint("hash", name="pk_sessions"),
     )
     op.create_index("ix_sessions_expires_at", "sessions", ["expires_at"])
