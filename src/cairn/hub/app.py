@@ -17,6 +17,7 @@ from cairn.config import Settings
 from cairn.errors import RequestError
 from cairn.hub import errors
 from cairn.hub.api import routes as api
+from cairn.hub.api.store import TotalsMemory
 from cairn.hub.checkpoints import CheckpointMemory
 from cairn.hub.hf import routes as hf
 from cairn.hub.rim import Rim
@@ -68,6 +69,7 @@ def create_app(
     app.state.settings = settings
     app.state.signer = Signer(secret)
     app.state.checkpoints = CheckpointMemory()
+    app.state.store_totals = TotalsMemory()
     app.state.on_upload = on_upload
     app.state.error_page = getattr(web, "error_page", None)
     errors.install(app)

@@ -1,5 +1,8 @@
 """What the store holds, in numbers."""
 
+import threading
+import time
+
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 
@@ -32,11 +35,36 @@ class StoreTotals(BaseModel):
     by_codec: dict[str, CodecTotals] = Field(description="Parts and bytes by codec.")
 
 
+# Counting walks the whole store. However often totals are asked for, it may take a twentieth
+# of one thread's time: an answer is milliseconds old in a small store, seconds in a large one.
+_AGE_PER_COUNTING_S = 20.0
+
+
+class TotalsMemory:
+    """The totals counted last, for as long as they are fresh; safe from several threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._totals: StoreTotals | None = None
+        self._fresh_until_s = 0.0
+
+    def get(self, house: House) -> StoreTotals:
+        """The totals, counted now unless they were a moment ago; one caller counts for all."""
+        with self._lock:
+            began_s = time.monotonic()
+            if self._totals is None or began_s >= self._fresh_until_s:
+                self._totals = _totals(house)
+                now_s = time.monotonic()
+                self._fresh_until_s = now_s + _AGE_PER_COUNTING_S * (now_s - began_s)
+            return self._totals
+
+
 @router.get("/store", responses=PROBLEMS)
 async def store(request: Request) -> StoreTotals:
-    """Totals over all repos; says nothing about what any repo holds."""
+    """Totals over all repos, a moment old; says nothing about what any repo holds."""
     await actor_of(request)
-    return await threads.call_long(_totals, house_of(request))
+    memory: TotalsMemory = request.app.state.store_totals
+    return await threads.call_long(memory.get, house_of(request))
 
 
 def _totals(house: House) -> StoreTotals:
