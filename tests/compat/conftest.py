@@ -82,18 +82,23 @@ def default_client(clients: Callable[[Mode], Client]) -> Client:
 
 @pytest.fixture
 def new_client(
-    hub: Hub, people: People, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[..., Client]]:
-    """Makes further clients with empty caches, or with another's; ends them with the test."""
+    """Makes further clients, with empty caches or another's; ends them with the test.
+
+    They are alice's at the shared hub unless `url` and `token` say otherwise.
+    """
     made: list[Client] = []
 
-    def make(mode: Mode = XET, *, url: str = "", token: str = "", **more: object) -> Client:
+    def make(
+        mode: Mode = XET, *, url: str = "", token: str = "", home: Path | None = None, **more: str
+    ) -> Client:
         require(mode)
-        home = more.pop("home", None) or tmp_path_factory.mktemp(f"client-{mode.name}-new")
-        settings = {key: str(value) for key, value in more.items()}
-        client = Client(mode, url or hub.url, token or people.alice, Path(str(home)), **settings)
-        made.append(client)
-        return client
+        home = home or tmp_path_factory.mktemp(f"client-{mode.name}-new")
+        url = url or request.getfixturevalue("hub").url
+        token = token or request.getfixturevalue("people").alice
+        made.append(Client(mode, url, token, home, **more))
+        return made[-1]
 
     yield make
     for client in made:

@@ -155,7 +155,8 @@ class Hub:
         with self._log.open("rb") as log:
             log.seek(since)
             lines = log.read().decode(errors="replace").splitlines()
-        seen = [json.loads(line) for line in lines if line.startswith("{")]
+        # A hub that was killed may leave half a line.
+        seen = [json.loads(line) for line in lines if line[:1] == "{" and line[-1:] == "}"]
         return [
             f"{one['method']} {one['path']} {one['status']}"
             for one in seen

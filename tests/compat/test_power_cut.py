@@ -41,7 +41,7 @@ def test_after_a_kill_in_the_middle_of_an_upload_nothing_is_lost_and_a_retry_suc
     repo = "admin/interrupted"
     acknowledged(client, repo)
     before = client.api.list_repo_commits(repo)
-    start = bytes_landing(hub.data)
+    start, mark = bytes_landing(hub.data), hub.mark()
     upload = {"target": "api", "name": "upload_file", "token": None}
     arguments = {
         "path_or_fileobj": minilm.FOLDER / minilm.WEIGHTS,
@@ -54,6 +54,7 @@ def test_after_a_kill_in_the_middle_of_an_upload_nothing_is_lost_and_a_retry_suc
         assert time.monotonic() < deadline, "the upload never began"
         time.sleep(0.005)
     hub.kill()
+    assert not any("/commit/" in line for line in hub.requests(mark)), "the kill came too late"
     hub.start()
     try:
         client.receive()  # some clients retry by themselves, long enough to succeed
