@@ -137,6 +137,21 @@ def test_a_damaged_blob_is_never_a_short_answer(hub, filled):
     assert part.status_code == 500 and part.headers["x-error-code"] == "Integrity"
 
 
+def test_a_lost_blob_is_our_fault_and_says_so(hub, filled):
+    digest = Digest.sha256(hashlib.sha256(filled.large_bytes).hexdigest())
+    hub.house.store.local_path(digest).unlink()
+    answer = filled.client.get("/ann/m/resolve/main/big.bin")
+    assert answer.status_code == 500 and answer.headers["x-error-code"] == "Integrity"
+    assert "cairn store verify" in answer.json()["error"]
+
+
+def test_caches_ask_again_and_private_files_stay_out_of_shared_ones(filled):
+    url = "/ann/m/resolve/main/dir/a.txt"
+    assert filled.client.get(url).headers["cache-control"] == "no-cache"
+    filled.client.put(f"{filled.api}/settings", json={"private": True})
+    assert filled.client.get(url).headers["cache-control"] == "private, no-cache"
+
+
 def test_head_speaks_of_the_whole_file_whatever_range_is_asked(filled):
     answer = filled.client.head("/ann/m/resolve/main/dir/a.txt", headers={"Range": "bytes=1-2"})
     assert answer.status_code == 200 and answer.headers["content-length"] == "10"

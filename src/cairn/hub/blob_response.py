@@ -19,7 +19,7 @@ from starlette.types import Receive, Scope, Send
 
 from cairn.config import Settings
 from cairn.domain import Blob
-from cairn.errors import IntegrityError
+from cairn.errors import BlobNotFoundError, IntegrityError
 from cairn.hub import ranges, threads
 from cairn.hub.ranges import Part
 from cairn.store import BlobStore
@@ -179,7 +179,13 @@ class BlobResponse(Response):
             yield block
 
     async def _from_reader(self) -> AsyncGenerator[bytes, None]:
-        reader = await threads.call(self._store.open, self._blob.digest)
+        try:
+            reader = await threads.call(self._store.open, self._blob.digest)
+        except BlobNotFoundError:
+            raise IntegrityError(
+                f"a revision needs {self._blob.digest} and the store has lost it;"
+                " run `cairn store verify` and upload it again"
+            ) from None
         try:
             stream = reader.stream(self._part.start, self._part.stop, BLOCK_BYTES)
             async for block in threads.iterate(iter(stream)):

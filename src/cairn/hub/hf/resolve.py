@@ -38,10 +38,17 @@ async def resolve(request: Request) -> Response:
     if request.method == "GET" and _is_whole(request):
         house.catalog.repos.count_download(view.repo.id)
     etag = entry.blob.digest.hex if entry.lfs else entry.oid
-    headers = {"X-Repo-Commit": view.revision.id}
+    headers = _headers(view)
     if entry.lfs:
         headers |= {"X-Linked-Etag": f'"{etag}"', "X-Linked-Size": str(entry.blob.size_bytes)}
     return blob_response(request, entry.blob, entry.path, etag, headers)
+
+
+def _headers(view: View) -> dict[str, str]:
+    """The commit, and that caches ask again: a repo may become private, a branch moves."""
+    shared = not (view.repo.private or view.repo.gated)
+    caching = "no-cache" if shared else "private, no-cache"
+    return {"X-Repo-Commit": view.revision.id, "Cache-Control": caching}
 
 
 def _is_whole(request: Request) -> bool:
@@ -57,7 +64,7 @@ async def raw(request: Request) -> Response:
     view, entry = await threads.call(
         _find, house_of(request), actor, repo_id_of(request), params["revision"], params["path"]
     )
-    headers = {"X-Repo-Commit": view.revision.id}
+    headers = _headers(view)
     if not entry.lfs:
         return blob_response(request, entry.blob, entry.path, entry.oid, headers)
     headers |= {"ETag": f'"{entry.oid}"', "Content-Disposition": content_disposition(entry.path)}
