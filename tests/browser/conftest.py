@@ -34,7 +34,7 @@ class Site:
     home: Home
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # while it lives, asyncio.run fails in this thread
 def chromium() -> Iterator[object]:
     playwright = pytest.importorskip("playwright.sync_api")
     path = os.environ.get("CAIRN_CHROMIUM") or shutil.which("chromium")
