@@ -33,6 +33,26 @@ def test_windows_line_ends_marks_and_spaces_are_allowed(text):
     assert parse_card(text).data == {"a": 1}
 
 
+def merge_bomb(levels: int) -> str:
+    lines = ["a0: &a0 {x: 1, y: 2}"]
+    lines += [f"a{n}: &a{n} {{<<: [*a{n - 1}, *a{n - 1}, *a{n - 1}]}}" for n in range(1, levels)]
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize(
+    "text", [merge_bomb(21), "a: 1" + ":0" * 120_000, "a: !!int 1" + ":0" * 500]
+)
+def test_merge_keys_and_numbers_cannot_be_made_to_cost_time_or_memory(text):
+    began_s = time.perf_counter()
+    assert card(text).errors
+    assert time.perf_counter() - began_s < 1.0
+
+
+def test_a_few_merge_keys_and_long_texts_of_digits_are_fine():
+    data = card("a: &a {x: 1, y: 2}\nb: {<<: *a, y: 3}\nc: '" + "1:" * 300 + "'").data
+    assert data["b"] == {"x": 1, "y": 3} and data["c"] == "1:" * 300
+
+
 def bomb(levels: int, width: int) -> str:
     lines = [f"a0: &a0 [{', '.join(['x'] * width)}]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * width)}]" for n in range(1, levels)]

@@ -1,7 +1,8 @@
 """Reads the YAML front matter of a README.md and tells the catalog what it says.
 
 The text is anybody's. It is parsed by PyYAML's safe loader, after its events were counted:
-depth, nodes and aliases are capped, so nested or self-referring documents cost nothing.
+depth, nodes, aliases and what merge keys copy are capped, so nested or self-referring
+documents cost nothing.
 """
 
 import math
@@ -29,7 +30,8 @@ MAX_TAG_CHARS = 200
 
 _FRONT_MATTER = re.compile(r"\A﻿?\s*---[ \t]*\r?\n(.*?)(?:^(---)[ \t]*\r?$|\Z)", re.S | re.M)
 _OPENED = re.compile(r"\A﻿?\s*---[ \t]*\r?\n")
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+# YAML 1.1 also reads `1:30:00` as a number, of any length, in time that grows with its square.
+_LONG_NUMBER = re.compile(r"[-+]?[0-9][0-9_:.]{400,}\Z")
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,24 @@ class Card:
 
 class _CardError(ValueError):
     """The front matter cannot be used; the message says why."""
+
+
+class _BoundedMerges:
+    """Caps what merge keys (`<<: [*a, *a]`) copy: level by level it would grow exponentially."""
+
+    _copied = 0
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Resolve the merge keys of one mapping, as the loader does."""
+        before = len(node.value)
+        super().flatten_mapping(node)  # type: ignore[misc]  # of the loader mixed in below
+        self._copied += max(0, len(node.value) - before)
+        if self._copied > MAX_NODES:
+            raise _CardError(f"the metadata's merge keys copy more than {MAX_NODES} values")
+
+
+_FastLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_Loader: Any = type("_Loader", (_BoundedMerges, _FastLoader), {})
 
 
 def parse_card(text: str) -> Card:
@@ -109,6 +129,8 @@ def _check_events(events: Iterable[yaml.Event]) -> None:
             depth -= 1
         elif isinstance(event, yaml.AliasEvent):
             aliases += 1
+        elif isinstance(event, yaml.ScalarEvent) and _is_long_number(event):
+            raise _CardError("the metadata holds a number of more than 300 digits")
         nodes += isinstance(event, yaml.NodeEvent)
         if depth > MAX_DEPTH:
             raise _CardError(f"the metadata is nested more than {MAX_DEPTH} levels deep")
@@ -116,6 +138,12 @@ def _check_events(events: Iterable[yaml.Event]) -> None:
             raise _CardError(
                 f"the metadata has more than {MAX_NODES} values or {MAX_ALIASES} aliases"
             )
+
+
+def _is_long_number(scalar: yaml.ScalarEvent) -> bool:
+    """Whether a loader may take it for a number and it is too long to be one; quoted is text."""
+    _, only_if_text = scalar.implicit
+    return not only_if_text and _LONG_NUMBER.match(scalar.value) is not None
 
 
 class _Plainer:
