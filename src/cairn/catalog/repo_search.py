@@ -31,6 +31,7 @@ from cairn.errors import RequestError
 
 _MAX_CURSOR_LENGTH = 200
 _MAX_INTEGER = (1 << 63) - 1  # what a BIGINT column can be compared with
+MAX_TAGS = 100  # each is a condition of its own; SQLite admits an expression 1000 deep
 MAX_LIMIT = 1000  # the page size huggingface.co caps at
 _SORT_COLUMNS = {
     "lastModified": repos.c.updated_at,
@@ -45,6 +46,8 @@ def page(database: Database, query: RepoQuery, now: datetime) -> RepoPage:
     """One page of matching repos and the number of all."""
     if query.sort not in _SORT_COLUMNS:
         raise RequestError(f"cannot sort by {query.sort!r}; use {', '.join(_SORT_COLUMNS)}")
+    if len(query.tags) > MAX_TAGS:
+        raise RequestError(f"{len(query.tags)} tags to filter by; the most is {MAX_TAGS}")
     if query.limit < 1:
         raise RequestError(f"limit is {query.limit}; it must be 1 to {MAX_LIMIT}")
     limit = min(query.limit, MAX_LIMIT)

@@ -13,8 +13,10 @@ from cairn.errors import NamingError
 _NAME = re.compile(r"[\w\-.]{1,96}\Z", re.ASCII)
 _COMMIT = re.compile(r"[0-9a-f]{40}\Z")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-# The rules of git-check-ref-format, see its manual page.
-_BAD_REF = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|^/|/$|^\.|/\.|\.lock$|\.$|^-")
+# The rules of git-check-ref-format, see its manual page; lone surrogates are no text.
+_BAD_REF = re.compile(
+    r"[\ud800-\udfff\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|^/|/$|^\.|/\.|\.lock$|\.$|^-"
+)
 
 MAX_PATH_BYTES = 4096  # PATH_MAX on Linux: a longer path could never be checked out
 MAX_REF_BYTES = 244  # git keeps refs as files: NAME_MAX 255 less ".lock" and margin
@@ -119,7 +121,7 @@ def check_ref_name(name: str) -> str:
     """
     if (
         not name
-        or len(name.encode()) > MAX_REF_BYTES
+        or len(name.encode("utf-8", "surrogatepass")) > MAX_REF_BYTES
         or _BAD_REF.search(name)
         or name == "@"
         or name.startswith("refs/")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from cairn.catalog import Change, PutFile, RepoRecord, gitobjects
 from cairn.domain import Actor, Digest, RepoId, Revision
 from cairn.errors import (
+    BlobNotFoundError,
     ConflictError,
     LimitError,
     NamingError,
@@ -131,6 +132,7 @@ def _append(
     message: Message,
 ) -> Revision:
     assert actor.account is not None  # writable() saw to it
+    _want_again(house, changes)
     return house.catalog.history.commit(
         record.uid,
         ref,
@@ -141,6 +143,23 @@ def _append(
         description=message.description,
         when=house.clock(),
     )
+
+
+def _want_again(house: House, changes: Sequence[Change]) -> None:
+    """Begin the blobs' grace period anew: gc may have run while the changes came in.
+
+    Raises:
+        ConflictError: it has, with a grace shorter than they took, and removed one of them.
+    """
+    wanted = {change.blob.digest: change.path for change in changes if isinstance(change, PutFile)}
+    for digest, path in wanted.items():
+        try:
+            house.store.touch(digest)
+        except BlobNotFoundError:
+            raise ConflictError(
+                f"the bytes of {path[:200]!r} were removed by gc before this commit;"
+                " send them again"
+            ) from None
 
 
 def _open_pull_request(house: House, record: RepoRecord, base: str) -> tuple[int, str]:

@@ -29,8 +29,10 @@ def create_repo(
         RequestError: a space has no or an unknown `sdk`.
     """
     require_writer(actor, repo_id.namespace)
-    if repo_id.type is RepoType.SPACE and sdk not in SPACE_SDKS:
-        raise RequestError(f"a space needs an sdk, one of {', '.join(SPACE_SDKS)}; got {sdk!r}")
+    if repo_id.type is not RepoType.SPACE:
+        sdk = None
+    elif sdk not in SPACE_SDKS:
+        raise RequestError(f"a space needs an sdk, one of {', '.join(SPACE_SDKS)}; got {sdk!r:.40}")
     record = house.catalog.repos.create(repo_id, private=private, sdk=sdk, by=actor)
     _commit_first(house, record)
     return house.catalog.repos.get(record.id)

@@ -5,6 +5,7 @@ repo may use a blob only if this repo received its bytes or already has a revisi
 """
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 
 from cairn.catalog import RepoRecord
@@ -31,11 +32,16 @@ def held(house: House, record: RepoRecord, digest: Digest) -> Blob | None:
     known = house.catalog.uploads.get(record.uid, digest)
     if known is None and not house.catalog.history.references(record.uid, digest):
         return None
+    return _wanted_again(house, record.uid, digest)
+
+
+def _wanted_again(house: House, uid: str, digest: Digest) -> Blob | None:
+    """The blob with its grace period and this repo's proof begun anew; None if gc took it."""
     try:
         blob = house.store.touch(digest)
     except BlobNotFoundError:
         return None
-    house.catalog.uploads.record(record.uid, blob)
+    house.catalog.uploads.record(uid, blob)
     return blob
 
 
@@ -101,14 +107,15 @@ def join_parts(house: House, uid: str, expected: Blob, attempts: Sequence[str]) 
         ConflictError: the parts went away meanwhile: another request completed this upload.
     """
     known = house.catalog.uploads.get(uid, expected.digest)
-    if known is not None and house.store.has(expected.digest):
-        return known
+    if known is not None and (kept := _wanted_again(house, uid, known.digest)) is not None:
+        return kept
     scope = parts_scope(uid, expected.digest)
     staged = sorted(house.store.staging.names(scope))
     with house.store.writer() as writer:
         for part, attempt in enumerate(attempts, 1):
-            prefix = block_name(part, attempt, 0)[:-6]
-            names = [name for name in staged if name.startswith(prefix)]
+            first = block_name(part, attempt, 0)
+            past = f"{first[:-6]}~"  # above every digit
+            names = staged[bisect_left(staged, first) : bisect_left(staged, past)]
             if not names:
                 raise RequestError(f"part {part} was not received under this ETag; send it again")
             for block in _blocks(house, scope, names):

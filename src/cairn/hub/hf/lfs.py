@@ -120,7 +120,7 @@ def _object(item: object, act: Callable[[Blob], Json]) -> Json:
     fields = item if isinstance(item, dict) else {}
     oid, size = fields.get("oid"), fields.get("size")
     shape: Json = {
-        "oid": oid if isinstance(oid, str) else "",
+        "oid": oid if isinstance(oid, str) and oid.isascii() else "",
         "size": size if isinstance(size, int) else 0,
     }
     try:

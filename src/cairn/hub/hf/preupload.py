@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute
 
 from cairn.config import Settings
-from cairn.domain import Actor, RepoId
+from cairn.domain import Actor, RepoId, check_path
 from cairn.errors import RequestError
 from cairn.hub import threads
 from cairn.hub.bodies import read_json, text_field
@@ -67,7 +67,8 @@ def _offer(file: object, where: str) -> Offer:
     size = file.get("size")
     if not isinstance(size, int) or isinstance(size, bool) or size < 0:
         raise RequestError(f"{where}.size must be a number of bytes")
-    return Offer(text_field(dict(file), "path"), size, _sample(file.get("sample"), where))
+    path = check_path(text_field(dict(file), "path"))  # the commit would refuse it, too late
+    return Offer(path, size, _sample(file.get("sample"), where))
 
 
 def _sample(text: Any, where: str) -> bytes:

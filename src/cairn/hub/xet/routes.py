@@ -6,6 +6,7 @@ Specification: https://huggingface.co/docs/xet/api
 
 import re
 from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -14,7 +15,7 @@ from starlette.routing import BaseRoute
 
 from cairn.config import Settings
 from cairn.domain import Actor, RepoId, RepoType
-from cairn.errors import NotFoundError, RequestError
+from cairn.errors import NamingError, NotFoundError, RepoNotFoundError, RequestError
 from cairn.hub import threads
 from cairn.hub.identity import actor_of, house_of
 from cairn.hub.routing import RawRoute, api_route
@@ -53,9 +54,10 @@ async def _token(request: Request, access: Access) -> Response:
     house, actor = house_of(request), await actor_of(request)
     settings, signer = _settings(request), _signer(request)
     params = request.path_params
-    repo_id = RepoId.parse(
-        RepoType.from_plural(params["kind"]), f"{params['namespace']}/{params['name']}"
-    )
+    try:
+        repo_id = RepoId(RepoType.from_plural(params["kind"]), params["namespace"], params["name"])
+    except NamingError as error:
+        raise RepoNotFoundError(str(error)) from None
     now_s = house.clock().timestamp()
 
     def issue(actor: Actor) -> tuple[str, str, int]:
@@ -90,8 +92,10 @@ async def upload_xorb(request: Request) -> Response:
 async def upload_shard(request: Request) -> Response:
     """POST /v1/shards: files made of uploaded chunks; answers when they are durable blobs."""
     cas, state = _cas(request, Access.WRITE), state_of(request)
-    async with state.shard_slots:
+    async with AsyncExitStack() as held:
+        # The slot comes after the body: a client that sends slowly must not keep one.
         async with bodies.received(request, MAX_SHARD_BYTES, state.budget) as body:
+            await held.enter_async_context(state.shard_slots)
             plans = await threads.call_long(cas.check_shard, body)
         on_upload = _on_upload(request)
         written = await threads.call_long(cas.add_files, plans, lambda _: on_upload())
@@ -101,7 +105,7 @@ async def upload_shard(request: Request) -> Response:
 async def upload_shard_with_progress(request: Request) -> Response:
     """POST /v2/shards: the same, with a line of JSON every second until it is done."""
     cas, state = _cas(request, Access.WRITE), state_of(request)
-    async with state.shard_slots, bodies.received(request, MAX_SHARD_BYTES, state.budget) as body:
+    async with bodies.received(request, MAX_SHARD_BYTES, state.budget) as body, state.shard_slots:
         try:
             plans = await threads.call_long(cas.check_shard, body)
         except NotStagedError as error:
