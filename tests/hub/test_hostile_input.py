@@ -135,3 +135,21 @@ def test_shards_that_come_slowly_keep_nobody_else_from_sending_one(hub, repo):
             await asyncio.gather(*slow, return_exceptions=True)
 
     assert asyncio.run(crowd()) == 400  # it is no shard; that it was looked at is what counts
+
+
+@pytest.mark.parametrize(
+    ("content", "config"),
+    [
+        (
+            b'{"model_type": "\\ud800", "architectures": [NaN]}',
+            {"model_type": "?", "architectures": [None]},
+        ),
+        (b'{"\\ud800": 1, "auto_map": {"\\udfff": 1}}', {"auto_map": {"?": 1}}),
+        (b'{"model_type": "x", "auto_map": %s1%s}' % (b"[" * 900, b"]" * 900), {"model_type": "x"}),
+    ],
+)
+def test_a_config_that_json_cannot_hold_breaks_no_listing(hub, repo, content, config):
+    repo.put("config.json", content)
+    nobody = hub.client()
+    assert nobody.get(repo.api).json()["config"] == config
+    assert [one["config"] for one in nobody.get("/api/models?config=true").json()] == [config]

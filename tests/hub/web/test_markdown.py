@@ -164,3 +164,16 @@ def test_colouring_takes_time_in_proportion_to_the_text(text, language):
     shown = coloured(text, language)
     assert time.process_time() - started < 3
     assert re.sub(r"<[^>]+>", "", str(shown)) == text.replace('"', "&#34;")
+
+
+@pytest.mark.parametrize("piece", ["http://a", "<http://", "HTTP://a?", "//a", "mailto:a"])
+def test_bare_links_without_end_cost_no_time_that_grows_with_their_square(piece):
+    text = (piece * MAX_README_BYTES)[:MAX_README_BYTES]
+    began_s = time.perf_counter()
+    render(text, PLACE)
+    assert time.perf_counter() - began_s < 5.0  # it took 40 s; now a tenth of one
+
+
+def test_ordinary_bare_links_are_links_however_many():
+    text = "see https://example.org/a and https://example.org/b\n" * 500
+    assert str(render(text, PLACE)).count('<a href="https://example.org') == 1000

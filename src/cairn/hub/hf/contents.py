@@ -11,6 +11,7 @@ from cairn.hub.hf.shapes import Json
 from cairn.workflows.house import House
 
 MAX_CONFIG_BYTES = 1 << 20
+MAX_CONFIG_DEPTH = 24  # published ones have at most six
 # Of config.json, what the HF hub shows.
 _CONFIG_KEYS = ("architectures", "model_type", "quantization_config", "auto_map")
 
@@ -36,4 +37,11 @@ def _config(house: House, manifest: Manifest) -> Json:
         return {}  # whatever it is, it does not describe a model
     if not isinstance(config, dict):
         return {}
-    return {key: config[key] for key in _CONFIG_KEYS if key in config}
+    told = {key: config[key] for key in _CONFIG_KEYS if key in config}
+    return {key: value for key, value in told.items() if _is_shallow(value, MAX_CONFIG_DEPTH)}
+
+
+def _is_shallow(value: object, levels: int) -> bool:
+    """Whether it nests fewer than `levels` levels, so that writing it as JSON cannot fail."""
+    items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return levels > 0 and all(_is_shallow(item, levels - 1) for item in items)

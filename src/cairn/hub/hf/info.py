@@ -27,7 +27,8 @@ async def info(request: Request) -> Response:
     )
     if flag_of(request, "securityStatus") or "securityRepoStatus" in expand:
         shape["securityRepoStatus"] = {"scansDone": False, "filesWithIssues": []}
-    return WireResponse(shapes.only(shape, expand) if expand else shape)
+    # In a thread: a repo may have tens of thousands of files to name.
+    return await threads.call(WireResponse, shapes.only(shape, expand) if expand else shape)
 
 
 def _describe(

@@ -59,7 +59,9 @@ async def list_repos(request: Request) -> Response:
     repos = _narrowed(request, page)
     rows = await threads.call(_shapes, house, repos, wanted, files=files)
     headers = next_link(request, cursor=page.next_cursor) if page.next_cursor else None
-    return WireResponse([shapes.only(r, expand) for r in rows] if expand else rows, headers=headers)
+    shown = [shapes.only(r, expand) for r in rows] if expand else rows
+    # In a thread: cards and configs of a hundred repos can be megabytes.
+    return await threads.call(WireResponse, shown, headers=headers)
 
 
 def _wanted(request: Request, expand: list[str]) -> set[str]:

@@ -16,8 +16,8 @@ Json = dict[str, Any]
 class WireResponse(JSONResponse):
     """JSON that may carry what a stranger's card or config.json holds.
 
-    Python's parser accepts numbers JSON does not have (NaN, Infinity); clients in other
-    languages would choke on them, so they are sent as null.
+    Python's parser accepts numbers JSON does not have (NaN, Infinity) and halves of
+    surrogate pairs, which no UTF-8 can hold; they are sent as null and as `?`.
     """
 
     def render(self, content: Any) -> bytes:
@@ -25,16 +25,18 @@ class WireResponse(JSONResponse):
         try:
             return super().render(content)
         except ValueError:
-            return super().render(_finite(content))
+            return super().render(_sendable(content))
 
 
-def _finite(value: Any) -> Any:
+def _sendable(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
     if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
+        return {_sendable(key): _sendable(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_finite(item) for item in value]
+        return [_sendable(item) for item in value]
     return value
 
 

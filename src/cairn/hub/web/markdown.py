@@ -26,6 +26,7 @@ from cairn.hub.web.wording import path_url, segment
 MAX_README_BYTES = (
     128 << 10
 )  # the slowest text found takes about 2 s at this size; real cards have 10 kB
+MAX_LINKING_STEPS = 5_000_000  # about 0.2 s; a text that needs more keeps its bare links as text
 ID_PREFIX = "card-"  # ids from a card can never be ids of the page around it
 
 _TAG_NAMES = (
@@ -74,7 +75,8 @@ class Place:
 
 def render(text: str, place: Place) -> Markup:
     """Safe HTML for a Markdown text without front matter."""
-    clean = _cleaner(place).clean(_parser().render(text))
+    parser = _parser(bare_links=_linking_steps(text) <= MAX_LINKING_STEPS)
+    clean = _cleaner(place).clean(parser.render(text))
     return Markup(_IMAGE.sub(_shown_image, clean))  # noqa: S704 - sanitised two lines above
 
 
@@ -162,11 +164,22 @@ def _inside(target: str, place: Place) -> tuple[str, str] | None:
     return "/".join(steps), f"#{quote(parts.fragment)}" if parts.fragment else ""
 
 
-@lru_cache(maxsize=1)
-def _parser() -> MarkdownIt:
+def _linking_steps(text: str) -> int:
+    """About how many characters the search for bare links looks at.
+
+    From each place where a link may begin it reads to the next space, so a text of nothing
+    but `http://a` takes time that grows with its square: 40 s for 128 KiB.
+    """
+    beginnings = ("//", "mailto:")
+    words = text.lower().split()
+    return sum(len(word) * sum(word.count(one) for one in beginnings) for word in words)
+
+
+@lru_cache(maxsize=2)
+def _parser(*, bare_links: bool) -> MarkdownIt:
     options = {"html": True, "linkify": True, "highlight": _highlighted}
     parser = MarkdownIt("commonmark", options)
-    parser.enable(["table", "strikethrough", "linkify"])
+    parser.enable(["table", "strikethrough", *(["linkify"] if bare_links else [])])
     if parser.linkify is not None:
         # Without this `model.py` and `config.md` become links to hosts of that name.
         parser.linkify.set({"fuzzy_link": False, "fuzzy_email": False})
