@@ -5,12 +5,33 @@ from pathlib import Path
 
 import pytest
 
+from cairn.bootstrap import open_house
+from cairn.config import load_settings
 from tests.cli.command import cairn
 
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    return tmp_path / "data"
+    """The data folder of a hub without users."""
+    folder = tmp_path / "data"
+    open_house(load_settings(data_dir=folder)).catalog.close()
+    return folder
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("user", "add", "ann"), ("user", "list"), ("token", "create", "ann"), ("store", "verify")],
+)
+def test_only_serve_makes_a_hub(command: tuple[str, ...], tmp_path: Path) -> None:
+    refused = cairn(*command, data=tmp_path / "typo", expect=3)
+    assert "typo" in refused.stderr
+    assert "cairn serve" in refused.stderr
+    assert not (tmp_path / "typo").exists()
+
+
+def test_the_next_command_is_told_with_the_same_folder(data: Path) -> None:
+    added = cairn("user", "add", "ann", data=data).stdout
+    assert added.strip().endswith(f"cairn token create ann --data {data}")
 
 
 def test_a_token_is_printed_alone_on_standard_output(data: Path) -> None:
@@ -46,6 +67,7 @@ def test_a_bad_name_is_refused_with_the_rule(data: Path) -> None:
 
 def test_a_token_for_nobody_is_not_found(data: Path) -> None:
     cairn("token", "create", "nobody", data=data, expect=3)
+    cairn("token", "list", "nobody", data=data, expect=3)
 
 
 def test_organisations_have_members(data: Path) -> None:

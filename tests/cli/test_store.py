@@ -27,7 +27,7 @@ def test_optimize_then_stats_show_the_space_saved(data: Path) -> None:
     done = json.loads(cairn("store", "optimize", "--json", data=data).stdout)
     assert done["blobs"] == 1
     stats = json.loads(cairn("store", "stats", "--json", data=data).stdout)
-    assert stats["raw_blobs"] == 0
+    assert stats["raw_blobs"] == stats["pending"] == 0
     assert stats["stored_bytes"] < 0.95 * stats["logical_bytes"]
     assert "stored / logical" in cairn("store", "stats", data=data).stdout
 
@@ -41,6 +41,15 @@ def test_verify_is_green_then_red_when_a_byte_flips(data: Path) -> None:
     raw.write_bytes(content)
     found = cairn("store", "verify", data=data, expect=1)
     assert raw.name in found.stdout
+
+
+def test_a_blob_that_stays_raw_waits_for_nothing(data: Path) -> None:
+    house = open_house(load_settings(data_dir=data))
+    house.store.put_bytes(b"{}")
+    house.catalog.close()
+    stats = json.loads(cairn("store", "stats", "--json", data=data).stdout)
+    assert (stats["raw_blobs"], stats["pending"]) == (2, 1)
+    assert cairn("store", "stats", data=data).stdout.count("waiting for optimize") == 1
 
 
 def test_gc_keeps_young_blobs_and_takes_unwanted_ones(data: Path) -> None:

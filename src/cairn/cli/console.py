@@ -9,14 +9,18 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.console import Console
 
-UNITS = ("B", "KB", "MB", "GB", "TB", "PB")
+UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
+_UNWRAPPED_COLUMNS = 100_000
 
 
 def out() -> "Console":
     """The console for results."""
     from rich.console import Console
 
-    return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+    if sys.stdout.isatty():
+        return Console(highlight=False)
+    # Into a pipe or a file nothing is wrapped: `grep` must find a tensor's whole name.
+    return Console(highlight=False, soft_wrap=True, width=_UNWRAPPED_COLUMNS)
 
 
 def err() -> "Console":

@@ -11,7 +11,7 @@ import typer
 from cairn.cli.console import human_bytes, out, print_json
 from cairn.cli.options import AsJson, DataDir
 from cairn.cli.targets import LocalTarget, RepoTarget, parse_target
-from cairn.errors import RepoNotFoundError
+from cairn.errors import NotFoundError, RepoNotFoundError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -78,20 +78,17 @@ def _checkpoint(target: LocalTarget | RepoTarget, text: str, data: Path | None) 
 
         return inspect_path(target.path)
 
-    from cairn.bootstrap import open_house
-    from cairn.config import load_settings
+    from cairn.cli.kept_hub import open_hub
     from cairn.domain import Account, Actor
     from cairn.workflows.inspect import inspect_repo
 
-    settings = load_settings(data_dir=data)
-    if not settings.data_dir.is_dir():
-        raise RepoNotFoundError(
-            f"{text}: no such file or folder here, and no hub is kept in {settings.data_dir};"
-            " name its data directory with --data"
-        )
+    try:
+        house = open_hub(data)
+    except NotFoundError as error:
+        raise RepoNotFoundError(f"{text}: no such file or folder here, and {error}") from None
     # Whoever may read the data directory may read every repo in it.
     operator = Actor(Account("operator", "Operator of this machine", is_admin=True))
-    return inspect_repo(open_house(settings), operator, target.repo_id, target.revision)
+    return inspect_repo(house, operator, target.repo_id, target.revision)
 
 
 def _chosen(tensors: "Iterable[Located]", wanted: str, sort: Sort) -> "list[Located]":

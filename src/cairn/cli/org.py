@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from cairn.cli.console import out
+from cairn.cli.kept_hub import open_hub
 from cairn.cli.options import DataDir
 from cairn.domain import OrgRole
 
@@ -19,10 +20,7 @@ def add(
     data: DataDir = None,
 ) -> None:
     """Add an organisation."""
-    from cairn.bootstrap import open_house
-    from cairn.config import load_settings
-
-    house = open_house(load_settings(data_dir=data))
+    house = open_hub(data)
     account = house.catalog.accounts.create_organisation(name, full_name=full_name, owner=owner)
     out().print(f"added organisation {account.name}, administered by {owner}")
 
@@ -35,9 +33,6 @@ def member(
     data: DataDir = None,
 ) -> None:
     """Make a user a member of an organisation, or change their role."""
-    from cairn.bootstrap import open_house
-    from cairn.config import load_settings
-
-    house = open_house(load_settings(data_dir=data))
+    house = open_hub(data)
     house.catalog.accounts.set_member(org, user, role)
-    out().print(f"{user} is now {role.value} in {org}")
+    out().print(f"{user} now has the role {role.value} in {org}")

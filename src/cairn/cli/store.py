@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from cairn.cli.console import byte_progress, human_bytes, out, print_json
+from cairn.cli.kept_hub import open_hub
 from cairn.cli.options import AsJson, DataDir
 
 app = typer.Typer(help="Statistics, verification, garbage collection.", no_args_is_help=True)
@@ -17,13 +18,13 @@ def stats(data: DataDir = None, as_json: AsJson = False) -> None:
 
     from rich.table import Table
 
-    from cairn.bootstrap import open_house
-    from cairn.config import load_settings
     from cairn.workflows.maintain import store_stats
 
-    found = store_stats(open_house(load_settings(data_dir=data)))
+    house = open_hub(data)
+    found = store_stats(house)
+    pending = sum(1 for _ in house.store.pending())
     if as_json:
-        print_json(asdict(found))
+        print_json({"pending": pending, **asdict(found)})
         return
     table = Table("", "value", show_header=False)
     table.add_row("blobs", f"{found.blobs:,}")
@@ -31,9 +32,8 @@ def stats(data: DataDir = None, as_json: AsJson = False) -> None:
     table.add_row("stored", human_bytes(found.stored_bytes))
     if found.logical_bytes:
         table.add_row("stored / logical", f"{found.stored_bytes / found.logical_bytes:.3f}")
-    table.add_row(
-        "raw, waiting for optimize", f"{found.raw_blobs:,} blobs, {human_bytes(found.raw_bytes)}"
-    )
+    table.add_row("raw", f"{found.raw_blobs:,} blobs, {human_bytes(found.raw_bytes)}")
+    table.add_row("waiting for optimize", f"{pending:,} blobs")
     table.add_row("packs, parts", f"{found.packs:,}, {found.parts:,}")
     for codec, share in sorted(found.by_codec.items()):
         table.add_row(
@@ -47,11 +47,9 @@ def stats(data: DataDir = None, as_json: AsJson = False) -> None:
 @app.command()
 def verify(data: DataDir = None, as_json: AsJson = False) -> None:
     """Read every blob back and compare it with its SHA-256; exit 1 if one is bad or lost."""
-    from cairn.bootstrap import open_house
-    from cairn.config import load_settings
     from cairn.workflows.maintain import store_stats, verify_store
 
-    house = open_house(load_settings(data_dir=data))
+    house = open_hub(data)
     with byte_progress("verifying", store_stats(house).logical_bytes) as progress:
         result = verify_store(house, progress)
     if as_json:
@@ -75,19 +73,23 @@ def gc(
     data: DataDir = None,
     grace: Annotated[
         float | None,
-        typer.Option(min=0, metavar="SECONDS", help="Keep unreferenced blobs younger than this."),
+        typer.Option(
+            min=0,
+            metavar="SECONDS",
+            help="Keep unreferenced blobs younger than this (default: CAIRN_GC_GRACE_S, a day).",
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Remove blobs that no revision needs. Safe beside a running hub."""
     from dataclasses import asdict
 
-    from cairn.bootstrap import open_house
     from cairn.config import load_settings
     from cairn.workflows.maintain import collect_garbage
 
-    settings = load_settings(data_dir=data)
-    result = collect_garbage(open_house(settings), settings.gc_grace_s if grace is None else grace)
+    house = open_hub(data)
+    grace_s = load_settings(data_dir=data).gc_grace_s if grace is None else grace
+    result = collect_garbage(house, grace_s)
     if as_json:
         damaged = [{"sha256": d.hex, "reason": reason} for d, reason in result.damaged]
         print_json({**asdict(result), "damaged": damaged})
@@ -108,15 +110,13 @@ def optimize(data: DataDir = None, as_json: AsJson = False) -> None:
 
     Exits 1 if a blob is damaged; the others are optimized all the same.
     """
-    from cairn.bootstrap import open_house
-    from cairn.config import load_settings
-    from cairn.workflows.maintain import store_stats
     from cairn.workflows.optimize import optimize_pending
 
-    house = open_house(load_settings(data_dir=data))
+    house = open_hub(data)
     plain = stored = count = 0
     damaged: list[str] = []
-    with byte_progress("optimizing", store_stats(house).raw_bytes) as progress:
+    waiting_bytes = sum(house.store.blob(digest).size_bytes for digest in house.store.pending())
+    with byte_progress("optimizing", waiting_bytes) as progress:
         for done in optimize_pending(house, lambda error: damaged.append(str(error)), progress):
             count += 1
             plain += done.blob.size_bytes

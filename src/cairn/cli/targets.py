@@ -33,7 +33,7 @@ def parse_target(text: str) -> LocalTarget | RepoTarget:
         EntryNotFoundError: it is neither.
     """
     path = Path(text).expanduser()
-    if path.exists():
+    if text and path.exists():
         return LocalTarget(path)
     name, _, revision = text.partition("@")
     prefix, slash, rest = name.partition("/")

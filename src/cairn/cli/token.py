@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from cairn.cli.console import err, out, print_json
+from cairn.cli.kept_hub import open_hub
 from cairn.cli.options import AsJson, DataDir
 from cairn.domain import Scope
 
@@ -25,10 +26,7 @@ def create(
     data: DataDir = None,
 ) -> None:
     """Create a token and print it, this once, on standard output."""
-    from cairn.bootstrap import open_house
-    from cairn.config import load_settings
-
-    house = open_house(load_settings(data_dir=data))
+    house = open_hub(data)
     expires_at = None if expires_days is None else datetime.now(UTC) + timedelta(days=expires_days)
     token = house.catalog.tokens.create(user, name, scope, expires_at=expires_at)
     err().print(f"{scope.value} token {name!r} of {user}; it is not shown again:")
@@ -40,10 +38,8 @@ def list_tokens(user: User, data: DataDir = None, as_json: AsJson = False) -> No
     """List a user's tokens; the secrets themselves are not kept."""
     from rich.table import Table
 
-    from cairn.bootstrap import open_house
-    from cairn.config import load_settings
-
-    tokens = open_house(load_settings(data_dir=data)).catalog.tokens.list(user)
+    catalog = open_hub(data).catalog
+    tokens = catalog.tokens.list(catalog.accounts.get(user).name)
     if as_json:
         print_json(
             [
@@ -76,10 +72,7 @@ def revoke(
     data: DataDir = None,
 ) -> None:
     """Make a token stop working at once."""
-    from cairn.bootstrap import open_house
-    from cairn.config import load_settings
-
-    open_house(load_settings(data_dir=data)).catalog.tokens.revoke(user, name)
+    open_hub(data).catalog.tokens.revoke(user, name)
     out().print(f"revoked token {name!r} of {user}")
 
 

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from cairn.cli.console import out, print_json
+from cairn.cli.kept_hub import open_hub
 from cairn.cli.options import AsJson, DataDir
 
 app = typer.Typer(help="Add and list users.", no_args_is_help=True)
@@ -19,14 +20,12 @@ def add(
     data: DataDir = None,
 ) -> None:
     """Add a user. Give them a token with `cairn token create NAME`."""
-    from cairn.bootstrap import open_house
-    from cairn.config import load_settings
-
-    house = open_house(load_settings(data_dir=data))
+    house = open_hub(data)
     account = house.catalog.accounts.create_user(
         name, full_name=full_name, email=email, is_admin=admin
     )
-    out().print(f"added user {account.name}; next: cairn token create {account.name}")
+    place = "" if data is None else f" --data {data}"
+    out().print(f"added user {account.name}; next: cairn token create {account.name}{place}")
 
 
 @app.command("list")
@@ -34,10 +33,7 @@ def list_users(data: DataDir = None, as_json: AsJson = False) -> None:
     """List users and organisations."""
     from rich.table import Table
 
-    from cairn.bootstrap import open_house
-    from cairn.config import load_settings
-
-    house = open_house(load_settings(data_dir=data))
+    house = open_hub(data)
     accounts = house.catalog.accounts.list_accounts()
     if as_json:
         print_json(
