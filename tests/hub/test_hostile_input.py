@@ -153,3 +153,11 @@ def test_a_config_that_json_cannot_hold_breaks_no_listing(hub, repo, content, co
     nobody = hub.client()
     assert nobody.get(repo.api).json()["config"] == config
     assert [one["config"] for one in nobody.get("/api/models?config=true").json()] == [config]
+
+
+@pytest.mark.parametrize(
+    "value", [b"Basic \xff\xfe", b"Basic a", b"Basic /w==", b"Bearer \xff", b"\xff"]
+)
+def test_credentials_that_are_no_text_are_not_valid(hub, value):
+    answer = hub.client().get("/api/models", headers={b"authorization": value})
+    assert answer.status_code == 401, answer.text
