@@ -18,8 +18,9 @@ Every setting may be given in three places; a later one wins over an earlier one
 2. the environment variable of that name;
 3. an option of the command, where there is one (`cairn serve --help`).
 
-Lists are written `a,b` in environment variables. A setting nobody knows, or with a value out
-of range, stops the start with a message that names it.
+Lists are written `a,b` in environment variables. An unknown key in the file, a variable
+whose name is nearly one of these, or a value out of range stops the start with a message that
+names it. Other variables that begin with `CAIRN_` are left alone.
 
 This table is made from `src/cairn/config.py` by `scripts/settings_table.py`.
 

@@ -26,6 +26,7 @@ def open_house(settings: Settings) -> House:
     """
     try:
         settings.data_dir.mkdir(parents=True, exist_ok=True)
+        settings.store_dir.mkdir(exist_ok=True)
     except OSError as error:
         raise UnavailableError(
             f"cannot use data directory {settings.data_dir}: {error.strerror}"

@@ -5,11 +5,12 @@ data directory, or the file named by `CAIRN_CONFIG`), then `CAIRN_*` environment
 variables. They are read once, in `bootstrap`; nothing else looks at the environment.
 """
 
+import difflib
 import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -34,6 +35,12 @@ def _split(value: object) -> object:
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 
 
+def _web_address(value: str | None) -> str | None:
+    if value and not value.startswith(("http://", "https://")):
+        raise ValueError(f"{value!r} does not begin with http:// or https://")
+    return value
+
+
 class Settings(BaseSettings):
     """The settings; each field is also the environment variable `CAIRN_<FIELD>`."""
 
@@ -50,7 +57,7 @@ class Settings(BaseSettings):
     )
     host: str = Field(default="127.0.0.1", description="Address to listen on.")
     port: int = Field(default=8400, ge=0, le=65535, description="TCP port to listen on.")
-    public_url: str | None = Field(
+    public_url: Annotated[str | None, AfterValidator(_web_address)] = Field(
         default=None,
         description="URL under which clients reach the hub, with a path prefix if there is one."
         " Unset: taken from each request's Host header, if allowed_hosts admits it.",
@@ -166,13 +173,38 @@ def load_settings(**explicit: object) -> Settings:
     named = os.environ.get("CAIRN_CONFIG")
     if named and not Path(named).is_file():
         raise RequestError(f"CAIRN_CONFIG names {named}, which is not a file")
+    _refuse_misspelt_variables()
     given = {key: value for key, value in explicit.items() if value is not None}
     try:
         return Settings(**given)  # type: ignore[arg-type]
     except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(str(p) for p in e['loc'])}: {e['msg']}" for e in error.errors()
-        )
+        problems = "; ".join(_problem(e["type"], e["loc"], e["msg"]) for e in error.errors())
         raise RequestError(f"settings: {problems}") from error
     except ValueError as error:  # a TOML file that does not parse
-        raise RequestError(f"settings: {error}") from error
+        file = _config_file(given.get("data_dir"))
+        raise RequestError(f"settings: {file}: {error}") from error
+
+
+def _problem(kind: str, where: tuple[int | str, ...], message: str) -> str:
+    name = ".".join(str(step) for step in where)
+    if kind == "extra_forbidden":
+        return f"there is no setting {name!r}{_did_you_mean(name)}; docs/settings.md lists them"
+    return f"{name}: {message.removeprefix('Value error, ')}"
+
+
+def _refuse_misspelt_variables() -> None:
+    """Other programs may have variables that begin with CAIRN_; one close to ours is a slip."""
+    for variable in os.environ:
+        name = variable.removeprefix("CAIRN_").lower()
+        if variable.startswith("CAIRN_") and name not in (*Settings.model_fields, "config"):
+            hint = _did_you_mean(name, "CAIRN_")
+            if hint:
+                raise RequestError(f"settings: {variable} sets nothing{hint}")
+
+
+def _did_you_mean(name: str, prefix: str = "") -> str:
+    # 0.75 takes PROT for PORT and LOGLEVEL for LOG_LEVEL, and leaves Kubernetes' SERVICE_PORT.
+    close = difflib.get_close_matches(name, Settings.model_fields, n=1, cutoff=0.75)
+    if not close:
+        return ""
+    return f"; did you mean {prefix + close[0].upper() if prefix else close[0]}?"

@@ -1,5 +1,6 @@
 """Runs the hub: uvicorn in front, the worker behind, until a signal comes."""
 
+import errno
 import logging
 import signal
 import socket
@@ -15,6 +16,7 @@ from cairn.bootstrap import signing_secret
 from cairn.config import Settings
 from cairn.errors import UnavailableError
 from cairn.hub.app import create_app
+from cairn.hub.wire import BoundedHttp
 from cairn.hub.worker import Worker
 from cairn.workflows.house import House
 
@@ -50,6 +52,7 @@ def run(house: House, settings: Settings, announce: Callable[[str], None]) -> No
     app = create_app(house, settings, secret=signing_secret(settings), on_upload=worker.uploading)
     config = uvicorn.Config(
         app,
+        http=BoundedHttp,
         log_config=None,
         access_log=False,
         server_header=False,
@@ -117,9 +120,11 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.listen(1024)
     except OSError as error:
         listener.close()
+        advice = "--host names another address"
+        if error.errno == errno.EADDRINUSE:
+            advice = "is another hub running there? --port chooses another port, 0 a free one"
         raise UnavailableError(
-            f"cannot listen on {host}:{port}: {error.strerror}; is another hub running there?"
-            " Choose another port with --port"
+            f"cannot listen on {host}:{port}: {error.strerror}; {advice}"
         ) from error
     return listener
 
