@@ -1,0 +1,73 @@
+"""What a connection may cost before a request exists: bytes and seconds of its head.
+
+uvicorn's parser collects request line and headers without a bound, and waits for their end
+for ever. Behind a proxy such a client meets the proxy's limits first; a hub on its own
+needs these. Bodies are bounded where they are read (`cairn.hub.bodies`).
+"""
+
+import asyncio
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+MAX_HEAD_BYTES = 64 << 10  # nginx takes 32 KiB by default; clients' heads have 1 to 2 KiB
+HEAD_TIMEOUT_S = 30.0  # nginx allows 60 s (client_header_timeout)
+
+_REFUSAL = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
+    b"content-type: text/plain; charset=utf-8\r\nconnection: close\r\ncontent-length: %d\r\n\r\n%b"
+)
+
+
+class BoundedHttp(HttpToolsProtocol):
+    """HTTP/1.1 whose request heads are bounded in bytes and time."""
+
+    head_timeout_s = HEAD_TIMEOUT_S
+    _head_bytes = 0
+    _head_deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Start the clock for the first request's head."""
+        super().connection_made(transport)
+        self._expect_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the clock."""
+        self._head_done()
+        super().connection_lost(exc)
+
+    def on_message_begin(self) -> None:
+        """Start the clock for a further request on the same connection."""
+        super().on_message_begin()
+        if self._head_deadline is None:
+            self._expect_head()
+
+    def on_headers_complete(self) -> None:
+        """The head is whole: from here on the request answers for itself."""
+        self._head_done()
+        super().on_headers_complete()
+
+    def data_received(self, data: bytes) -> None:
+        """Parse; give up on a head that is still not whole after `MAX_HEAD_BYTES`."""
+        super().data_received(data)
+        if self._head_deadline is None:
+            return
+        self._head_bytes += len(data)
+        if self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
+            text = b"the request line and headers are longer than %d bytes" % MAX_HEAD_BYTES
+            self.transport.write(_REFUSAL % (len(text), text))
+            self._head_done()
+            self.transport.close()
+
+    def _expect_head(self) -> None:
+        self._head_bytes = 0
+        self._head_deadline = self.loop.call_later(self.head_timeout_s, self._give_up)
+
+    def _head_done(self) -> None:
+        if self._head_deadline is not None:
+            self._head_deadline.cancel()
+            self._head_deadline = None
+
+    def _give_up(self) -> None:
+        self._head_deadline = None
+        if not self.transport.is_closing():
+            self.transport.close()
