@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
 from fastapi import FastAPI
+from markupsafe import Markup
 from starlette.middleware import Middleware
 
 from cairn import __version__
@@ -18,14 +19,17 @@ from cairn.errors import RequestError
 from cairn.hub import errors
 from cairn.hub.api import routes as api
 from cairn.hub.api.store import TotalsMemory
-from cairn.hub.checkpoints import CheckpointMemory
+from cairn.hub.checkpoints import checkpoint_memory
 from cairn.hub.hf import routes as hf
+from cairn.hub.memory import Memory
 from cairn.hub.rim import Rim
 from cairn.hub.signing import Signer
 from cairn.hub.urls import HostGuard, PathPrefix
 from cairn.hub.web import routes as web
 from cairn.hub.xet import routes as xet
 from cairn.workflows.house import House
+
+MAX_README_CHARACTERS = 16 << 20  # rendered cards kept in memory: a few hundred usual ones
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
@@ -68,7 +72,8 @@ def create_app(
     app.state.house = house
     app.state.settings = settings
     app.state.signer = Signer(secret)
-    app.state.checkpoints = CheckpointMemory()
+    app.state.checkpoints = checkpoint_memory()
+    app.state.readmes = Memory[Markup](MAX_README_CHARACTERS, len)
     app.state.store_totals = TotalsMemory()
     app.state.on_upload = on_upload
     app.state.error_page = getattr(web, "error_page", None)

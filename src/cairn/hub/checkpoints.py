@@ -5,12 +5,10 @@ under its tree, whose name covers the path and SHA-256 of every file, and a sing
 its own; so an answer can never be stale. The memory is bounded by what it holds.
 """
 
-from collections import OrderedDict
-from collections.abc import Callable
 from dataclasses import replace
-from threading import Lock
 
 from cairn.domain import Actor, Checkpoint, Entry
+from cairn.hub.memory import Memory
 from cairn.workflows.browse import View
 from cairn.workflows.house import House
 from cairn.workflows.inspect import inspect_files, inspect_repo
@@ -18,39 +16,12 @@ from cairn.workflows.stored_file import opened
 
 MAX_REMEMBERED = 60_000  # tensors and metadata entries of about 0.5 kB each: some 30 MB at most
 
-Key = tuple[str, ...]
+CheckpointMemory = Memory[Checkpoint]
 
 
-class CheckpointMemory:
-    """The checkpoints shown last; safe to use from several threads."""
-
-    def __init__(self, limit: int = MAX_REMEMBERED) -> None:
-        self._limit = limit
-        self._held: OrderedDict[Key, Checkpoint] = OrderedDict()
-        self._weight = 0
-        self._lock = Lock()
-
-    def get(self, key: Key, read: Callable[[], Checkpoint]) -> Checkpoint:
-        """The checkpoint of this key, read now unless it is remembered."""
-        with self._lock:
-            found = self._held.get(key)
-            if found is not None:
-                self._held.move_to_end(key)
-                return found
-        fresh = read()
-        with self._lock:
-            if key not in self._held:
-                self._held[key] = fresh
-                self._weight += _weight(fresh)
-            while self._weight > self._limit and len(self._held) > 1:
-                _, dropped = self._held.popitem(last=False)
-                self._weight -= _weight(dropped)
-        return fresh
-
-    @property
-    def weight(self) -> int:
-        """Tensors and metadata entries held now, and one for each checkpoint."""
-        return self._weight
+def checkpoint_memory() -> CheckpointMemory:
+    """A memory for what `read_revision` and `read_file` find."""
+    return Memory(MAX_REMEMBERED, _weight)
 
 
 def _weight(checkpoint: Checkpoint) -> int:

@@ -54,8 +54,13 @@ class Anatomy:
     config: list[tuple[str, str]]
 
 
-def anatomy_of(visit: Visit, checkpoint: Checkpoint) -> Anatomy:
+NO_CONFIG = "no config.json that says the architecture"
+
+
+def anatomy_of(visit: Visit, checkpoint: Checkpoint, if_unknown: str = NO_CONFIG) -> Anatomy:
     """Arrange a checkpoint as the query parameters (q, dtype, role, file, sort, order, page) ask.
+
+    `if_unknown` is said where no architecture is known.
 
     Raises:
         RequestError: a parameter has a value that does not exist.
@@ -85,7 +90,7 @@ def anatomy_of(visit: Visit, checkpoint: Checkpoint) -> Anatomy:
         page_note=f"{start + 1:,} to {start + len(shown):,} of {len(matching):,}",
         metadata=_metadata(checkpoint),
         **_totals(checkpoint, rows),
-        **_architecture(checkpoint),
+        **_architecture(checkpoint, if_unknown),
     )
 
 
@@ -122,11 +127,10 @@ def _bar(parts: list[Part], title: str) -> Markup:
     return stacked_bar(parts, title, description)
 
 
-def _architecture(checkpoint: Checkpoint) -> dict[str, Any]:
+def _architecture(checkpoint: Checkpoint, if_unknown: str) -> dict[str, Any]:
     found = checkpoint.architecture
     if found is None:
-        note = "no config.json that says the architecture"
-        return {"family": "", "family_note": note, "evidence": "", "config": []}
+        return {"family": "", "family_note": if_unknown, "evidence": "", "config": []}
     note = f"{found.class_name}, " if found.class_name else ""
     return {
         "family": found.family,

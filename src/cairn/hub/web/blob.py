@@ -22,6 +22,7 @@ from cairn.workflows.stored_file import looks_like_checkpoint
 
 MAX_PREVIEW_BYTES = 128 << 10
 MAX_IMAGE_BYTES = 20_000_000
+_ARCHITECTURE_ELSEWHERE = "not said in this file; the tab Tensors reads the config beside it"
 _IMAGES = (".png", ".jpg", ".jpeg", ".gif", ".webp")
 
 
@@ -61,7 +62,7 @@ def _inside(visit: Visit, repo: RepoView, entry: Entry) -> dict[str, Any]:
     if looks_like_checkpoint(entry):
         checkpoint = read_file(visit.memory, visit.house, entry)
         if checkpoint.layouts:
-            return {"anatomy": anatomy_of(visit, checkpoint)}
+            return {"anatomy": anatomy_of(visit, checkpoint, _ARCHITECTURE_ELSEWHERE)}
         reason = next(iter(checkpoint.unread.values()), "")
         if reason:
             return {"why_not": f"This looks like a checkpoint and could not be read: {reason}."}
@@ -70,7 +71,7 @@ def _inside(visit: Visit, repo: RepoView, entry: Entry) -> dict[str, Any]:
     if name.endswith((".md", ".markdown")) and entry.blob.size_bytes <= MAX_README_BYTES:
         folder = entry.path.rpartition("/")[0]
         place = Place(repo.root, repo.revision_name, folder)
-        return {"rendered": readme_html(visit.house, entry, place)}
+        return {"rendered": readme_html(visit, entry, place)}
     return _text(visit, entry)
 
 

@@ -74,19 +74,27 @@ def _readme(visit: Visit, repo: RepoView) -> Markup | None:
         return None
     if not isinstance(entry, Entry):
         return None
-    return readme_html(visit.house, entry, Place(repo.root, repo.revision_name))
+    return readme_html(visit, entry, Place(repo.root, repo.revision_name))
 
 
-def readme_html(house: House, entry: Entry, place: Place) -> Markup:
-    """A stored Markdown file as safe HTML; one that is too large is named, not rendered."""
+def readme_html(visit: Visit, entry: Entry, place: Place) -> Markup:
+    """A stored Markdown file as safe HTML; one that is too large is named, not rendered.
+
+    Rendering a hostile file may take seconds (measured: 2 s for the worst 128 KiB), so what
+    was rendered is remembered.
+    """
     if entry.blob.size_bytes > MAX_README_BYTES:
         words = "{} has {}: too large to show here. <a href='{}'>Open the file</a>."
         url = place.file_url(entry.path)
         return Markup("<p>" + words + "</p>").format(  # noqa: S704 - a constant
             entry.path, bytes_text(entry.blob.size_bytes), url
         )
-    content = house.store.read_bytes(entry.blob.digest, MAX_README_BYTES)
-    return render(card_body(content.decode("utf-8", "replace")), place)
+
+    def rendered() -> Markup:
+        content = visit.house.store.read_bytes(entry.blob.digest, MAX_README_BYTES)
+        return render(card_body(content.decode("utf-8", "replace")), place)
+
+    return visit.readmes.get((entry.blob.digest, place), rendered)
 
 
 def _manifest(house: House, revision: Revision | None) -> Manifest:

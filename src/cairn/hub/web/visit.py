@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
@@ -21,6 +22,7 @@ from cairn.errors import RequestError
 from cairn.hub import threads
 from cairn.hub.checkpoints import CheckpointMemory
 from cairn.hub.identity import house_of, visitor_of
+from cairn.hub.memory import Memory
 from cairn.hub.urls import base_url
 from cairn.hub.web import svg, wording
 from cairn.hub.web.assets import assets
@@ -59,6 +61,12 @@ class Visit:
         """Checkpoints read lately."""
         memory: CheckpointMemory = self.request.app.state.checkpoints
         return memory
+
+    @property
+    def readmes(self) -> Memory[Markup]:
+        """Markdown files rendered lately."""
+        readmes: Memory[Markup] = self.request.app.state.readmes
+        return readmes
 
     @property
     def now(self) -> datetime:
