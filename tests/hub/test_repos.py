@@ -262,6 +262,13 @@ def test_a_duplicate_has_the_files_the_card_and_the_privacy_of_its_source(hub, r
         assert repo.client.post(url, json=bad).status_code == 400
 
 
+def test_the_duplicate_of_a_gated_repo_is_gated(repo):
+    repo.put("a.txt", b"1")
+    repo.client.put(f"{repo.api}/settings", json={"gated": "manual"})
+    repo.client.post(f"{repo.api}/duplicate", json={"repository": "lab/copy"})
+    assert repo.client.get("/api/models/lab/copy").json()["gated"] == "manual"
+
+
 def test_a_deleted_repo_is_gone_and_its_name_free(repo):
     repo.put("a", b"1")
     delete = {"name": "m", "type": "model", "organization": None}

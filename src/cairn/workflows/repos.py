@@ -57,7 +57,8 @@ def duplicate_repo(
 ) -> RepoRecord:
     """Make a repo that starts with the files of another one's default branch, in one commit.
 
-    No bytes are copied: both repos name the same blobs. `private` None means as the source.
+    No bytes are copied: both repos name the same blobs. `private` None means as the source;
+    a gated repo's copy is gated too.
 
     Raises:
         RepoNotFoundError, GatedError: `actor` may not read the source's files.
@@ -75,6 +76,8 @@ def duplicate_repo(
     ]
     hidden = record.private if private is None else private
     made = house.catalog.repos.create(target, private=hidden, sdk=record.sdk, by=actor)
+    if record.gated is not None:
+        house.catalog.repos.update(target, gated=record.gated, by=actor)
     assert actor.account is not None  # require_writer() saw to it
     house.catalog.history.commit(
         made.uid,
