@@ -96,7 +96,7 @@ def upload_lfs(base: str, token: str, repo: str, path: Path, name: str) -> None:
 def hash_and_write(source: Path, target: Path) -> None:
     """The least an upload must do: read, SHA-256, write, fsync."""
     digest = hashlib.sha256()
-    view = memoryview(BUFFER)
+    view = memoryview(BUFFER)[: 1 << 20]  # stays in the cache between hash and write
     with source.open("rb", buffering=0) as read, target.open("wb", buffering=0) as write:
         while count := read.readinto(view):
             digest.update(view[:count])
