@@ -2,7 +2,6 @@
 
 import re
 from dataclasses import dataclass
-from typing import ClassVar
 
 from cairn.errors import NamingError
 
@@ -20,8 +19,6 @@ class Digest:
 
     algorithm: str
     hex: str
-
-    LENGTHS: ClassVar[dict[str, int]] = _HEX_LENGTH
 
     def __post_init__(self) -> None:
         length = _HEX_LENGTH.get(self.algorithm)

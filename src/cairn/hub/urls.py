@@ -5,7 +5,7 @@ The Host header is the caller's claim. It is believed only for names in
 """
 
 import re
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -29,16 +29,6 @@ def base_url(request: Request) -> str:
 def repo_url(request: Request, repo: RepoId) -> str:
     """The absolute URL of a repo's page."""
     return f"{base_url(request)}/{repo.url_path}"
-
-
-def quote_segment(text: str) -> str:
-    """`text` as one URL segment: slashes are encoded too."""
-    return quote(text, safe="")
-
-
-def quote_path(path: str) -> str:
-    """`path` with its slashes kept."""
-    return quote(path, safe="/")
 
 
 class HostGuard:

@@ -299,6 +299,13 @@ def test_the_tensor_table_counts_filters_and_sorts(furnished):
     assert "1 of 3 tensors" in furnished.page("/ada/model/tensors/main?dtype=BF16")
 
 
+def test_a_file_alone_does_not_deny_the_configuration_beside_it(furnished):
+    html = furnished.page("/ada/model/blob/main/weights/model.safetensors")
+    assert "Not stated" in html
+    assert "the tab Tensors reads the config beside it" in html
+    assert "no config.json" not in html
+
+
 def test_a_broken_checkpoint_is_named_with_the_reason(home):
     home.repo("ada/broken", {"model.safetensors": b"\xff" * 64, "x.bin": b"PK\x03\x04junk"})
     html = home.page("/ada/broken/tensors/main")
