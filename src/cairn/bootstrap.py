@@ -43,9 +43,19 @@ def first_admin_token(catalog: Catalog, settings: Settings) -> str | None:
     """On the first start make the admin and return its token; later starts return None.
 
     The token is also written to `settings.admin_token_file`, readable by the owner only.
+
+    Raises:
+        UnavailableError: that file cannot be written; no admin is made.
     """
     if not catalog.accounts.is_empty():
         return None
+    if settings.admin_token_file is not None:
+        try:
+            _write_private(settings.admin_token_file, "")  # a token made in vain would be lost
+        except OSError as error:
+            raise UnavailableError(
+                f"cannot write the admin token to {settings.admin_token_file}: {error.strerror}"
+            ) from error
     catalog.accounts.create_user(FIRST_ADMIN, full_name="Administrator", is_admin=True)
     token = catalog.tokens.create(FIRST_ADMIN, FIRST_TOKEN_NAME, Scope.WRITE)
     if settings.admin_token_file is not None:

@@ -6,7 +6,7 @@ import pytest
 
 from cairn.bootstrap import first_admin_token, open_house, signing_secret
 from cairn.config import Settings
-from cairn.errors import UnavailableError
+from cairn.errors import IntegrityError, UnavailableError
 
 
 def mode(path: Path) -> int:
@@ -21,6 +21,20 @@ def test_the_first_start_makes_an_admin_and_later_ones_do_not(tmp_path: Path) ->
     assert catalog.accounts.get("admin").is_admin
     assert (tmp_path / "token").read_text() == token + "\n"
     assert first_admin_token(catalog, settings) is None
+
+
+def test_no_admin_is_made_whose_token_cannot_be_handed_over(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path / "data", admin_token_file=tmp_path / "no" / "token")
+    catalog = open_house(settings).catalog
+    with pytest.raises(UnavailableError, match="cannot write the admin token"):
+        first_admin_token(catalog, settings)
+    assert catalog.accounts.is_empty()
+
+
+def test_a_damaged_database_is_named(tmp_path: Path) -> None:
+    (tmp_path / "cairn.db").write_bytes(b"no database" * 100)
+    with pytest.raises(IntegrityError, match="database is damaged"):
+        open_house(Settings(data_dir=tmp_path))
 
 
 def test_secrets_are_readable_by_their_owner_only(tmp_path: Path) -> None:

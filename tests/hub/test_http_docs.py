@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from cairn.hub import errors
-from cairn.hub.hf.resolve import bare_name
+from cairn.hub.hf.resolve import bare_name, no_endpoint
 from cairn.hub.hf.routes import routes
 from cairn.hub.routing import RawRoute
 
 TEXT = (Path(__file__).parents[2] / "docs" / "http.md").read_text()
-WIRE = [r for r in routes if isinstance(r, RawRoute) and r.endpoint is not bare_name]
+WIRE = [r for r in routes if isinstance(r, RawRoute) and r.endpoint not in (bare_name, no_endpoint)]
 
 
 @pytest.mark.parametrize("route", WIRE, ids=repr)
@@ -26,3 +26,10 @@ def test_every_endpoint_is_in_the_table(route):
 def test_every_error_code_is_in_the_table(code):
     if code != "MissingExtra":  # no route of the hub needs an extra
         assert f"`{code}`" in TEXT
+
+
+@pytest.mark.parametrize("name", ["collections", "daily_papers", "validate-yaml"])
+def test_an_endpoint_that_is_not_here_is_404_and_no_repo(ann, name):
+    answer = ann.get(f"/api/{name}")
+    assert (answer.status_code, answer.headers["x-error-code"]) == (404, "NotFound")
+    assert ann.get("/api/models").status_code == 200

@@ -20,7 +20,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
 
-from cairn.errors import MissingExtraError, RequestError, UnavailableError
+from cairn.errors import IntegrityError, MissingExtraError, RequestError, UnavailableError
 
 BUSY_TIMEOUT_S = 30.0  # several hundred commits of other processes, each a few milliseconds
 _FORMS = "use sqlite:///path/to/file or postgresql+psycopg://user:password@host/database"
@@ -133,6 +133,9 @@ def _translated() -> Iterator[None]:
     except DBAPIError as error:
         if error.connection_invalidated:
             raise UnavailableError("the connection to the database broke; try again") from error
+        code = getattr(error.orig, "sqlite_errorcode", None)
+        if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+            raise IntegrityError(f"the database is damaged: {error.orig}; restore it") from error
         raise
 
 

@@ -52,8 +52,3 @@ def main() -> None:
     except CairnError as error:
         typer.secho(f"error: {error}", err=True, fg="red")
         sys.exit(exit_code(error))
-    except BrokenPipeError:
-        # `cairn ... | head`: the reader has what it wanted. Keep the interpreter from
-        # complaining when it flushes standard output at exit.
-        sys.stderr.close()
-        sys.exit(0)

@@ -9,7 +9,7 @@ from starlette.routing import BaseRoute
 
 from cairn.catalog import gitobjects
 from cairn.domain import Actor, Entry, RepoId
-from cairn.errors import RepoNotFoundError
+from cairn.errors import NotFoundError, RepoNotFoundError
 from cairn.hub import threads
 from cairn.hub.blob_response import blob_response, content_disposition
 from cairn.hub.hf.params import repo_id_of
@@ -78,6 +78,11 @@ async def bare_name(request: Request) -> Response:
     raise RepoNotFoundError(f"{name[:96]!r} is not a repo: ids here are 'namespace/name'")
 
 
+async def no_endpoint(request: Request) -> Response:
+    """What looks like the page of a model in the namespace `api`, which nobody can have."""
+    raise NotFoundError(f"there is no endpoint {request.url.path[:200]}")
+
+
 _METHODS = ("GET", "HEAD")
 _KINDS = "models|datasets|spaces"
 
@@ -95,4 +100,5 @@ last_routes: list[BaseRoute] = [
         bare_name,
         (*_METHODS, "POST"),
     ),
+    RawRoute("/api/{name}", no_endpoint, _METHODS),
 ]
