@@ -1,5 +1,7 @@
 """Connections that never become requests cost little and end soon."""
 
+import hashlib
+import random
 import socket
 import threading
 import time
@@ -10,7 +12,7 @@ import uvicorn
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 
-from cairn.hub.wire import MAX_HEAD_BYTES, BoundedHttp
+from cairn.hub.wire import MAX_HEAD_BYTES, BoundedHttp, BufferedHttp
 
 
 class Impatient(BoundedHttp):
@@ -19,15 +21,22 @@ class Impatient(BoundedHttp):
     head_timeout_s = 0.5
 
 
+class Wire(BufferedHttp):
+    """As the server uses it, less patient."""
+
+    parser = Impatient
+
+
 async def _app(scope, receive, send) -> None:
     body = await Request(scope, receive).body()
-    await PlainTextResponse(f"got {len(body)}")(scope, receive, send)
+    digest = hashlib.sha256(body).hexdigest()
+    await PlainTextResponse(f"{digest} got {len(body)}")(scope, receive, send)
 
 
 @pytest.fixture
 def address() -> Iterator[tuple[str, int]]:
     listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(_app, http=Impatient, log_level="error", lifespan="off")
+    config = uvicorn.Config(_app, http=Wire, log_level="error", lifespan="off")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
@@ -98,3 +107,12 @@ def test_a_slow_body_and_a_second_request_are_not_hurried(address: tuple[str, in
             sock.sendall(b"def")
             assert b"got 6" in _answer(sock)
             time.sleep(0.8)
+
+
+def test_bytes_that_come_in_many_reads_stay_in_order(address: tuple[str, int]) -> None:
+    body = random.Random(1).randbytes(3_000_000)
+    with socket.create_connection(address) as sock:
+        sock.sendall(b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(body))
+        for at in range(0, len(body), 70_001):
+            sock.sendall(body[at : at + 70_001])
+        assert hashlib.sha256(body).hexdigest().encode() in _answer(sock)

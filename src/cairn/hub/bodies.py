@@ -161,6 +161,28 @@ async def blocks(request: Request, block_bytes: int = BLOCK_BYTES) -> AsyncItera
         yield batch
 
 
+async def filled(request: Request, block_bytes: int = BLOCK_BYTES) -> AsyncIterator[memoryview]:
+    """The body in blocks of `block_bytes`, the last shorter, all in one buffer used again.
+
+    A block is overwritten when the next one is asked for. Small chunks are let go at once,
+    so that the allocator hands out the same warm memory for the whole body.
+    """
+    buffer = memoryview(bytearray(block_bytes))
+    used = 0
+    async for chunk in request.stream():
+        rest = memoryview(chunk)
+        while rest:
+            taken = min(len(rest), block_bytes - used)
+            buffer[used : used + taken] = rest[:taken]
+            used += taken
+            rest = rest[taken:]
+            if used == block_bytes:
+                yield buffer
+                used = 0
+    if used:
+        yield buffer[:used]
+
+
 def flag(value: str | None) -> bool:
     """A boolean query or form value as clients write it: `true`, `True`, `1`."""
     return value is not None and value.lower() in ("true", "1", "yes")

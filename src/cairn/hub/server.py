@@ -16,7 +16,7 @@ from cairn.bootstrap import signing_secret
 from cairn.config import Settings
 from cairn.errors import UnavailableError
 from cairn.hub.app import create_app
-from cairn.hub.wire import BoundedHttp
+from cairn.hub.wire import BufferedHttp
 from cairn.hub.worker import Worker
 from cairn.workflows.house import House
 
@@ -52,7 +52,8 @@ def run(house: House, settings: Settings, announce: Callable[[str], None]) -> No
     app = create_app(house, settings, secret=signing_secret(settings), on_upload=worker.uploading)
     config = uvicorn.Config(
         app,
-        http=BoundedHttp,
+        http=BufferedHttp,  # type: ignore[arg-type]  # called, never subclassed
+        ws="none",
         log_config=None,
         access_log=False,
         server_header=False,

@@ -55,18 +55,17 @@ async def put_object(request: Request) -> Response:
     _check_length(request, grant.blob.size_bytes)
     writer = await threads.call(house.store.writer)
     with writer:  # leaving it discards what was not finished
-        async for batch in bodies.blocks(request):
+        async for block in bodies.filled(request):
             request.app.state.on_upload()
-            await threads.call(_write, writer, batch, grant.blob.size_bytes)
+            await threads.call(_write, writer, block, grant.blob.size_bytes)
         await threads.call_long(receive, house, grant.uid, writer, grant.blob)
     return Response(status_code=200, headers={"ETag": f'"{grant.blob.digest.hex}"'})
 
 
-def _write(writer: BlobWriter, batch: list[bytes], limit_bytes: int) -> None:
-    for chunk in batch:
-        if writer.size_bytes + len(chunk) > limit_bytes:
-            raise RequestError(f"more than the {limit_bytes} bytes announced")
-        writer.write(chunk)
+def _write(writer: BlobWriter, block: memoryview, limit_bytes: int) -> None:
+    if writer.size_bytes + len(block) > limit_bytes:
+        raise RequestError(f"more than the {limit_bytes} bytes announced")
+    writer.write(block)
 
 
 def _check_length(request: Request, expected_bytes: int) -> None:
