@@ -25,7 +25,8 @@ def open_house(settings: Settings) -> House:
         UnavailableError: the data directory cannot be created or the database not reached.
     """
     try:
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        # Private repos, e-mail addresses and hashes lie inside: no other user may look.
+        settings.data_dir.mkdir(mode=0o750, parents=True, exist_ok=True)
         settings.store_dir.mkdir(exist_ok=True)
     except OSError as error:
         raise UnavailableError(

@@ -60,3 +60,8 @@ def test_a_data_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UnavailableError, match="cannot use data directory"):
         open_house(Settings(data_dir=tmp_path / "file" / "data"))
+
+
+def test_a_new_data_folder_is_closed_to_other_users(tmp_path: Path) -> None:
+    open_house(Settings(data_dir=tmp_path / "data"))
+    assert mode(tmp_path / "data") & 0o007 == 0

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cairn.cli.console import human_bytes, out, print_json
+from cairn.cli.errors import exit_code
 from cairn.cli.options import AsJson, DataDir
 from cairn.cli.targets import LocalTarget, RepoTarget, parse_target
-from cairn.errors import NotFoundError, RepoNotFoundError
+from cairn.errors import MalformedError, NotFoundError, RepoNotFoundError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from cairn.workflows.inspection import Located
 
 DEFAULT_ROWS = 40
+NOTHING_READ = exit_code(MalformedError("nothing read"))
 _MAX_TRAINING_ROWS = 12
 _GLOB_CHARACTERS = frozenset("*?[")
 
@@ -49,7 +51,10 @@ def inspect(
     data: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show format, architecture, parameters, roles and tensors. Nothing in the file is run."""
+    """Show format, architecture, parameters, roles and tensors. Nothing in the file is run.
+
+    Exits 6 when files that should hold tensors are there and none of them could be read.
+    """
     checkpoint = _checkpoint(parse_target(target), target, data)
     rows = _chosen(checkpoint.tensors(), filter_by, sort)
     matching = len(rows)
@@ -59,7 +64,13 @@ def inspect(
         from cairn.workflows.inspection import describe
 
         print_json(describe(checkpoint, rows))
-        return
+    else:
+        _print(checkpoint, rows, matching, filter_by)
+    if checkpoint.unread and not checkpoint.layouts:
+        raise typer.Exit(NOTHING_READ)
+
+
+def _print(checkpoint: "Checkpoint", rows: "list[Located]", matching: int, filter_by: str) -> None:
     console = out()
     console.print(_summary(checkpoint))
     if rows:

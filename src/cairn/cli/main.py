@@ -8,7 +8,7 @@ import typer
 from cairn import __version__
 from cairn.cli import inspect, org, serve, store, token, user
 from cairn.cli.errors import exit_code
-from cairn.errors import CairnError
+from cairn.errors import CairnError, UnavailableError
 
 app = typer.Typer(
     name="cairn",
@@ -52,3 +52,7 @@ def main() -> None:
     except CairnError as error:
         typer.secho(f"error: {error}", err=True, fg="red")
         sys.exit(exit_code(error))
+    except OSError as error:  # a full disk, a file nobody may read: the system's words say it
+        place = f" ({error.filename})" if error.filename else ""
+        typer.secho(f"error: {error.strerror or error}{place}", err=True, fg="red")
+        sys.exit(exit_code(UnavailableError()))
