@@ -24,7 +24,7 @@ def serve(
     """Run the hub. The first start makes the user `admin` and prints its token once."""
     from cairn.bootstrap import first_admin_token, open_house
     from cairn.config import load_settings
-    from cairn.hub.server import run
+    from cairn.hub.server import listen, run
 
     settings = load_settings(
         data_dir=data,
@@ -34,8 +34,9 @@ def serve(
         admin_token_file=admin_token_file,
     )
     house = open_house(settings)
+    listener = listen(settings.host, settings.port)  # before a token is shown that only shows once
     token = first_admin_token(house.catalog, settings)
     if token is not None:
         typer.echo(f"admin token: {token}")
         typer.echo("Keep it: it is not shown again. `cairn token create admin` makes another.")
-    run(house, settings, announce=lambda url: typer.echo(f"Cairn is ready at {url}"))
+    run(house, settings, listener, lambda url: typer.echo(f"Cairn is ready at {url}"))

@@ -38,14 +38,14 @@ class _AnnouncingServer(uvicorn.Server):
             self._announce()
 
 
-def run(house: House, settings: Settings, announce: Callable[[str], None]) -> None:
-    """Serve until SIGINT or SIGTERM; `announce` gets the hub's URL once it answers.
+def run(
+    house: House, settings: Settings, listener: socket.socket, announce: Callable[[str], None]
+) -> None:
+    """Serve on a listening socket until SIGINT or SIGTERM.
 
-    Raises:
-        UnavailableError: the address cannot be listened on.
+    `announce` gets the hub's URL once it answers.
     """
     configure_logging(settings.log_level)
-    listener = _listen(settings.host, settings.port)
     bound_port = listener.getsockname()[1]
     settings = settings.model_copy(update={"port": bound_port})
     worker = Worker(house, settings)
@@ -112,7 +112,12 @@ def configure_logging(level: str) -> None:
     logging.basicConfig(level=max(number, logging.WARNING), stream=sys.stderr)
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that clients can already connect to, though nobody answers yet.
+
+    Raises:
+        UnavailableError: the address cannot be listened on.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
