@@ -132,7 +132,7 @@ def _summary(checkpoint: "Checkpoint") -> "RenderableType":
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     table.add_row("checkpoint", visible(checkpoint.name))
-    formats = sorted({layout.format for layout in checkpoint.layouts.values()})
+    formats = checkpoint.formats
     files = len(checkpoint.layouts)
     counted = f" ({files} files)" if files != 1 else ""
     table.add_row("format", f"{', '.join(formats) or 'none recognised'}{counted}")

@@ -1,7 +1,8 @@
 """The nouns: frozen, valid by construction, standard library only."""
 
 from cairn.domain.accounts import ANONYMOUS, Account, Actor, OrgRole, Scope
-from cairn.domain.checkpoints import Architecture, Checkpoint
+from cairn.domain.architectures import Architecture, Fact, Module, Scalar
+from cairn.domain.checkpoints import Assembly, Checkpoint, Completeness, Part
 from cairn.domain.digests import Blob, Digest
 from cairn.domain.repos import (
     Directory,
@@ -17,22 +18,28 @@ from cairn.domain.repos import (
     is_commit_id,
 )
 from cairn.domain.sources import Source
-from cairn.domain.tensors import DType, Layout, Role, Scalar, Span, Storage, TensorInfo
+from cairn.domain.tensors import DType, Layout, Piece, Role, Span, Storage, TensorInfo
 
 __all__ = [
     "ANONYMOUS",
     "Account",
     "Actor",
     "Architecture",
+    "Assembly",
     "Blob",
     "Checkpoint",
+    "Completeness",
     "DType",
     "Digest",
     "Directory",
     "Entry",
+    "Fact",
     "Layout",
     "Manifest",
+    "Module",
     "OrgRole",
+    "Part",
+    "Piece",
     "Ref",
     "RepoId",
     "RepoType",

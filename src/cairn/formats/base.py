@@ -2,6 +2,7 @@
 
 from cairn.domain import Layout, Source
 from cairn.errors import UntrustedDataError
+from cairn.formats.assembler import Assembler
 from cairn.formats.limits import HEAD_BYTES
 from cairn.formats.reader import Reader
 from cairn.formats.readers.safetensors import SafetensorsReader
@@ -9,7 +10,7 @@ from cairn.formats.readers.torch_zip import TorchZipReader
 from cairn.formats.signatures import unknown_format
 from cairn.plugins import Registry
 
-__all__ = ["READERS", "Reader", "find_reader", "read_layout"]
+__all__ = ["ASSEMBLERS", "READERS", "Assembler", "Reader", "find_reader", "read_layout"]
 
 READERS: Registry[Reader] = Registry(
     "reader",
@@ -18,6 +19,8 @@ READERS: Registry[Reader] = Registry(
         TorchZipReader(),
     ],
 )
+
+ASSEMBLERS: Registry[Assembler] = Registry("assembler", [])
 
 
 def find_reader(source: Source, readers: Registry[Reader] = READERS) -> Reader:

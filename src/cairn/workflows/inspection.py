@@ -26,7 +26,7 @@ def describe(checkpoint: Checkpoint, tensors: Iterable[Located] | None = None) -
     return {
         "schema": SCHEMA,
         "name": checkpoint.name,
-        "formats": sorted({layout.format for layout in checkpoint.layouts.values()}),
+        "formats": list(checkpoint.formats),
         "size_bytes": checkpoint.size_bytes,
         "other_files_bytes": checkpoint.other_files_bytes,
         "architecture": None

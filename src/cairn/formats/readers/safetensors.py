@@ -34,11 +34,14 @@ from cairn.formats.strict_json import is_integer, parse_json
 _LENGTH_BYTES = 8
 # A header beyond this is not a header: the ninth byte of some other file happens to be `{`.
 _PLAUSIBLE_HEADER_BYTES = 1 << 40
-# safetensors' own spellings: the domain also names types only torch has.
+# safetensors' own spellings: the domain also names types only torch or ggml have.
 _DTYPES = {
-    dtype.label: dtype
-    for dtype in DType
-    if not dtype.label.startswith("Q") and dtype not in (DType.C32, DType.C128)
+    label: DType[label]
+    for label in (
+        *("BOOL", "F4", "F6_E2M3", "F6_E3M2", "U8", "I8", "F8_E5M2", "F8_E4M3"),
+        *("F8_E5M2FNUZ", "F8_E4M3FNUZ", "F8_E8M0", "I16", "U16", "F16", "BF16"),
+        *("I32", "U32", "F32", "I64", "U64", "F64", "C64"),
+    )
 }
 _KEYS = frozenset(("dtype", "shape", "data_offsets"))
 

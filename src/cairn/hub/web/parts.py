@@ -16,6 +16,12 @@ _ROLE_TINTS = {
     Role.SCHEDULER: 1,
     Role.RNG: 4,
     Role.METADATA: 7,
+    Role.BUFFERS: 2,
+    Role.EMA: 6,
+    Role.SCALER: 5,
+    Role.DATA: 5,
+    Role.TOKENIZER: 7,
+    Role.CODE: 7,
 }
 TINTS = 8
 

@@ -1,0 +1,1 @@
+"""Numbers about tensor values: statistics, comparison. Arrays in, numbers out."""

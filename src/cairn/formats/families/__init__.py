@@ -1,0 +1,1 @@
+"""One file per family of models, recognised by tensor names and shapes; none knows another."""

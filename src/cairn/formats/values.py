@@ -1,0 +1,320 @@
+"""The elements of a tensor, streamed in row-major order from wherever they lie.
+
+Plain tensors are read in blocks; strided views are gathered; tensors in pieces are put together
+box by box. Memory stays within a few times the block size and `MAX_HULL_BYTES`, whatever the
+size of the tensor. Elements come out little-endian.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from math import prod
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cairn.domain import Piece, Source, TensorInfo
+from cairn.errors import LimitError, MalformedError
+from cairn.formats.dtypes import unit_dtype
+from cairn.formats.encodings import decode
+
+BLOCK_BYTES = 1 << 20
+"""Bytes handed out at once: large against the cost of a call, small against the L2 cache."""
+
+MAX_HULL_BYTES = 32 << 20
+"""Bytes of a file read at once to gather a strided view."""
+
+MAX_REPEATED_BYTES = 256 << 20
+"""Bytes a view may grow to that shows the same stored elements again and again (stride 0)."""
+
+_MAX_KEPT_BYTES = 128 << 20  # decoded pieces remembered between boxes: a row of HDF5 chunks
+_DENSE = 0.25  # of a hull's elements wanted, from which reading all of it beats many reads
+_SMALL_HULL_BYTES = 64 << 10
+
+Bytes = NDArray[np.uint8]
+OpenPart = Callable[[str], AbstractContextManager[Source]]
+"""Opens the file a piece names, by its path relative to the folder of the tensor's file."""
+
+
+def blocks(
+    tensor: TensorInfo,
+    source: Source | None,
+    open_part: OpenPart | None = None,
+    block_bytes: int = BLOCK_BYTES,
+) -> Iterator[memoryview]:
+    """The elements in row-major order, in runs of whole elements of at most about `block_bytes`.
+
+    `source` is the file that lists the tensor, None only if every piece names another.
+
+    Raises:
+        MalformedError: a file is shorter than its layout said, a piece does not decode, or a
+            piece lies in a file that is not there.
+        LimitError: a view that repeats its elements too often, too large an encoded piece.
+    """
+    if not tensor.elements:
+        return
+    if tensor.pieces:
+        for array in _PieceReader(tensor, source, open_part, block_bytes).boxes():
+            yield _plain(tensor, array)
+    elif tensor.strides is not None:
+        for array in _strided(tensor, _present(tensor, source), block_bytes):
+            yield _plain(tensor, array)
+    else:
+        yield from _contiguous(tensor, _present(tensor, source), block_bytes)
+
+
+def read_array(
+    tensor: TensorInfo, source: Source | None, open_part: OpenPart | None = None
+) -> Bytes:
+    """All bytes of a tensor at once, for those known to be small."""
+    parts = [np.frombuffer(b, np.uint8) for b in blocks(tensor, source, open_part)]
+    return np.concatenate(parts) if parts else np.empty(0, np.uint8)
+
+
+def _present(tensor: TensorInfo, source: Source | None) -> Source:
+    if source is None:
+        raise MalformedError(f"tensor {tensor.name[:200]!r} is in no file that is there")
+    return source
+
+
+def _plain(tensor: TensorInfo, array: NDArray[np.void]) -> memoryview:
+    flat = np.ascontiguousarray(array).reshape(-1)
+    if tensor.big_endian:
+        flat = _swapped(tensor, flat)
+    return flat.view(np.uint8).data
+
+
+def _swapped(tensor: TensorInfo, flat: NDArray[np.void]) -> NDArray[np.void]:
+    """Elements of the other byte order; the two halves of a complex number swap by themselves."""
+    size = tensor.dtype.block_bytes
+    unit = size // 2 if tensor.dtype.label.startswith("C") else size
+    if tensor.dtype.block_elements > 1 or unit == 1:
+        return flat
+    return flat.view(f"<u{unit}").byteswap()
+
+
+# --- contiguous ----------------------------------------------------------------------
+
+
+def _contiguous(tensor: TensorInfo, source: Source, block_bytes: int) -> Iterator[memoryview]:
+    unit = tensor.dtype.block_bytes
+    step = max(unit, block_bytes // unit * unit)
+    for start in range(tensor.span.start, tensor.span.stop, step):
+        wanted = min(step, tensor.span.stop - start)
+        data = _exactly(source, start, wanted)
+        if tensor.big_endian:
+            yield _plain(tensor, np.frombuffer(data, unit_dtype(tensor.dtype)))
+        else:
+            yield memoryview(data)
+
+
+def _exactly(source: Source, start: int, length: int) -> bytes:
+    data = source.read_at(start, length)
+    if len(data) != length:
+        raise MalformedError("the file is shorter than it was", source=source.name, offset=start)
+    return data
+
+
+# --- strided -------------------------------------------------------------------------
+
+
+def _strided(tensor: TensorInfo, source: Source, block_bytes: int) -> Iterator[NDArray[np.void]]:
+    assert tensor.strides is not None
+    unit = unit_dtype(tensor.dtype)
+    if tensor.size_bytes > max(MAX_REPEATED_BYTES, tensor.span.size_bytes):
+        raise LimitError(
+            f"tensor {tensor.name[:200]!r} repeats {tensor.span.size_bytes} stored bytes"
+            f" to {tensor.size_bytes}"
+        )
+    wanted = max(block_bytes, min(tensor.span.size_bytes, MAX_HULL_BYTES))
+    for start, shape in _boxes(tensor.shape, unit.itemsize, wanted):
+        out = np.empty(shape, unit)
+        first = sum(at * step for at, step in zip(start, tensor.strides, strict=True))
+        _gather(out, source, tensor.span.start + first * unit.itemsize, tensor.strides)
+        yield out
+
+
+def _gather(out: NDArray[np.void], source: Source, offset: int, strides: tuple[int, ...]) -> None:
+    """Fill `out` from elements that begin at byte `offset` and lie `strides` elements apart."""
+    size = out.dtype.itemsize
+    reach = 1 + sum((n - 1) * step for n, step in zip(out.shape, strides, strict=True))
+    distinct = prod(n for n, step in zip(out.shape, strides, strict=True) if step)
+    hull = reach * size
+    if hull <= _SMALL_HULL_BYTES or (hull <= MAX_HULL_BYTES and distinct >= _DENSE * reach):
+        data = np.frombuffer(_exactly(source, offset, hull), out.dtype)
+        steps = tuple(step * size for step in strides)
+        out[...] = np.lib.stride_tricks.as_strided(data, out.shape, steps, writeable=False)
+        return
+    axis = max(range(out.ndim), key=lambda a: strides[a] * (out.shape[a] > 1))
+    half = out.shape[axis] // 2
+    low = tuple(slice(None, half) if a == axis else slice(None) for a in range(out.ndim))
+    high = tuple(slice(half, None) if a == axis else slice(None) for a in range(out.ndim))
+    _gather(out[low], source, offset, strides)
+    _gather(out[high], source, offset + half * strides[axis] * size, strides)
+
+
+def _boxes(
+    shape: tuple[int, ...], item_bytes: int, block_bytes: int, step: int = 1
+) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
+    """Boxes of at most about `block_bytes` that follow each other in row-major order.
+
+    `step`: the first axis is cut at multiples of this where that keeps boxes small enough.
+    """
+    if not shape:
+        yield (), ()
+        return
+    row = prod(shape[1:]) * item_bytes
+    rows = block_bytes // max(1, row)
+    if rows < 1 and len(shape) > 1:
+        for at in range(shape[0]):
+            for start, inner in _boxes(shape[1:], item_bytes, block_bytes):
+                yield (at, *start), (1, *inner)
+        return
+    rows = max(1, rows)
+    if rows > step:
+        rows -= rows % step
+    for at in range(0, shape[0], rows):
+        yield (at, *(0 for _ in shape[1:])), (min(rows, shape[0] - at), *shape[1:])
+
+
+# --- in pieces -----------------------------------------------------------------------
+
+
+class _PieceReader:
+    """Puts boxes of one tensor together from its pieces, remembering what it decoded."""
+
+    def __init__(
+        self,
+        tensor: TensorInfo,
+        source: Source | None,
+        open_part: OpenPart | None,
+        block_bytes: int,
+    ) -> None:
+        self._tensor = tensor
+        self._source = source
+        self._open_part = open_part
+        self._block_bytes = block_bytes
+        self._unit = unit_dtype(tensor.dtype)
+        self._per_unit = tensor.dtype.block_elements
+        # Blocks of quantised or packed types hold several elements: those count as one here.
+        self._flat = self._per_unit > 1 or any(
+            len(p.start) != len(tensor.shape) for p in tensor.pieces
+        )
+        self._shape = (-(-tensor.elements // self._per_unit),) if self._flat else tensor.shape
+        self._decoded: dict[int, NDArray[np.void]] = {}
+        self._decoded_bytes = 0
+
+    def boxes(self) -> Iterator[NDArray[np.void]]:
+        placed = sorted(
+            ((self._place(piece), at) for at, piece in enumerate(self._tensor.pieces)),
+            key=lambda item: item[0],
+        )
+        height = max((shape[0] for (_, shape), _ in placed if shape), default=1)
+        first = 0
+        for start, shape in _boxes(self._shape, self._unit.itemsize, self._block_bytes, height):
+            box = np.zeros(shape, self._unit)
+            stop = tuple(a + n for a, n in zip(start, shape, strict=True))
+            for (begin, extent), at in placed[first:]:
+                if begin and begin[0] >= stop[0]:
+                    break
+                self._fill(box, start, stop, (begin, extent), at)
+            while first < len(placed) and self._is_behind(placed[first][0], start):
+                first += 1
+            yield box
+
+    @staticmethod
+    def _is_behind(place: tuple[tuple[int, ...], tuple[int, ...]], start: tuple[int, ...]) -> bool:
+        begin, extent = place
+        return bool(begin) and begin[0] + extent[0] <= start[0]
+
+    def _place(self, piece: Piece) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Where a piece lies in the shape that is worked with."""
+        if not self._flat:
+            return piece.start, piece.shape
+        if len(piece.start) == 1:
+            first, count = piece.start[0], piece.shape[0]
+        elif piece.shape[1:] == self._tensor.shape[1:] and not any(piece.start[1:]):
+            row = prod(piece.shape[1:])
+            first, count = piece.start[0] * row, piece.shape[0] * row
+        elif not piece.shape:
+            first, count = 0, 1
+        else:
+            raise MalformedError("pieces that are boxes beside pieces that are runs")
+        if first % self._per_unit:
+            raise MalformedError("a piece begins inside a block of packed elements")
+        return (first // self._per_unit,), (-(-count // self._per_unit),)
+
+    def _fill(
+        self,
+        box: NDArray[np.void],
+        start: tuple[int, ...],
+        stop: tuple[int, ...],
+        place: tuple[tuple[int, ...], tuple[int, ...]],
+        at: int,
+    ) -> None:
+        begin, extent = place
+        low = tuple(max(a, b) for a, b in zip(start, begin, strict=True))
+        high = tuple(min(c, b + n) for c, b, n in zip(stop, begin, extent, strict=True))
+        if any(a >= b for a, b in zip(low, high, strict=True)):
+            return
+        into = tuple(slice(a - s, b - s) for a, b, s in zip(low, high, start, strict=True))
+        inside = tuple((a - b, c - b) for a, c, b in zip(low, high, begin, strict=True))
+        box[into] = self._part(at, extent, inside)
+
+    def _part(
+        self, at: int, extent: tuple[int, ...], inside: tuple[tuple[int, int], ...]
+    ) -> NDArray[np.void]:
+        """The elements `inside` of piece number `at`, whose box has the shape `extent`."""
+        piece = self._tensor.pieces[at]
+        if not piece.encoding:
+            return self._plain_part(piece, extent, inside)
+        whole = self._decoded.get(at)
+        if whole is None:
+            plain = prod(extent) * self._unit.itemsize + piece.skip_bytes
+            with self._opened(piece) as source:
+                raw = _exactly(source, piece.span.start, piece.span.size_bytes)
+            data = decode(raw, piece.encoding, self._tensor.dtype, plain)
+            whole = np.frombuffer(data, self._unit, offset=piece.skip_bytes).reshape(extent)
+            self._remember(at, whole)
+        return whole[tuple(slice(a, b) for a, b in inside)]
+
+    def _plain_part(
+        self, piece: Piece, extent: tuple[int, ...], inside: tuple[tuple[int, int], ...]
+    ) -> NDArray[np.void]:
+        strides = tuple(prod(extent[axis + 1 :]) for axis in range(len(extent)))
+        first = sum(a * step for (a, _), step in zip(inside, strides, strict=True))
+        out = np.empty(tuple(b - a for a, b in inside), self._unit)
+        offset = piece.span.start + piece.skip_bytes + first * self._unit.itemsize
+        with self._opened(piece) as source:
+            _gather(out, source, offset, strides)
+        return out
+
+    def _remember(self, at: int, whole: NDArray[np.void]) -> None:
+        while self._decoded and self._decoded_bytes + whole.nbytes > _MAX_KEPT_BYTES:
+            oldest = next(iter(self._decoded))
+            self._decoded_bytes -= self._decoded.pop(oldest).nbytes
+        self._decoded[at] = whole
+        self._decoded_bytes += whole.nbytes
+
+    def _opened(self, piece: Piece) -> AbstractContextManager[Source]:
+        if piece.path:
+            if self._open_part is None:
+                raise MalformedError(
+                    f"tensor {self._tensor.name[:200]!r} lies in {piece.path[:200]!r}, which is"
+                    " not at hand",
+                    hint="Give the folder instead of the single file",
+                )
+            return self._open_part(piece.path)
+        return _AlreadyOpen(_present(self._tensor, self._source))
+
+
+class _AlreadyOpen(AbstractContextManager[Source]):
+    """A source that somebody else opened and will close."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+
+    def __enter__(self) -> Source:
+        return self._source
+
+    def __exit__(self, *_: object) -> None:
+        return None

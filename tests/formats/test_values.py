@@ -1,0 +1,116 @@
+"""Values: what is streamed equals what a direct reading of the bytes gives, however they lie."""
+
+import zlib
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cairn.domain import DType, Piece, Span, TensorInfo
+from cairn.errors import LimitError, MalformedError
+from cairn.formats import BytesSource
+from cairn.formats.encodings import decode
+from cairn.formats.values import blocks, read_array
+
+
+def listed(array: np.ndarray, **options: object) -> TensorInfo:
+    return TensorInfo("t", DType.F32, array.shape, Span(0, array.nbytes), **options)  # type: ignore[arg-type]
+
+
+def values(tensor: TensorInfo, source: BytesSource, block_bytes: int = 64) -> bytes:
+    return b"".join(bytes(block) for block in blocks(tensor, source, None, block_bytes))
+
+
+@given(
+    shape=st.lists(st.integers(1, 7), min_size=0, max_size=4).map(tuple),
+    block_bytes=st.sampled_from((1, 8, 64, 1 << 20)),
+    order=st.randoms(),
+)
+def test_a_transposed_view_streams_in_row_major_order(shape, block_bytes, order) -> None:
+    stored = np.arange(int(np.prod(shape)), dtype="<f4").reshape(shape)
+    axes = list(range(len(shape)))
+    order.shuffle(axes)
+    view = stored.transpose(axes)
+    strides = tuple(step // 4 for step in view.strides)
+    tensor = TensorInfo("t", DType.F32, view.shape, Span(0, stored.nbytes), strides=strides)
+    assert values(tensor, BytesSource(stored.tobytes()), block_bytes) == view.tobytes()
+
+
+def test_a_wide_view_is_gathered_without_reading_its_hull(monkeypatch) -> None:
+    monkeypatch.setattr("cairn.formats.values.MAX_HULL_BYTES", 4096)
+    monkeypatch.setattr("cairn.formats.values._SMALL_HULL_BYTES", 128)
+    stored = np.arange(200 * 50, dtype="<f4").reshape(200, 50)
+    tensor = TensorInfo("t", DType.F32, (50, 200), Span(0, stored.nbytes), strides=(1, 50))
+    assert values(tensor, BytesSource(stored.tobytes()), 500) == stored.T.tobytes()
+
+
+def test_a_view_that_repeats_one_element_forever_is_refused() -> None:
+    tensor = TensorInfo("t", DType.F32, (1 << 40,), Span(0, 4), strides=(0,))
+    with pytest.raises(LimitError, match="repeats"):
+        values(tensor, BytesSource(bytes(4)))
+
+
+def test_big_endian_elements_come_out_little_endian() -> None:
+    array = np.arange(100, dtype=">f4")
+    assert (
+        values(listed(array, big_endian=True), BytesSource(array.tobytes()))
+        == array.astype("<f4").tobytes()
+    )
+
+
+def test_boxes_that_overhang_are_cut_and_what_no_piece_holds_is_zero() -> None:
+    whole = np.zeros((5, 7), "<f4")
+    whole[:4, :] = np.arange(28, dtype="<f4").reshape(4, 7)
+    raw, pieces = b"", []
+    for row in (0, 2):
+        for column in (0, 4):
+            chunk = np.full((2, 4), -1, "<f4")
+            part = whole[row : row + 2, column : column + 4]
+            chunk[: part.shape[0], : part.shape[1]] = part
+            packed = zlib.compress(
+                np.frombuffer(chunk.tobytes(), np.uint8).reshape(-1, 4).T.tobytes()
+            )
+            span = Span(len(raw), len(raw) + len(packed))
+            pieces.append(Piece(span, (row, column), (2, 4), encoding=("zlib", "shuffle:4")))
+            raw += packed
+    tensor = TensorInfo("t", DType.F32, (5, 7), Span(0, 0), pieces=tuple(pieces))
+    for block_bytes in (1, 30, 60, 1000):
+        assert values(tensor, BytesSource(raw), block_bytes) == whole.tobytes()
+
+
+@given(cuts=st.lists(st.integers(0, 24), max_size=4), block_bytes=st.integers(1, 120))
+def test_flat_runs_are_put_together(cuts, block_bytes) -> None:
+    whole = np.arange(24, dtype="<f4").reshape(4, 6)
+    edges = [0, *sorted(cuts), 24]
+    pieces = [Piece(Span(4 * a, 4 * b), (a,), (b - a,)) for a, b in pairwise(edges)]
+    tensor = TensorInfo("t", DType.F32, (4, 6), Span(0, 0), pieces=tuple(reversed(pieces)))
+    assert values(tensor, BytesSource(whole.tobytes()), block_bytes) == whole.tobytes()
+
+
+def test_a_piece_in_a_file_that_is_not_at_hand_is_an_error() -> None:
+    piece = Piece(Span(0, 16), (0,), (4,), path="other.data")
+    tensor = TensorInfo("t", DType.F32, (4,), Span(0, 0), pieces=(piece,))
+    with pytest.raises(MalformedError, match=r"other\.data"):
+        read_array(tensor, BytesSource(b""))
+
+
+@given(st.lists(st.integers(-(2**31), 2**31 - 1), max_size=50))
+def test_varints_decode_to_the_integers_they_encode(numbers) -> None:
+    raw = b""
+    for number in numbers:
+        rest = number & (2**64 - 1)
+        while rest >= 0x80:
+            raw += bytes([rest & 0x7F | 0x80])
+            rest >>= 7
+        raw += bytes([rest])
+    plain = np.array(numbers, "<i4").tobytes()
+    assert decode(raw, ("varint",), DType.I32, len(plain)) == plain
+
+
+def test_a_bomb_is_refused_before_it_unfolds() -> None:
+    with pytest.raises(MalformedError):
+        decode(zlib.compress(bytes(1 << 20)), ("zlib",), DType.U8, 100)
+    with pytest.raises(LimitError):
+        decode(b"", ("zlib",), DType.U8, 1 << 40)
