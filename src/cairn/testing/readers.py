@@ -15,6 +15,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from cairn.domain import Layout, Source
 from cairn.errors import UntrustedDataError
@@ -60,6 +62,29 @@ def outcome(data: bytes, reader: Reader) -> Layout | UntrustedDataError:
         return read_layout(BytesSource(data, "sample"), Registry("reader", [reader]))
     except UntrustedDataError as error:
         return error
+
+
+Edit = tuple[str, float, int, int]
+"""What to do, where (a fraction of the file), over how many bytes, and a number to do it with."""
+
+_WIDTHS = (1, 2, 4, 8)
+# The numbers at which lengths, counts and offsets overflow, wrap around or turn negative.
+_EXTREMES = st.sampled_from(
+    [
+        *(0, 1, 0x7F, 0x80, 0xFF, 0xFFFF, (1 << 31) - 1, 1 << 31, (1 << 32) - 1),
+        *(1 << 32, (1 << 63) - 1, 1 << 63, (1 << 64) - 1, (1 << 64) - 8),
+    ]
+)
+_EDITS = st.lists(
+    st.tuples(
+        st.sampled_from(("number", "remove", "repeat", "move")),
+        st.floats(0, 1, exclude_max=True),
+        st.sampled_from(_WIDTHS) | st.integers(1, 300),
+        _EXTREMES | st.integers(0, (1 << 64) - 1),
+    ),
+    min_size=1,
+    max_size=4,
+)
 
 
 class ReaderConformance:
@@ -136,6 +161,16 @@ class ReaderConformance:
             for _ in range(_RANDOM_ROUNDS):
                 outcome(_mangled(data, rng), self.reader)
 
+    @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(choice=st.integers(0, 1 << 16), edits=_EDITS)
+    def test_edited_structures_raise_nothing_else(
+        self, samples: Mapping[str, bytes], choice: int, edits: "list[Edit]"
+    ) -> None:
+        """Numbers replaced by extreme ones, runs moved, repeated and taken out, several at once."""
+        data = list(samples.values())[choice % len(samples)]
+        found = outcome(_edited(data, edits), self.reader)
+        assert isinstance(found, (Layout, UntrustedDataError))
+
     def test_random_bytes_are_refused(self) -> None:
         rng = random.Random(13)
         for _ in range(_RANDOM_ROUNDS):
@@ -169,6 +204,27 @@ class ReaderConformance:
                 peak = tracemalloc.get_traced_memory()[1]
                 tracemalloc.stop()
                 assert peak < _MAX_PEAK_BYTES + len(data)
+
+
+def _edited(data: bytes, edits: list[Edit]) -> bytes:
+    """The bytes after all edits, one after the other; see `Edit`."""
+    for kind, place, length, number in edits:
+        at = int(place * len(data))
+        run = data[at : at + length]
+        match kind:
+            case "number":
+                width = max((w for w in _WIDTHS if w <= length), default=1)
+                digits = (number & ((1 << (8 * width)) - 1)).to_bytes(width, "little")
+                data = data[:at] + digits + data[at + width :]
+            case "remove":
+                data = data[:at] + data[at + length :]
+            case "repeat":
+                data = data[: at + length] + run * (1 + number % 3) + data[at + length :]
+            case _:
+                rest = data[:at] + data[at + length :]
+                to = number % (len(rest) + 1)
+                data = rest[:to] + run + rest[to:]
+    return data
 
 
 def _mangled(data: bytes, rng: random.Random) -> bytes:

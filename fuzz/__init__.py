@@ -1,0 +1,1 @@
+"""Fuzz targets: one per reader, run for a bounded time by `scripts/fuzz`."""
