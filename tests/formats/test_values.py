@@ -13,6 +13,7 @@ from cairn.errors import LimitError, MalformedError
 from cairn.formats import BytesSource
 from cairn.formats.encodings import decode
 from cairn.formats.values import blocks, read_array
+from cairn.testing.readers import CountingSource
 
 
 def listed(array: np.ndarray, **options: object) -> TensorInfo:
@@ -114,3 +115,41 @@ def test_a_bomb_is_refused_before_it_unfolds() -> None:
         decode(zlib.compress(bytes(1 << 20)), ("zlib",), DType.U8, 100)
     with pytest.raises(LimitError):
         decode(b"", ("zlib",), DType.U8, 1 << 40)
+
+
+def turned() -> tuple[TensorInfo, bytes, bytes]:
+    stored = np.arange(6 * 9, dtype="<f4").reshape(6, 9)
+    tensor = TensorInfo("t", DType.F32, (9, 6), Span(0, stored.nbytes), strides=(1, 9))
+    return tensor, stored.tobytes(), stored.T.tobytes()
+
+
+def plain() -> tuple[TensorInfo, bytes, bytes]:
+    stored = np.arange(54, dtype=">f4")
+    return listed(stored, big_endian=True), stored.tobytes(), stored.astype("<f4").tobytes()
+
+
+def in_pieces() -> tuple[TensorInfo, bytes, bytes]:
+    whole = np.arange(54, dtype="<f4").reshape(9, 6)
+    halves = (whole[:, :2].tobytes(), zlib.compress(whole[:, 2:].tobytes()))
+    pieces = (
+        Piece(Span(0, len(halves[0])), (0, 0), (9, 2)),
+        Piece(Span(len(halves[0]), sum(map(len, halves))), (0, 2), (9, 4), encoding=("zlib",)),
+    )
+    tensor = TensorInfo("t", DType.F32, (9, 6), Span(0, 0), pieces=pieces)
+    return tensor, b"".join(halves), whole.tobytes()
+
+
+@pytest.mark.parametrize("made", [turned, plain, in_pieces])
+@pytest.mark.parametrize("block_bytes", [4, 50, 1000])
+def test_a_stream_may_begin_anywhere(made, block_bytes) -> None:
+    tensor, raw, expected = made()
+    for start in range(len(expected) + 1):
+        found = b"".join(blocks(tensor, BytesSource(raw), None, block_bytes, start))
+        assert found == expected[start:], start
+
+
+def test_what_lies_before_the_start_of_a_stream_is_not_read() -> None:
+    source = CountingSource(BytesSource(bytes(54 * 4)))
+    tensor = listed(np.zeros(54, "<f4"))
+    b"".join(blocks(tensor, source, None, 40, 204))
+    assert source.reads == [(204, 216)]

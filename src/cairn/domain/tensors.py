@@ -182,7 +182,8 @@ class TensorInfo:
     counts elements per axis and is None when the tensor is contiguous in row-major
     order, which makes `span` exactly its bytes. A tensor kept in several places, in another
     file or encoded has `pieces` instead and a `span` that means nothing; elements that no
-    piece holds are zero.
+    piece holds are zero. `container` is the first part of the name where that names a dictionary
+    of the file, such as `state_dict`, or a pickled module, and not a module of the model.
     """
 
     name: str
@@ -193,6 +194,7 @@ class TensorInfo:
     strides: tuple[int, ...] | None = None
     pieces: tuple[Piece, ...] = ()
     big_endian: bool = False
+    container: str = ""
 
     def __post_init__(self) -> None:
         if any(n < 0 for n in self.shape):
@@ -234,6 +236,11 @@ class TensorInfo:
     def elements(self) -> int:
         """Number of elements (1 for a scalar)."""
         return prod(self.shape)
+
+    @property
+    def key(self) -> str:
+        """The name inside the container: what `load_state_dict` knows the tensor by."""
+        return self.name.removeprefix(f"{self.container}.") if self.container else self.name
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,8 @@ from cairn.formats.roles import role_of_key, role_of_leaf, role_of_members
 from cairn.formats.torch_tensors import Rebuilt, TorchTensors
 
 # Attributes of torch.nn.Module that only group: state_dict() leaves them out of names as well.
-_MODULE_GROUPS = frozenset(("_parameters", "_buffers", "_modules"))
+_PARAMETERS = "_parameters"
+_MODULE_GROUPS = frozenset((_PARAMETERS, "_buffers", "_modules"))
 # nn.Module.state_dict() hangs the version number of every submodule on its OrderedDict.
 _VERSIONS = "_metadata"
 _PLAIN_MODULES = ("builtins.", "__builtin__.", "collections.")
@@ -37,13 +38,17 @@ _MAX_CLASSES_NAMED = 5
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """A value still to visit. `prefix` is the dotted name of its container, built once."""
+    """A value still to visit. `prefix` is the dotted name of its container, built once.
+
+    `module` is the dotted name of the outermost pickled module around it, None outside of any.
+    """
 
     value: Value
     prefix: str
     key: str | None
     depth: int
     role: Role | None
+    module: str | None = None
 
 
 class TorchTree:
@@ -128,11 +133,15 @@ class TorchTree:
         if len(last) < len(items) // 2:
             self._notes.add("dictionaries name a key more than once")
         role = place.role or role_of_members((key for _, key in last), top=not place.depth)
+        module = place.module
+        if of_object and module is None and (str, _PARAMETERS) in last:
+            module = prefix
         for (_, key), value in last.items():
             if of_object and key == _VERSIONS:
                 continue
             segment = None if of_object and key in _MODULE_GROUPS else key
-            yield _Place(value, prefix, segment, place.depth + 1, role or role_of_key(key))
+            below = role or role_of_key(key)
+            yield _Place(value, prefix, segment, place.depth + 1, below, module)
 
     def _sequence(
         self, place: _Place, prefix: str, values: list[Value] | tuple[Value, ...]
@@ -144,7 +153,7 @@ class TorchTree:
             self._remember(prefix, None, f"[{len(values)} values]")
             return
         for index, value in enumerate(values):
-            yield _Place(value, prefix, str(index), place.depth + 1, place.role)
+            yield _Place(value, prefix, str(index), place.depth + 1, place.role, place.module)
 
     def _parts(self, place: _Place, prefix: str, call: Call) -> Iterator[_Place]:
         """What hangs on a call that is no tensor: items and elements, state, arguments."""
@@ -159,7 +168,9 @@ class TorchTree:
                 self._classes[made or "an unnamed class"] = None
             for index, value in enumerate(args):
                 if not is_leaf(value):
-                    yield _Place(value, prefix, str(index), place.depth + 1, place.role)
+                    yield _Place(
+                        value, prefix, str(index), place.depth + 1, place.role, place.module
+                    )
         if call.items:
             yield from self._pairs(place, prefix, call.items)
         if call.elements:
@@ -168,12 +179,13 @@ class TorchTree:
             if isinstance(state, Mapping):
                 yield from self._pairs(place, prefix, state.items, of_object=True)
             else:
-                yield _Place(state, prefix, None, place.depth + 1, place.role)
+                yield _Place(state, prefix, None, place.depth + 1, place.role, place.module)
 
     # --- what was found ----------------------------------------------------------------
 
     def _list(self, place: _Place, rebuilt: Rebuilt) -> None:
         base = self._join(place.prefix, place.key)
+        container = place.prefix if place.module is None else place.module
         for suffix, view in rebuilt.views:
             name = self._unique((base + suffix).lstrip(".") or "tensor")
             self.tensors.append(
@@ -184,6 +196,7 @@ class TorchTree:
                     span=view.span,
                     role=role_of_leaf((place.key or "",), place.role),
                     strides=view.strides,
+                    container=printable(container, MAX_NAME_CHARS),
                 )
             )
         for fact, scalar in rebuilt.facts:

@@ -40,10 +40,12 @@ def blocks(
     source: Source | None,
     open_part: OpenPart | None = None,
     block_bytes: int = BLOCK_BYTES,
+    start: int = 0,
 ) -> Iterator[memoryview]:
     """The elements in row-major order, in runs of whole elements of at most about `block_bytes`.
 
-    `source` is the file that lists the tensor, None only if every piece names another.
+    `source` is the file that lists the tensor, None only if every piece names another. Bytes
+    before `start` are left out, and what holds only them is not read.
 
     Raises:
         MalformedError: a file is shorter than its layout said, a piece does not decode, or a
@@ -53,13 +55,14 @@ def blocks(
     if not tensor.elements:
         return
     if tensor.pieces:
-        for array in _PieceReader(tensor, source, open_part, block_bytes).boxes():
-            yield _plain(tensor, array)
+        arrays = _PieceReader(tensor, source, open_part, block_bytes).boxes(start)
     elif tensor.strides is not None:
-        for array in _strided(tensor, _present(tensor, source), block_bytes):
-            yield _plain(tensor, array)
+        arrays = _strided(tensor, _present(tensor, source), block_bytes, start)
     else:
-        yield from _contiguous(tensor, _present(tensor, source), block_bytes)
+        yield from _contiguous(tensor, _present(tensor, source), block_bytes, start)
+        return
+    for at, array in arrays:
+        yield _plain(tensor, array)[max(0, start - at) :]
 
 
 def read_array(
@@ -95,16 +98,19 @@ def _swapped(tensor: TensorInfo, flat: NDArray[np.void]) -> NDArray[np.void]:
 # --- contiguous ----------------------------------------------------------------------
 
 
-def _contiguous(tensor: TensorInfo, source: Source, block_bytes: int) -> Iterator[memoryview]:
+def _contiguous(
+    tensor: TensorInfo, source: Source, block_bytes: int, start: int
+) -> Iterator[memoryview]:
     unit = tensor.dtype.block_bytes
     step = max(unit, block_bytes // unit * unit)
-    for start in range(tensor.span.start, tensor.span.stop, step):
-        wanted = min(step, tensor.span.stop - start)
-        data = _exactly(source, start, wanted)
+    dropped = start % unit
+    for at in range(tensor.span.start + start - dropped, tensor.span.stop, step):
+        data = _exactly(source, at, min(step, tensor.span.stop - at))
+        block = memoryview(data)
         if tensor.big_endian:
-            yield _plain(tensor, np.frombuffer(data, unit_dtype(tensor.dtype)))
-        else:
-            yield memoryview(data)
+            block = _plain(tensor, np.frombuffer(data, unit_dtype(tensor.dtype)))
+        yield block[dropped:]
+        dropped = 0
 
 
 def _exactly(source: Source, start: int, length: int) -> bytes:
@@ -117,7 +123,11 @@ def _exactly(source: Source, start: int, length: int) -> bytes:
 # --- strided -------------------------------------------------------------------------
 
 
-def _strided(tensor: TensorInfo, source: Source, block_bytes: int) -> Iterator[NDArray[np.void]]:
+Located = tuple[int, NDArray[np.void]]
+"""Elements, and at which byte of the plain tensor they begin."""
+
+
+def _strided(tensor: TensorInfo, source: Source, block_bytes: int, begin: int) -> Iterator[Located]:
     assert tensor.strides is not None
     unit = unit_dtype(tensor.dtype)
     if tensor.size_bytes > max(MAX_REPEATED_BYTES, tensor.span.size_bytes):
@@ -126,11 +136,11 @@ def _strided(tensor: TensorInfo, source: Source, block_bytes: int) -> Iterator[N
             f" to {tensor.size_bytes}"
         )
     wanted = max(block_bytes, min(tensor.span.size_bytes, MAX_HULL_BYTES))
-    for start, shape in _boxes(tensor.shape, unit.itemsize, wanted):
+    for at, start, shape in _boxes_from(begin, tensor.shape, unit.itemsize, wanted):
         out = np.empty(shape, unit)
-        first = sum(at * step for at, step in zip(start, tensor.strides, strict=True))
+        first = sum(index * step for index, step in zip(start, tensor.strides, strict=True))
         _gather(out, source, tensor.span.start + first * unit.itemsize, tensor.strides)
-        yield out
+        yield at, out
 
 
 def _gather(out: NDArray[np.void], source: Source, offset: int, strides: tuple[int, ...]) -> None:
@@ -176,6 +186,18 @@ def _boxes(
         yield (at, *(0 for _ in shape[1:])), (min(rows, shape[0] - at), *shape[1:])
 
 
+def _boxes_from(
+    begin: int, shape: tuple[int, ...], item_bytes: int, block_bytes: int, step: int = 1
+) -> Iterator[tuple[int, tuple[int, ...], tuple[int, ...]]]:
+    """`_boxes`, each after its place in bytes, without those that end at `begin` or before."""
+    at = 0
+    for start, extent in _boxes(shape, item_bytes, block_bytes, step):
+        stop = at + prod(extent) * item_bytes
+        if stop > begin:
+            yield at, start, extent
+        at = stop
+
+
 # --- in pieces -----------------------------------------------------------------------
 
 
@@ -203,14 +225,17 @@ class _PieceReader:
         self._decoded: dict[int, NDArray[np.void]] = {}
         self._decoded_bytes = 0
 
-    def boxes(self) -> Iterator[NDArray[np.void]]:
+    def boxes(self, since: int) -> Iterator[Located]:
+        """The tensor box by box, from the one that holds byte `since`."""
         placed = sorted(
             ((self._place(piece), at) for at, piece in enumerate(self._tensor.pieces)),
             key=lambda item: item[0],
         )
         height = max((shape[0] for (_, shape), _ in placed if shape), default=1)
         first = 0
-        for start, shape in _boxes(self._shape, self._unit.itemsize, self._block_bytes, height):
+        for offset, start, shape in _boxes_from(
+            since, self._shape, self._unit.itemsize, self._block_bytes, height
+        ):
             box = np.zeros(shape, self._unit)
             stop = tuple(a + n for a, n in zip(start, shape, strict=True))
             for (begin, extent), at in placed[first:]:
@@ -219,7 +244,7 @@ class _PieceReader:
                 self._fill(box, start, stop, (begin, extent), at)
             while first < len(placed) and self._is_behind(placed[first][0], start):
                 first += 1
-            yield box
+            yield offset, box
 
     @staticmethod
     def _is_behind(place: tuple[tuple[int, ...], tuple[int, ...]], start: tuple[int, ...]) -> bool:
