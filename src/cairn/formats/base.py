@@ -6,6 +6,7 @@ from cairn.formats.assembler import Assembler
 from cairn.formats.limits import HEAD_BYTES
 from cairn.formats.reader import Reader
 from cairn.formats.readers.safetensors import SafetensorsReader
+from cairn.formats.readers.torch_legacy import TorchLegacyReader
 from cairn.formats.readers.torch_zip import TorchZipReader
 from cairn.formats.signatures import unknown_format
 from cairn.plugins import Registry
@@ -17,6 +18,7 @@ READERS: Registry[Reader] = Registry(
     [
         SafetensorsReader(),
         TorchZipReader(),
+        TorchLegacyReader(),
     ],
 )
 

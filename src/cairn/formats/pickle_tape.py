@@ -6,14 +6,18 @@ from cairn.domain import Source
 from cairn.errors import LimitError, MalformedError
 from cairn.formats.limits import MAX_PICKLE_LINE_BYTES
 
+FIRST_BLOCK_BYTES = 4 << 10
+"""Bytes fetched first: in files that go on after the pickle, little of what follows is read."""
+
 BLOCK_BYTES = 256 << 10
-"""Bytes fetched at a time: far above an opcode, far below what would show in memory."""
+"""Bytes fetched at a time once the pickle turns out long: far above an opcode, far below what
+would show in memory. Each fetch doubles the one before."""
 
 
 class Tape:
     """Reads forward; declared lengths are checked against the end before anything is fetched."""
 
-    __slots__ = ("_at", "_base", "_block", "_source", "name", "opcode", "size")
+    __slots__ = ("_at", "_base", "_block", "_next_bytes", "_source", "name", "opcode", "size")
 
     def __init__(self, source: Source, start: int = 0) -> None:
         self._source = source
@@ -23,6 +27,7 @@ class Tape:
         self._base = start
         self._at = 0
         self._block = b""
+        self._next_bytes = FIRST_BLOCK_BYTES
 
     @property
     def position(self) -> int:
@@ -97,7 +102,8 @@ class Tape:
         start = self.position
         if need > self.size - start:
             self._ended(start, need)
-        self._block = self._source.read_at(start, max(need, BLOCK_BYTES))
+        self._block = self._source.read_at(start, max(need, self._next_bytes))
+        self._next_bytes = min(2 * self._next_bytes, BLOCK_BYTES)
         self._base, self._at = start, 0
         if len(self._block) < need:
             self._ended(start, need)

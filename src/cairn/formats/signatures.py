@@ -11,11 +11,6 @@ SIGNATURES: tuple[tuple[bytes, str, str], ...] = (
         "a Git LFS pointer, not the file itself",
         "Fetch the content with `git lfs pull` or `hf download`",
     ),
-    (
-        b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.",  # MAGIC_NUMBER in torch/serialization.py
-        "a torch file in the legacy format from before torch 1.6",
-        RESAVE,
-    ),
     (b"GGUF", "a GGUF file", "No reader for GGUF is installed"),
     (b"\x89HDF\r\n\x1a\n", "an HDF5 file", "No reader for HDF5 is installed"),
     (b"\x93NUMPY", "a NumPy array", "No reader for NumPy files is installed"),
@@ -40,6 +35,14 @@ def unknown_format(head: bytes, source: str, size_bytes: int) -> UnknownFormatEr
         if head.startswith(magic):
             return UnknownFormatError(f"this is {what}", source=source, hint=advice)
     if head[257:262] == b"ustar":
+        # `torch.save` of 2016 made a tar of these four files (`legacy_load` in
+        # torch/serialization.py); `sys_info` comes first.
+        if head.startswith((b"sys_info\0", b"pickle\0", b"storages\0", b"tensors\0")):
+            return UnknownFormatError(
+                "this is a torch file in the tar format of torch's first releases",
+                source=source,
+                hint=RESAVE,
+            )
         return UnknownFormatError("this is a tar archive", source=source, hint="Unpack it first")
     return UnknownFormatError(
         f"no reader recognises a file that begins with {head[:16].hex(' ')}",

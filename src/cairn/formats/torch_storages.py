@@ -1,10 +1,11 @@
-"""The storages of a torch archive and the views tensors take of them, checked against the bytes.
+"""The storages of a torch file and the views tensors take of them, checked against the bytes.
 
-A pickle names a storage by a persistent id `("storage", class, key, location, count)`; its
-bytes are the archive member `data/<key>`. Source: `torch/serialization.py` of torch 2.13.
+A pickle names a storage by a persistent id `("storage", class, key, location, count)`, in files
+from before torch 1.6 with a sixth part: None, or `(key, offset, count)` for a storage that shows
+a part of another. Source: `torch/serialization.py` of torch 2.13.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from cairn.domain import DType, Span, Storage
@@ -30,15 +31,19 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class _Region:
-    """A storage in the file; `dtype` is None when only the tensor knows it."""
+    """What a persistent id refers to: `span` lies in the storage `whole` of the file.
+
+    `dtype` is None when only the tensor knows it.
+    """
 
     key: str
     span: Span
     dtype: DType | None
+    whole: Span
 
 
 class TorchStorages:
-    """The storages of one archive by key, and which of them views were taken of."""
+    """The storages of one file by key, and which of them views were taken of."""
 
     def __init__(self, members: Mapping[str, Span], source: str) -> None:
         self._members = members
@@ -97,34 +102,44 @@ class TorchStorages:
 
     def _use(self, region: _Region, dtype: DType) -> None:
         known = self._used.get(region.key)
-        if known is None or known.span.stop < region.span.stop:
-            self._used[region.key] = Storage(region.span, known.dtype if known else dtype)
+        if known is None or known.span.stop < region.whole.stop:
+            self._used[region.key] = Storage(region.whole, known.dtype if known else dtype)
 
     def _region(self, call: Call, storage: Value) -> _Region:
         """The bytes a persistent id `("storage", class, key, location, count)` refers to."""
-        match storage:
-            case PersistentId(id=("storage", Global() as kind, str(key), _, count, *_)):
-                pass
-            case _:
-                raise self.refusal(call, "a tensor without a torch storage")
+        named = _named(storage)
+        if named is None:
+            raise self.refusal(call, "a tensor without a torch storage")
+        kind, key, count, part = named
+        item_bytes = _item_bytes(kind)
+        if item_bytes is None:
+            raise self.refusal(call, f"{kind.full_name[:100]!r} is not a torch storage")
         if not is_size(count):
             raise self.refusal(call, "a storage whose size is not an integer")
         assert isinstance(count, int)
-        dtype = STORAGE_DTYPES.get(kind.name)
-        untyped = kind.name in UNTYPED_STORAGES
-        if kind.module not in STORAGE_MODULES or (dtype is None and not untyped):
-            raise self.refusal(call, f"{kind.full_name[:100]!r} is not a torch storage")
         span = self._members.get(key)
         if span is None:
-            raise self.refusal(call, f"storage {key[:40]!r} is not in the archive")
-        # Packed types count bytes here and elements in the tensor.
-        wanted = count * max(1, dtype.bits // 8) if dtype else count
+            raise self.refusal(call, f"storage {key[:40]!r} is not in the file")
+        wanted = count * item_bytes
         if wanted > span.size_bytes:
             raise self.refusal(
                 call,
                 f"storage {key[:40]!r} is declared with {wanted} bytes and has {span.size_bytes}",
             )
-        return _Region(key, Span(span.start, span.start + wanted), dtype)
+        whole = Span(span.start, span.start + wanted)
+        shown = whole if part is None else self._part(call, part, whole, item_bytes)
+        return _Region(key, shown, STORAGE_DTYPES.get(kind.name), whole)
+
+    def _part(self, call: Call, part: Value, whole: Span, item_bytes: int) -> Span:
+        """The part of a storage that `(key, offset, count)` names, as files of old have it."""
+        match part:
+            case (str(), offset, count) if is_size(offset) and is_size(count):
+                assert isinstance(offset, int) and isinstance(count, int)
+                start = whole.start + offset * item_bytes
+                stop = start + count * item_bytes
+                if stop <= whole.stop:
+                    return Span(start, stop)
+        raise self.refusal(call, "a storage that shows no part of another")
 
     def integers(self, call: Call, value: Value, what: str) -> tuple[int, ...]:
         """A size or strides: a tuple, list or torch.Size of at most `MAX_AXES` integers."""
@@ -139,6 +154,38 @@ class TorchStorages:
     def refusal(self, call: Call, why: str) -> MalformedError:
         """The error for a rebuild call that makes no sense."""
         return MalformedError(why, source=self._source, offset=call.offset)
+
+
+def item_sizes(references: Iterable[PersistentId]) -> dict[str, int]:
+    """Bytes per element of each storage that is referred to, by key; the first reference counts."""
+    sizes: dict[str, int] = {}
+    for reference in references:
+        named = _named(reference)
+        item_bytes = _item_bytes(named[0]) if named else None
+        if named and item_bytes is not None:
+            sizes.setdefault(named[1], item_bytes)
+    return sizes
+
+
+def _named(storage: Value) -> tuple[Global, str, Value, Value] | None:
+    """Class, key, count and part of a persistent id that names a storage."""
+    match storage:
+        case PersistentId(id=("storage", Global() as kind, str(key), _, count, *rest)):
+            return kind, key, count, rest[0] if rest else None
+    return None
+
+
+def _item_bytes(kind: Global) -> int | None:
+    """Bytes that a storage class counts by, or None if it is none.
+
+    Packed types count bytes here and elements in the tensor.
+    """
+    if kind.module not in STORAGE_MODULES:
+        return None
+    if kind.name in UNTYPED_STORAGES:
+        return 1
+    dtype = STORAGE_DTYPES.get(kind.name)
+    return None if dtype is None else max(1, dtype.bits // 8)
 
 
 def is_size(value: Value) -> bool:

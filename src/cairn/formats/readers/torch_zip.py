@@ -10,8 +10,6 @@ in the local header's extra field. Specification: `torch/serialization.py` and
 https://github.com/pytorch/pytorch/blob/main/caffe2/serialize/inline_container.h.
 """
 
-from collections import Counter
-
 from cairn.domain import Layout, Source, Span
 from cairn.errors import MalformedError, UnknownFormatError, UntrustedDataError
 from cairn.formats.limits import MAX_DATA_PKL_BYTES, MAX_LAYOUT_OPCODES, MAX_ZIP_DIRECTORY_BYTES
@@ -20,6 +18,7 @@ from cairn.formats.pickle_program import PickleProgram, read_program
 from cairn.formats.reader import Reader
 from cairn.formats.roles import role_of_file
 from cairn.formats.sources import BytesSource
+from cairn.formats.torch_pickle import note_anomalies
 from cairn.formats.torch_storages import TorchStorages
 from cairn.formats.torch_tensors import TorchTensors
 from cairn.formats.torch_tree import TorchTree
@@ -118,9 +117,7 @@ def _program(archive: ZipArchive, member: Member, source: Source, notes: Notes) 
         notes.add("data.pkl is compressed, which torch.save does not do")
     label = f"{source.name}!{member.name[:100]}"
     program = read_program(BytesSource(data, label), max_opcodes=MAX_LAYOUT_OPCODES)
-    counts = Counter(anomaly.kind for anomaly in program.anomalies)
-    for kind, count in counts.items():
-        notes.add(f"pickle: {kind.value} ({count} times)")
+    note_anomalies(program, notes)
     if program.failure is None and program.end < len(data):
         notes.add(f"{len(data) - program.end} bytes follow the end of the pickle")
     return program
