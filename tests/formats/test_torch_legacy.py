@@ -16,7 +16,6 @@ from cairn.formats.values import read_array
 from cairn.testing.readers import CountingSource
 from tests.formats.making import (
     TORCH_DTYPES,
-    Name,
     Persistent,
     bytes_of,
     layout_of,
@@ -28,7 +27,17 @@ from tests.formats.making import (
 
 MAGIC = 0x1950A86A20F9469CFC6C
 # torch 2.13 writes these and cannot read them back: their storages have no type.
-UNTYPED = {"C32", "U16", "U32", "U64", "F8_E4M3", "F8_E5M2", "F8_E4M3FNUZ", "F8_E5M2FNUZ", "F8_E8M0"}
+UNTYPED = {
+    "C32",
+    "U16",
+    "U32",
+    "U64",
+    "F8_E4M3",
+    "F8_E5M2",
+    "F8_E4M3FNUZ",
+    "F8_E5M2FNUZ",
+    "F8_E8M0",
+}
 
 
 def legacy(value, **options) -> bytes:

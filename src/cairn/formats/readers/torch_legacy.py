@@ -41,7 +41,7 @@ class TorchLegacyReader(Reader):
         """`torch-legacy`."""
         return "torch-legacy"
 
-    def recognises(self, head: bytes, source: Source) -> bool:
+    def recognises(self, head: bytes, source: Source) -> bool:  # noqa: ARG002
         """A file that begins with a pickle of the magic number."""
         if not head.startswith(_PICKLE_STARTS):
             return False
