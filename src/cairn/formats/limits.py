@@ -79,6 +79,12 @@ MAX_ZIP_DIRECTORY_BYTES = 32 * MIB
 MAX_INFLATE_RATIO = 100
 """Plain over compressed size of a deflated member; pickles of state dicts reach about 20."""
 
+# --- protobuf ----------------------------------------------------------------------------
+
+MAX_PROTOBUF_FIELDS = 2_000_000
+"""Fields of all messages of one file walked over: an ONNX graph has about 12 per node and 6 per
+tensor, the largest exported ones 50,000 nodes. Some 2 microseconds each."""
+
 # --- pickle ------------------------------------------------------------------------------
 
 MAX_DATA_PKL_BYTES = 64 * MIB
