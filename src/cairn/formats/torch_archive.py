@@ -1,0 +1,115 @@
+"""One torch archive opened: its pickle as a program that is not run, its storages where they lie.
+
+The byte table is in `cairn.formats.readers.torch_zip`. Here because archives also lie one after the
+other in the files of distributed checkpoints, and because assemblers need values that a flat layout
+does not keep.
+"""
+
+from cairn.domain import Source, Span
+from cairn.errors import MalformedError, UnknownFormatError
+from cairn.formats.limits import MAX_DATA_PKL_BYTES, MAX_LAYOUT_OPCODES
+from cairn.formats.notes import Notes
+from cairn.formats.pickle_program import PickleProgram, Value, read_program
+from cairn.formats.sources import BytesSource
+from cairn.formats.torch_pickle import note_anomalies
+from cairn.formats.torch_storages import TorchStorages
+from cairn.formats.zip_archive import Member, ZipArchive
+
+PICKLE = "/data.pkl"
+_MAX_BYTEORDER_BYTES = 16
+
+
+class TorchArchive:
+    """The saved value and the storages of one archive.
+
+    `start` is where the archive begins in a longer file: storages lie that much further on.
+
+    Raises:
+        UnknownFormatError: it is TorchScript.
+        MalformedError: it is broken, big-endian, or its storages are compressed.
+    """
+
+    def __init__(self, source: Source, notes: Notes, *, start: int = 0) -> None:
+        archive = ZipArchive(source)
+        top = _top_folder(archive, source)
+        _check_byteorder(archive, top, source)
+        program = _program(archive, archive.members[top + PICKLE], source, notes)
+        self.storages = TorchStorages(_storage_spans(archive, top, source, start), source.name)
+        self.value: Value = program.result()
+        self.stray_bytes = archive.stray_bytes
+
+    def note_leftovers(self, notes: Notes) -> None:
+        """Remark on bytes that nothing refers to, once the tensors are known."""
+        unused = self.storages.unused()
+        if unused:
+            total = sum(span.size_bytes for span in unused)
+            notes.add(f"{len(unused)} storages of {total} bytes belong to no tensor listed here")
+        if self.stray_bytes:
+            notes.add(f"{self.stray_bytes} bytes between members belong to none")
+
+
+def _top_folder(archive: ZipArchive, source: Source) -> str:
+    pickles = [name for name in archive.members if name.endswith(PICKLE)]
+    if len(pickles) != 1:
+        raise MalformedError(
+            f"{len(pickles)} members named data.pkl, one expected", source=source.name
+        )
+    top = pickles[0].removesuffix(PICKLE)
+    if not top or "/" in top:
+        raise MalformedError("data.pkl is not in a folder at the top", source=source.name)
+    code = f"{top}/code/"
+    if f"{top}/constants.pkl" in archive.members or any(
+        n.startswith(code) for n in archive.members
+    ):
+        raise UnknownFormatError(
+            "this is a TorchScript archive",
+            source=source.name,
+            hint="It carries code; save the module's state_dict instead",
+        )
+    return top
+
+
+def _check_byteorder(archive: ZipArchive, top: str, source: Source) -> None:
+    member = archive.members.get(f"{top}/byteorder")
+    if member is None:
+        return
+    order, _ = archive.read(member, _MAX_BYTEORDER_BYTES)
+    if order != b"little":
+        raise MalformedError(
+            f"the byte order is {order!r}",
+            source=source.name,
+            offset=member.data.start,
+            hint="Only little-endian checkpoints are read; save it again on such a machine",
+        )
+
+
+def _program(archive: ZipArchive, member: Member, source: Source, notes: Notes) -> PickleProgram:
+    data, intact = archive.read(member, MAX_DATA_PKL_BYTES)
+    if not intact:
+        notes.add("the CRC-32 of data.pkl is wrong or was left out; torch does not check it")
+    if not member.stored:
+        notes.add("data.pkl is compressed, which torch.save does not do")
+    label = f"{source.name}!{member.name[:100]}"
+    program = read_program(BytesSource(data, label), max_opcodes=MAX_LAYOUT_OPCODES)
+    note_anomalies(program, notes)
+    if program.failure is None and program.end < len(data):
+        notes.add(f"{len(data) - program.end} bytes follow the end of the pickle")
+    return program
+
+
+def _storage_spans(archive: ZipArchive, top: str, source: Source, start: int) -> dict[str, Span]:
+    prefix = f"{top}/data/"
+    spans: dict[str, Span] = {}
+    for member in archive:
+        if not member.name.startswith(prefix) or member.name == prefix:
+            continue
+        if not member.stored:
+            raise MalformedError(
+                f"storage {member.name[:200]!r} is compressed",
+                source=source.name,
+                offset=member.data.start,
+                hint="Tensors must be stored; load and save the file again with torch",
+            )
+        span = member.data
+        spans[member.name.removeprefix(prefix)] = Span(start + span.start, start + span.stop)
+    return spans
