@@ -175,3 +175,20 @@ install_old_client() { # $1: environment, $2: interpreter
     pip_install "$1" "huggingface_hub==0.36.2" &&
     stamp "$1" "$digest"
 }
+
+# The frameworks whose files the readers must read and that are too large for every run (3 GB):
+# they write, in processes of their own; nothing of them is imported beside Cairn.
+install_frameworks() { # $1: environment, $2: interpreter
+  local digest
+  digest=$(requirements_digest "$2" frameworks)
+  if is_stamped "$1" "$digest"; then
+    say "unchanged, reused"
+    return 0
+  fi
+  make_venv "$1" "$2" &&
+    rm -f "$1/.cairn-requirements" &&
+    install_torch "$1" &&
+    pip_install "$1" -c "$1/.cairn-constraints" \
+      'tensorflow-cpu>=2.21' 'flax>=0.12' 'orbax-checkpoint>=0.12' 'ctranslate2>=4.8' 'deepspeed>=0.19' &&
+    stamp "$1" "$digest"
+}

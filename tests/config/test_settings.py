@@ -79,6 +79,9 @@ def test_variables_of_other_programs_are_left_alone(
 ) -> None:
     for theirs in ("CAIRN_SERVICE_HOST", "CAIRN_SERVICE_PORT", "CAIRN_PORT_8400_TCP"):
         monkeypatch.setenv(theirs, "10.0.0.1")
-    for ours in ("CAIRN_CHROMIUM", "CAIRN_PYTHON", "CAIRN_OLD_CLIENT_REQUIRED"):
+    for ours in (
+        *("CAIRN_CHROMIUM", "CAIRN_PYTHON"),
+        *("CAIRN_OLD_CLIENT_REQUIRED", "CAIRN_FRAMEWORKS_REQUIRED"),
+    ):
         monkeypatch.setenv(ours, "1")
     load_settings(data_dir=data)
