@@ -78,6 +78,14 @@ def test_an_orbax_folder_is_recognised_and_its_values_are_not_claimed(tmp_path: 
     assert named == set() or named >= set(expected)
 
 
+def test_a_ctranslate2_model_has_the_variables_it_was_made_of(tmp_path: Path) -> None:
+    expected = written("ctranslate2_files", tmp_path)
+    found = values_of(read_path(tmp_path / "ctranslate2"))
+    shared = {name: raw.tobytes() for name, raw in expected.items() if name in found}
+    assert {name: found[name] for name in shared} == shared
+    assert any(name.endswith("weight") for name in shared)
+
+
 @pytest.mark.parametrize("stage", [1, 2, 3])
 def test_a_deepspeed_checkpoint_gives_its_masters_back(tmp_path: Path, stage: int) -> None:
     expected = written("deepspeed_files", tmp_path, str(stage))
