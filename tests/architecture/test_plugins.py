@@ -3,6 +3,7 @@
 import pytest
 
 from cairn.formats import ASSEMBLERS, READERS
+from cairn.formats.recognition import FAMILIES
 from cairn.plugins import Registry
 from cairn.store import CODECS
 from tests.architecture.checkout import SOURCE
@@ -10,7 +11,12 @@ from tests.architecture.checkout import SOURCE
 
 @pytest.mark.parametrize(
     ("folder", "registry"),
-    [("formats/readers", READERS), ("formats/assemblers", ASSEMBLERS), ("store/codecs", CODECS)],
+    [
+        ("formats/readers", READERS),
+        ("formats/assemblers", ASSEMBLERS),
+        ("formats/families", FAMILIES),
+        ("store/codecs", CODECS),
+    ],
 )
 def test_every_plug_in_is_registered(folder: str, registry: Registry) -> None:
     files = {path.stem for path in (SOURCE / folder).glob("[!_]*.py")}
@@ -21,7 +27,7 @@ def test_every_plug_in_is_registered(folder: str, registry: Registry) -> None:
 
 
 @pytest.mark.parametrize(
-    "registry", [READERS, ASSEMBLERS, CODECS], ids=lambda registry: registry.kind
+    "registry", [READERS, ASSEMBLERS, FAMILIES, CODECS], ids=lambda registry: registry.kind
 )
 def test_every_plug_in_explains_itself(registry: Registry) -> None:
     assert [plugin.name for plugin in registry if not type(plugin).__doc__] == []

@@ -114,3 +114,22 @@ MAX_PICKLE_LINE_BYTES = MIB
 
 MAX_ANOMALIES = 1000
 """Anomalies recorded for one program before they are only counted."""
+
+# --- architecture ------------------------------------------------------------------------
+
+MAX_TEMPLATES = 10_000
+"""Different names, numbers aside, that rules about families look at; a diffusion model with
+adapters has about 2,000."""
+
+MAX_SUFFIX_SEGMENTS = 16
+"""Segments from the end of a name by which a template is found; rules use up to eight."""
+
+MAX_INDEX_DIGITS = 6
+"""Digits of a segment that counts as a layer's number; longer ones are names."""
+
+MAX_MODULES = 20_000
+"""Modules of the tree shown for a model; a 1,000-layer language model has about 15,000."""
+
+MAX_MODULE_DEPTH = 24
+"""Depth of the module tree; what lies deeper is counted in the module above. The deepest in
+diffusers has 10 levels."""

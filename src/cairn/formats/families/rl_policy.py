@@ -1,0 +1,55 @@
+"""Policies of reinforcement learning, in the naming of Stable-Baselines3.
+
+Names: https://github.com/DLR-RM/stable-baselines3/blob/master/stable_baselines3/common/policies.py
+and the `policies.py` of each algorithm. PPO and A2C share one policy class, so the weights cannot
+tell them apart.
+"""
+
+from cairn.formats.family import NamedFamily, Naming, axis, constant
+
+_MLP = "policy_net.N.weight"
+
+
+class RlPolicyFamily(NamedFamily):
+    """Actors, critics and Q networks of Stable-Baselines3."""
+
+    name = "rl-policy"
+    order = (
+        *("log_std", "features_extractor", "pi_features_extractor", "vf_features_extractor"),
+        *("mlp_extractor", "action_net", "value_net_head", "policy_net", "value_net"),
+        *("q_net", "q_net_target", "weight", "bias"),
+    )
+    namings = (
+        Naming(
+            needs=("action_net.weight", "value_net.weight"),
+            facts={
+                "algorithm": constant("PPO or A2C", "action_net.weight"),
+                "observation_size": axis(1, f"mlp_extractor.{_MLP}"),
+                "action_size": axis(0, "action_net.weight"),
+            },
+        ),
+        Naming(
+            needs=("q_net.q_net.N.weight", "q_net_target.q_net.N.weight"),
+            facts={
+                "algorithm": constant("DQN", "q_net_target.q_net.N.weight"),
+                "observation_size": axis(1, "q_net.q_net.N.weight"),
+            },
+            unknown=("action_size",),
+        ),
+        Naming(
+            needs=("actor.latent_pi.N.weight", "critic.qf0.N.weight", "critic_target.qf0.N.weight"),
+            facts={
+                "algorithm": constant("SAC", "actor.latent_pi.N.weight"),
+                "observation_size": axis(1, "actor.latent_pi.N.weight"),
+                "action_size": axis(0, "actor.mu.weight"),
+            },
+        ),
+        Naming(
+            needs=("actor_target.mu.N.weight", "critic.qf0.N.weight", "critic_target.qf0.N.weight"),
+            facts={
+                "algorithm": constant("TD3 or DDPG", "actor_target.mu.N.weight"),
+                "observation_size": axis(1, "actor.mu.N.weight"),
+            },
+            unknown=("action_size",),
+        ),
+    )
