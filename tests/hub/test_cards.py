@@ -44,7 +44,9 @@ def merge_bomb(levels: int) -> str:
 )
 def test_merge_keys_and_numbers_cannot_be_made_to_cost_time_or_memory(text):
     began_s = time.perf_counter()
-    assert card(text).errors
+    found = card(text)
+    # PyYAML merges what is named twice only once since 6.0.4: then there is nothing to refuse.
+    assert found.errors or len(json.dumps(found.data)) < 10 * len(text)
     assert time.perf_counter() - began_s < 1.0
 
 

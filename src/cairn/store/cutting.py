@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from cairn.domain import DType, Layout, Span
 
 # A range read decodes whole parts, a stream holds a few: 4 MiB decode in 2-4 ms.
-# A multiple of every element size, so that no part splits an element.
+# A multiple of the size of every plain element, so that no part splits one.
 MAX_PART_BYTES = 4 << 20
 
 # A part costs 36 bytes in a recipe, 12 as a segment, 96 as a record and 64 in an index:

@@ -13,7 +13,7 @@ from cairn.workflows.house import House
 from cairn.workflows.stored_file import looks_like_checkpoint, opened
 
 # The same weights often lie in one folder in several formats; the first of these counts.
-PREFERRED_FORMATS = ("safetensors", "torch-zip")
+PREFERRED_FORMATS = ("safetensors", "torch-zip", "torch-legacy")
 MAX_FILES = 1000  # headers to read for one description; published repos have at most hundreds
 
 

@@ -15,6 +15,7 @@ from cairn.errors import RequestError, UnknownFormatError, UntrustedDataError
 from cairn.formats import READERS, File, Files, FileSource, Reader, read_layout
 from cairn.formats.folder import beside
 from cairn.plugins import Registry
+from cairn.workflows.checkpoint_names import claims_tensors, never_holds_tensors
 from cairn.workflows.companions import COMPANIONS
 from cairn.workflows.conclusions import conclude
 from cairn.workflows.local_files import folder_files, local_file
@@ -25,18 +26,6 @@ if TYPE_CHECKING:
 
 MAX_FILES = 20_000
 """Files of one folder or repo looked at: each costs an open and a read."""
-
-# A file named like this claims to be a checkpoint, so failing to read it must be said.
-CHECKPOINT_SUFFIXES = (
-    *(".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".distcp", ".nemo", ".pkl", ".pickle"),
-    *(".gguf", ".ggml", ".h5", ".hdf5", ".keras", ".onnx", ".msgpack", ".npz", ".npy", ".joblib"),
-    *(".tflite", ".pb", ".mar", ".pt2"),
-)
-# Never checkpoints, so not even opened.
-_TEXT_SUFFIXES = (
-    *(".json", ".jsonl", ".md", ".txt", ".py", ".yaml", ".yml", ".toml", ".csv", ".tsv", ".html"),
-    *(".png", ".jpg", ".jpeg", ".gif", ".svg", ".webp", ".ipynb", ".gitattributes", ".gitignore"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,14 +152,13 @@ def _layout(
     path: str, file: File, readers: Registry[Reader], unread: dict[str, str]
 ) -> Layout | None:
     """The file's layout, or None after entering in `unread` why it has none, if it should."""
-    lower = path.lower()
-    if lower.endswith(_TEXT_SUFFIXES):
+    if never_holds_tensors(path):
         return None
     with file.open() as source:
         try:
             return read_layout(source, readers)
         except UnknownFormatError as error:
-            if lower.endswith(CHECKPOINT_SUFFIXES):
+            if claims_tensors(path):
                 unread[path] = str(error)
         except UntrustedDataError as error:
             unread[path] = str(error)

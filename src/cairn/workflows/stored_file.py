@@ -6,10 +6,8 @@ from dataclasses import dataclass
 
 from cairn.domain import Entry
 from cairn.store import BlobReader
+from cairn.workflows.checkpoint_names import claims_tensors
 from cairn.workflows.house import House
-
-# What tensors are kept under; readers then look at the content, not at the name.
-CHECKPOINT_SUFFIXES = (".safetensors", ".bin", ".pt", ".pth", ".ckpt")
 
 
 @dataclass(frozen=True)
@@ -42,4 +40,4 @@ def opened(house: House, entry: Entry) -> Iterator[StoredFile]:
 
 def looks_like_checkpoint(entry: Entry) -> bool:
     """Whether the file's name is one that tensors are kept under."""
-    return entry.path.lower().endswith(CHECKPOINT_SUFFIXES)
+    return claims_tensors(entry.path)
