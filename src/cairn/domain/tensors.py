@@ -79,6 +79,8 @@ class DType(Enum):
     TQ1_0 = ("TQ1_0", 256, 54)
     TQ2_0 = ("TQ2_0", 256, 66)
     MXFP4 = ("MXFP4", 32, 17)
+    NVFP4 = ("NVFP4", 64, 36)
+    Q1_0 = ("Q1_0", 128, 18)
 
     @property
     def label(self) -> str:

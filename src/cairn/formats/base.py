@@ -5,6 +5,7 @@ from cairn.errors import UntrustedDataError
 from cairn.formats.assembler import Assembler
 from cairn.formats.limits import HEAD_BYTES
 from cairn.formats.reader import Reader
+from cairn.formats.readers.gguf import GgufReader
 from cairn.formats.readers.safetensors import SafetensorsReader
 from cairn.formats.readers.torch_legacy import TorchLegacyReader
 from cairn.formats.readers.torch_zip import TorchZipReader
@@ -18,6 +19,7 @@ READERS: Registry[Reader] = Registry(
     [
         SafetensorsReader(),
         TorchZipReader(),
+        GgufReader(),
         TorchLegacyReader(),
     ],
 )

@@ -82,6 +82,18 @@ MAX_ZIP_DIRECTORY_BYTES = 32 * MIB
 MAX_INFLATE_RATIO = 100
 """Plain over compressed size of a deflated member; pickles of state dicts reach about 20."""
 
+# --- GGUF --------------------------------------------------------------------------------
+
+MAX_GGUF_PAIRS = 65_536
+"""Key-value pairs of one file; llama.cpp's converters write about 40."""
+
+MAX_GGUF_ELEMENTS = 4_000_000
+"""Strings in arrays walked over: the largest vocabularies have 260,000 tokens and as many
+merges. A quarter of a microsecond each."""
+
+MAX_GGUF_ARRAY_DEPTH = 4
+"""Arrays inside arrays: the specification allows any depth, llama.cpp none."""
+
 # --- protobuf ----------------------------------------------------------------------------
 
 MAX_PROTOBUF_FIELDS = 2_000_000
