@@ -9,7 +9,7 @@ import torch
 
 from cairn.domain import DType, Piece, Span, TensorInfo
 from cairn.errors import LimitError, MalformedError, RequestError
-from cairn.formats import BytesSource, File, limits, read_layout, reframed_source
+from cairn.formats import BytesSource, File, read_layout, reframed_source
 from cairn.formats.reframed_source import ReframedSource
 from cairn.formats.reframing import Outgoing, reframe
 from cairn.testing.readers import CountingSource
@@ -222,8 +222,7 @@ def test_a_tensor_called_like_the_metadata_is_refused() -> None:
 
 
 def test_a_header_beyond_what_the_library_reads_is_refused(monkeypatch) -> None:
-    monkeypatch.setattr("cairn.formats.reframing.MAX_WRITTEN_HEADER_BYTES", 100)
+    monkeypatch.setattr("cairn.formats.reframing.MAX_SAFETENSORS_HEADER_BYTES", 100)
     tensor = TensorInfo("x", DType.U8, (1,), Span(0, 1))
     with pytest.raises(LimitError, match="--shard-size"):
         reframe([Outgoing("x" * 100, "a", tensor, tensor.dtype)], {})
-    assert limits.MAX_WRITTEN_HEADER_BYTES == 100_000_000

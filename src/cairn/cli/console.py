@@ -44,6 +44,14 @@ def human_bytes(count: float) -> str:
     raise AssertionError("the loop returns at the last unit")
 
 
+def visible(text: str) -> str:
+    """Text from a stranger made safe for a terminal: controls escaped, markup taken literally."""
+    from rich.markup import escape
+
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return escape(shown)
+
+
 @contextmanager
 def byte_progress(label: str, total_bytes: int | None) -> Iterator[Callable[[int], None]]:
     """A progress bar on standard error; yields a function that takes newly done bytes."""

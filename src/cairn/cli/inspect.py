@@ -3,16 +3,15 @@
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from fnmatch import fnmatchcase
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cairn.cli.console import human_bytes, out, print_json
+from cairn.cli.console import human_bytes, out, print_json, visible
 from cairn.cli.errors import exit_code
 from cairn.cli.options import AsJson, DataDir
-from cairn.cli.targets import LocalTarget, RepoTarget, parse_target
-from cairn.errors import MalformedError, NotFoundError, RepoNotFoundError
+from cairn.cli.targets import read_target
+from cairn.errors import MalformedError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -55,7 +54,7 @@ def inspect(
 
     Exits 6 when files that should hold tensors are there and none of them could be read.
     """
-    checkpoint = _checkpoint(parse_target(target), target, data)
+    checkpoint = read_target(target, data)[0].checkpoint
     rows = _chosen(checkpoint.tensors(), filter_by, sort)
     matching = len(rows)
     if not show_all and (limit is not None or not as_json):
@@ -83,25 +82,6 @@ def _print(checkpoint: "Checkpoint", rows: "list[Located]", matching: int, filte
         console.print(remark)
 
 
-def _checkpoint(target: LocalTarget | RepoTarget, text: str, data: Path | None) -> "Checkpoint":
-    if isinstance(target, LocalTarget):
-        from cairn.workflows.inspect import inspect_path
-
-        return inspect_path(target.path)
-
-    from cairn.cli.kept_hub import open_hub
-    from cairn.domain import Account, Actor
-    from cairn.workflows.inspect import inspect_repo
-
-    try:
-        house = open_hub(data)
-    except NotFoundError as error:
-        raise RepoNotFoundError(f"{text}: no such file or folder here, and {error}") from None
-    # Whoever may read the data directory may read every repo in it.
-    operator = Actor(Account("operator", "Operator of this machine", is_admin=True))
-    return inspect_repo(house, operator, target.repo_id, target.revision)
-
-
 def _chosen(tensors: "Iterable[Located]", wanted: str, sort: Sort) -> "list[Located]":
     """The tensors that match, in the order asked for; ties keep the order of the file."""
     pattern = wanted if _GLOB_CHARACTERS & set(wanted) else f"*{wanted}*"
@@ -113,14 +93,6 @@ def _chosen(tensors: "Iterable[Located]", wanted: str, sort: Sort) -> "list[Loca
     elif sort is Sort.DTYPE:
         rows.sort(key=lambda row: (row[1].dtype.label, row[1].name))
     return rows
-
-
-def visible(text: str) -> str:
-    """Text from a stranger made safe for a terminal: controls escaped, markup taken literally."""
-    from rich.markup import escape
-
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-    return escape(shown)
 
 
 def _summary(checkpoint: "Checkpoint") -> "RenderableType":

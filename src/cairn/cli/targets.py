@@ -3,9 +3,13 @@
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cairn.domain import RepoId, RepoType
-from cairn.errors import EntryNotFoundError, NamingError
+from cairn.errors import EntryNotFoundError, NamingError, NotFoundError, RepoNotFoundError
+
+if TYPE_CHECKING:
+    from cairn.workflows.readable import ReadableCheckpoint
 
 _PATH_LIKE = re.compile(r"[./~]|[A-Za-z]:\\")
 _PREFIXES = {repo_type.plural: repo_type for repo_type in RepoType}
@@ -48,3 +52,32 @@ def parse_target(text: str) -> LocalTarget | RepoTarget:
             f"{text}: no such file or folder, and not a repo id such as org/name@revision"
         ) from None
     return RepoTarget(repo_id, revision or None)
+
+
+def read_target(text: str, data: Path | None) -> tuple["ReadableCheckpoint", str]:
+    """The checkpoint a target names, and a label for it that tells nothing of this machine.
+
+    `data` is the data directory of the hub, where the target is a repo.
+
+    Raises:
+        EntryNotFoundError, RepoNotFoundError, RevisionNotFoundError: it is not there.
+        UntrustedDataError: it is one file, and that cannot be read.
+    """
+    target = parse_target(text)
+    if isinstance(target, LocalTarget):
+        from cairn.workflows.inspect import read_path
+
+        return read_path(target.path), target.path.absolute().name
+
+    from cairn.cli.kept_hub import open_hub
+    from cairn.domain import Account, Actor
+    from cairn.workflows.inspect import read_repo
+
+    try:
+        house = open_hub(data)
+    except NotFoundError as error:
+        raise RepoNotFoundError(f"{text}: no such file or folder here, and {error}") from None
+    # Whoever may read the data directory may read every repo in it.
+    operator = Actor(Account("operator", "Operator of this machine", is_admin=True))
+    found = read_repo(house, operator, target.repo_id, target.revision)
+    return found, found.checkpoint.name

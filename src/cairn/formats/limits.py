@@ -54,9 +54,6 @@ MAX_SAFETENSORS_HEADER_BYTES = 16 * MIB
 """The library allows 100 MB (`MAX_HEADER_SIZE`, safetensors/src/tensor.rs). 16 MiB is
 about 150,000 tensors and keeps the parsed JSON near 100 MB of memory."""
 
-MAX_WRITTEN_HEADER_BYTES = 100_000_000
-"""Headers we write: what the library reads (`MAX_HEADER_SIZE`, safetensors/src/tensor.rs)."""
-
 MAX_INDEX_BYTES = 32 * MIB
 """A `*.safetensors.index.json`; DeepSeek-V3's 91,991 tensors take 8.9 MB."""
 

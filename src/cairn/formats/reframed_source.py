@@ -7,7 +7,7 @@ asked for, and the stream is kept for the next read, so that reading on costs no
 import threading
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from types import TracebackType
@@ -130,6 +130,27 @@ def values(outgoing: Outgoing, files: "OpenFiles", start: int = 0) -> Iterator[m
         yield files.source(beside(outgoing.path, reference), outgoing.path)
 
     return blocks(outgoing.tensor, own, open_part, start=start)
+
+
+def differing(
+    reframing: Reframing, files: Files, written: Source, progress: Callable[[int], None]
+) -> str | None:
+    """The first tensor whose values in `written` are not those in the files; None if all are.
+
+    `progress` gets bytes newly compared.
+    """
+    at = len(reframing.header)
+    opened = OpenFiles(files)
+    try:
+        for outgoing in reframing.tensors:
+            for block in values(outgoing, opened):
+                if written.read_at(at, len(block)) != block:
+                    return outgoing.name
+                at += len(block)
+                progress(len(block))
+    finally:
+        opened.close()
+    return None
 
 
 class OpenFiles:

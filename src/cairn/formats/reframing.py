@@ -19,7 +19,7 @@ from math import prod
 from cairn.domain import DType, Span, TensorInfo
 from cairn.errors import LimitError, RequestError
 from cairn.formats.folder import beside
-from cairn.formats.limits import MAX_WRITTEN_HEADER_BYTES
+from cairn.formats.limits import MAX_SAFETENSORS_HEADER_BYTES
 
 LENGTH_BYTES = 8
 METADATA = "__metadata__"
@@ -61,9 +61,10 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Reframing:
-    """The header, and runs without gaps that cover all that follows."""
+    """The header, the tensors in their new order, and runs without gaps that hold them."""
 
     header: bytes
+    tensors: tuple[Outgoing, ...]
     runs: tuple[Run, ...]
 
     @property
@@ -82,11 +83,11 @@ def reframe(tensors: Iterable[Outgoing], metadata: Mapping[str, str]) -> Reframi
 
     Raises:
         RequestError: safetensors has no such type or name.
-        LimitError: the header would be larger than the library reads.
+        LimitError: the header would be larger than our own reader takes.
     """
     ordered = sorted(tensors, key=_order)
     header = _header(ordered, metadata)
-    return Reframing(header, tuple(_runs(ordered, len(header))))
+    return Reframing(header, tuple(ordered), tuple(_runs(ordered, len(header))))
 
 
 def _order(tensor: Outgoing) -> tuple[int, bytes]:
@@ -121,10 +122,10 @@ def _header(ordered: list[Outgoing], metadata: Mapping[str, str]) -> bytes:
         at = stop
     text = json.dumps(entries, ensure_ascii=False, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
-    if len(text) > MAX_WRITTEN_HEADER_BYTES:
+    if len(text) > MAX_SAFETENSORS_HEADER_BYTES:
         raise LimitError(
             f"a safetensors header of {len(text)} bytes;"
-            f" at most {MAX_WRITTEN_HEADER_BYTES} are read",
+            f" at most {MAX_SAFETENSORS_HEADER_BYTES} are read",
             hint="Write several files with --shard-size",
         )
     return len(text).to_bytes(LENGTH_BYTES, "little") + text

@@ -56,6 +56,10 @@ class FileSource:
             wanted -= len(piece)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
+    def fileno(self) -> int:
+        """The open file, for the kernel to copy from."""
+        return self._fd
+
     def close(self) -> None:
         """Release the file; reading afterwards is an error. Closing twice is not."""
         if self._fd >= 0:

@@ -1,0 +1,159 @@
+"""`cairn convert`: any checkpoint as safetensors."""
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cairn.cli.console import byte_progress, err, human_bytes, out, print_json, visible
+from cairn.cli.options import AsJson, DataDir
+from cairn.cli.targets import read_target
+from cairn.domain import Role
+from cairn.errors import RequestError
+
+if TYPE_CHECKING:
+    from cairn.workflows.convert import Conversion
+
+SUFFIX = ".safetensors"
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kMGT]?i?)B?", re.IGNORECASE)
+_POWERS = "kmgt"
+_SHOWN = 5
+
+
+def convert(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="IN", help="A file, a folder, or a repo of this hub: org/name@revision."
+        ),
+    ],
+    target: Annotated[
+        Path,
+        typer.Argument(
+            metavar="OUT",
+            help="A file ending in .safetensors, or a folder that also gets the configuration.",
+        ),
+    ],
+    role: Annotated[
+        list[Role] | None,
+        typer.Option(
+            metavar="ROLE",
+            help=f"Write tensors of this role: {', '.join(r.value for r in Role)}. May be"
+            " repeated; the default is weights and buffers.",
+        ),
+    ] = None,
+    every_role: Annotated[bool, typer.Option("--all", help="Write tensors of every role.")] = False,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="GLOB", help="Leave out tensors whose name in the source matches this glob."
+        ),
+    ] = None,
+    strip: Annotated[
+        str, typer.Option(help="Take this prefix off names that have it, such as `module`.")
+    ] = "",
+    prefix: Annotated[str, typer.Option(help="Put this prefix before every name.")] = "",
+    drop_repeats: Annotated[
+        bool,
+        typer.Option(
+            "--drop-repeats", help="Write tied tensors once; the metadata names the others."
+        ),
+    ] = False,
+    shard_size: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="Most bytes of a file, such as 5GB.")
+    ] = None,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Compare every value written with its source.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite files that are there.")] = False,
+    data: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write the weights of any checkpoint as safetensors. Nothing in the file is run.
+
+    Names are those that the framework's load_state_dict expects. A file appears under its name
+    only when it is complete.
+    """
+    from cairn.workflows import convert as verb
+    from cairn.workflows.state_dicts import DEFAULT_ROLES
+
+    found, label = read_target(source, data)
+    choice = verb.Choice(
+        roles=tuple(Role) if every_role else tuple(role or DEFAULT_ROLES),
+        exclude=tuple(exclude or ()),
+        strip=strip,
+        prefix=prefix,
+        drop_repeats=drop_repeats,
+        shard_bytes=None if shard_size is None else parse_size(shard_size),
+    )
+    whole_folder = target.suffix != SUFFIX
+    folder = target if whole_folder else target.parent
+    name = verb.usual_name(found) if whole_folder else target.name
+    conversion = verb.plan(found, name, choice, label)
+    total = conversion.size_bytes * (2 if verify else 1)
+    if whole_folder:
+        folder.mkdir(exist_ok=True)
+    with byte_progress("converting", total) as progress:
+        paths = verb.write(
+            conversion,
+            found.files,
+            folder,
+            beside=verb.companions(found) if whole_folder else {},
+            force=force,
+            compare=verify,
+            progress=progress,
+        )
+    if as_json:
+        print_json(_described(conversion, paths, verified=verify))
+    else:
+        _print(conversion, paths, verified=verify)
+
+
+def parse_size(text: str) -> int:
+    """`5GB`, `500MB`, `2GiB` or a number of bytes.
+
+    Raises:
+        RequestError: it is none of these, or nothing.
+    """
+    found = _SIZE.fullmatch(text.strip())
+    if found is None:
+        raise RequestError(f"{text!r} is not a size; write 5GB, 500MB or 2GiB")
+    unit = found[2].lower()
+    power = _POWERS.index(unit[0]) + 1 if unit[:1] in tuple(_POWERS) else 0
+    size = int(float(found[1]) * (1024 if unit.endswith("i") else 1000) ** power)
+    if size < 1:
+        raise RequestError(f"{text!r}: a file cannot have less than one byte")
+    return size
+
+
+def _described(conversion: "Conversion", paths: list[Path], *, verified: bool) -> dict[str, Any]:
+    state = conversion.state
+    return {
+        "schema": 1,
+        "written": [str(path) for path in paths],
+        "tensors": len(state.tensors),
+        "size_bytes": conversion.size_bytes,
+        "left_out": list(state.left_out),
+        "dropped": dict(state.dropped),
+        "other_files": list(conversion.others),
+        "verified": "values" if verified else "headers",
+    }
+
+
+def _print(conversion: "Conversion", paths: list[Path], *, verified: bool) -> None:
+    console, state = out(), conversion.state
+    checked = "every value compared" if verified else "headers read back"
+    count = f"{len(state.tensors):,} tensor{'s' * (len(state.tensors) != 1)}"
+    console.print(f"{count}, {human_bytes(conversion.size_bytes)}, {checked}")
+    for path in paths:
+        console.print(visible(str(path)))
+    for what, names in (
+        ("left out", state.left_out),
+        ("dropped, the same as another", tuple(state.dropped)),
+        ("not part of it", conversion.others),
+    ):
+        if names:
+            rest = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
+            shown = ", ".join(visible(name) for name in names[:_SHOWN])
+            err().print(f"[yellow]note[/yellow] {what}: {shown}{rest}")
