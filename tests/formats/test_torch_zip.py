@@ -43,7 +43,8 @@ def test_state_dicts_have_the_bytes_torch_wrote() -> None:
     for name, tensor in state.items():
         assert found[name].shape == tuple(tensor.shape)
         assert elements_at(data, found[name]) == bytes_of(tensor)
-        assert found[name].role is Role.WEIGHTS
+    buffers = {name for name, _ in model.named_buffers()}
+    assert {name for name in found if found[name].role is Role.BUFFERS} == buffers
 
 
 @pytest.mark.parametrize("label", sorted(TORCH_DTYPES))

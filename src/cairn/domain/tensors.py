@@ -260,7 +260,9 @@ class Layout:
     `storages` are sorted, disjoint and inside the file; every tensor lies in one.
     `metadata` is flat: dotted keys such as `optimizer.param_groups.0.lr`. `architecture` is
     what the file itself declares, `modules` the class of each module by dotted path (`""` is
-    the outermost) where the file names classes.
+    the outermost) where the file names classes. `sections` are the containers with a purpose of
+    their own by dotted path (`""` is the whole file), also those without tensors, such as the
+    numbers of a gradient scaler.
 
     Raises:
         MalformedError: the parts contradict each other.
@@ -274,6 +276,7 @@ class Layout:
     notes: tuple[str, ...] = ()
     architecture: Architecture | None = None
     modules: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    sections: Mapping[str, Role] = field(default_factory=lambda: MappingProxyType({}))
 
     def __post_init__(self) -> None:
         end = 0

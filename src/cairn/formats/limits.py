@@ -45,6 +45,12 @@ MAX_LISTED_VALUES = 16
 """Lists of scalars up to this length become metadata entries; longer ones become a count
 (a Python RNG state is a tuple of 625 integers)."""
 
+MAX_MODULES = 100_000
+"""Modules whose class is named: a module has a tensor or two, or none if it is an activation."""
+
+MAX_SECTIONS = 1000
+"""Containers of one file whose purpose is named: a training state has about ten."""
+
 MAX_NOTES = 50
 """Oddities named one by one before they are only counted."""
 

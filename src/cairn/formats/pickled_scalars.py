@@ -74,13 +74,18 @@ def called_scalar(call: Call) -> Scalar:
     if target == "torch.device":
         return ":".join(_spelt(part) for part in call.args[:2]).replace("'", "")
     if target == "torch.Size" and len(call.args) == 1 and isinstance(call.args[0], (tuple, list)):
-        return f"[{', '.join(_spelt(n) for n in call.args[0][:_MAX_SHOWN_ARGS])}]"
+        return spelt(call.args[0][:_MAX_SHOWN_ARGS])
     if not target or not 0 < len(call.args) <= _MAX_SHOWN_ARGS:
         return None
     if not all(is_leaf(argument) for argument in call.args):
         return None
     text = f"{target}({', '.join(_spelt(argument) for argument in call.args)})"
     return printable(text, MAX_METADATA_VALUE_CHARS)
+
+
+def spelt(values: tuple[Value, ...] | list[Value]) -> str:
+    """A short sequence of plain values as text: `[3, 'same']`."""
+    return f"[{', '.join(_spelt(value) for value in values)}]"
 
 
 def _spelt(value: Value) -> str:

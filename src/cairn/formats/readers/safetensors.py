@@ -178,7 +178,7 @@ def _tensors(entries: list[_Entry], start: int, notes: Notes) -> Iterator[Tensor
             dtype=dtype,
             shape=shape,
             span=Span(start + first, start + last),
-            role=role_of_flat_name(name),
+            role=role_of_flat_name(name, shape),
         )
 
 

@@ -75,10 +75,12 @@ class TorchLegacyReader(Reader):
         return Layout(
             format=self.name,
             size_bytes=source.size_bytes,
-            tensors=tuple(tree.tensors),
+            tensors=tuple(tree.found.tensors),
             storages=storages.used(),
-            metadata=tree.metadata,
+            metadata=tree.found.metadata,
             notes=notes.listed(),
+            modules=tree.found.modules,
+            sections=tree.found.sections,
         )
 
 

@@ -57,8 +57,10 @@ class TorchZipReader(Reader):
         return Layout(
             format=self.name,
             size_bytes=source.size_bytes,
-            tensors=tuple(tree.tensors),
+            tensors=tuple(tree.found.tensors),
             storages=archive.storages.used(),
-            metadata=tree.metadata,
+            metadata=tree.found.metadata,
             notes=notes.listed(),
+            modules=tree.found.modules,
+            sections=tree.found.sections,
         )
