@@ -82,5 +82,5 @@ def test_the_command_takes_a_repo_id(house: House, tmp_path: Path) -> None:
     arguments = ["inspect", "ann/mini@main", "--data", str(tmp_path / "data")]
     result = CliRunner().invoke(app, arguments)
     assert result.exception is None
-    assert "22,713,728" in result.output
+    assert "22,713,216" in result.output
     assert "bert" in result.output

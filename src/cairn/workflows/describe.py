@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 
 from cairn.catalog import ContentsSummary, RepoRecord
-from cairn.domain import Entry, Layout, Revision
+from cairn.domain import Entry, Layout, Revision, Role
 from cairn.errors import BlobNotFoundError, IntegrityError, UntrustedDataError
 from cairn.formats import read_layout
 from cairn.workflows.browse import head
@@ -43,8 +43,10 @@ def _contents(house: House, revision: Revision) -> ContentsSummary:
     layouts = _layouts(house, [e for e in entries if looks_like_checkpoint(e)][:MAX_FILES])
     parameters: Counter[str] = Counter()
     for layout in _counted(layouts):
-        for dtype, count in layout.parameters_by_dtype().items():
-            parameters[dtype.label] += count
+        # The Hub counts every tensor of a safetensors file, and clients compare the numbers.
+        for role in (Role.WEIGHTS, Role.BUFFERS):
+            for dtype, count in layout.parameters_by_dtype(role).items():
+                parameters[dtype.label] += count
     return ContentsSummary(
         commit=revision.id,
         parameters=dict(parameters),
