@@ -234,7 +234,7 @@ def test_the_json_form_is_stable(training_run: Path) -> None:
     assert described["schema"] == SCHEMA == 1
     assert list(described) == [
         "schema", "name", "formats", "size_bytes", "other_files_bytes", "architecture",
-        "parameters", "roles", "training", "files", "tensors", "unread", "notes",
+        "parameters", "roles", "training", "files", "assemblies", "tensors", "unread", "notes",
     ]  # fmt: skip
     assert described["parameters"] == {"total": 26, "by_dtype": {"F32": 26}}
     assert list(described["roles"]) == ["weights", "optimizer", "rng"]

@@ -132,8 +132,8 @@ def _summary(checkpoint: "Checkpoint") -> "RenderableType":
 def _training(checkpoint: "Checkpoint") -> "dict[str, Scalar]":
     """Progress, then the other plain values of the files, those at the top first."""
     shown = dict(checkpoint.training)
-    for layout in checkpoint.layouts.values():
-        for key, value in sorted(layout.metadata.items(), key=lambda item: item[0].count(".")):
+    for _, values in checkpoint.values():
+        for key, value in sorted(values.items(), key=lambda item: item[0].count(".")):
             shown.setdefault(key, value)
     return shown
 

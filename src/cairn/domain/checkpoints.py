@@ -88,6 +88,15 @@ class Checkpoint:
             for tensor in assembly.tensors:
                 yield assembly.path, tensor
 
+    def values(self) -> Iterator[tuple[str, Mapping[str, Scalar]]]:
+        """What each file says beside tensors; an assembly speaks for its parts."""
+        replaced = frozenset[str]().union(*(a.parts for a in self.assemblies))
+        for path, layout in self.layouts.items():
+            if path not in replaced:
+                yield path, layout.metadata
+        for assembly in self.assemblies:
+            yield assembly.path, assembly.metadata
+
     def parameters_by_dtype(self, role: Role = Role.WEIGHTS) -> dict[DType, int]:
         """Element counts of the tensors with this role, by dtype."""
         counts: Counter[DType] = Counter()

@@ -3,8 +3,11 @@
 from cairn.domain import Layout, Source
 from cairn.errors import UntrustedDataError
 from cairn.formats.assembler import Assembler
+from cairn.formats.assemblers.dcp import DcpAssembler
 from cairn.formats.limits import HEAD_BYTES
 from cairn.formats.reader import Reader
+from cairn.formats.readers.dcp_metadata import DcpMetadataReader
+from cairn.formats.readers.distcp import DistcpReader
 from cairn.formats.readers.gguf import GgufReader
 from cairn.formats.readers.safetensors import SafetensorsReader
 from cairn.formats.readers.torch_legacy import TorchLegacyReader
@@ -18,13 +21,15 @@ READERS: Registry[Reader] = Registry(
     "reader",
     [
         SafetensorsReader(),
+        DcpMetadataReader(),
+        DistcpReader(),  # before torch-zip: begins as that does
         TorchZipReader(),
         GgufReader(),
         TorchLegacyReader(),
     ],
 )
 
-ASSEMBLERS: Registry[Assembler] = Registry("assembler", [])
+ASSEMBLERS: Registry[Assembler] = Registry("assembler", [DcpAssembler()])
 
 
 def find_reader(source: Source, readers: Registry[Reader] = READERS) -> Reader:

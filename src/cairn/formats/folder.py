@@ -50,3 +50,20 @@ def beside(path: str, reference: str) -> str:
             hint="Only files in the same folder or below it are followed",
         )
     return posixpath.normpath(folder_of(path) + "/".join(segments))
+
+
+def part(files: Files, path: str, reference: str) -> tuple[str, File]:
+    """The path and file that `path` names by `reference`, where it may be followed.
+
+    Raises:
+        MalformedError: it could lead out of the checkpoint, or is not there.
+    """
+    found = beside(path, reference)
+    file = files.get(found)
+    if file is None:
+        raise MalformedError(f"the file {found[:200]!r} is missing", source=path)
+    if file.leads_out:
+        raise MalformedError(
+            f"the file {found[:200]!r} is a link that leads out of the checkpoint", source=path
+        )
+    return found, file

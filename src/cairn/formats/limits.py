@@ -148,3 +148,16 @@ MAX_MODULES = 20_000
 MAX_MODULE_DEPTH = 24
 """Depth of the module tree; what lies deeper is counted in the module above. The deepest in
 diffusers has 10 levels."""
+
+# --- tensors spread over files -----------------------------------------------------------
+
+MAX_CHUNKS = 1_000_000
+"""Chunks of all tensors of one distributed checkpoint. 512 ranks that each hold a part of the
+weights and two moments of 600 tensors make 920,000."""
+
+MAX_BOX_COMPARISONS = 1_000_000
+"""Pairs of chunks of one tensor compared to find overlaps, about a microsecond each. Along one
+axis each chunk meets one other, in a grid as many as lie across."""
+
+MAX_STREAMS = 262_144
+"""Archives in one `.distcp` file: one per tensor or object that a rank writes."""

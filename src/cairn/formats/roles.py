@@ -157,6 +157,11 @@ def role_of_flat_name(name: str, shape: tuple[int, ...] = ()) -> Role:
     return Role.BUFFERS if _is_buffer(parts[-1], shape) else Role.WEIGHTS
 
 
+def role_of_keys(keys: Iterable[str]) -> Role | None:
+    """The role that the outermost of a tensor's keys which says anything gives it, or None."""
+    return next((role for role in map(role_of_key, keys) if role is not None), None)
+
+
 def role_of_leaf(key: str, inherited: Role | None, shape: tuple[int, ...]) -> Role:
     """The role of the tensor under `key`, which may be dotted; `inherited` is its container's."""
     if inherited not in (None, Role.WEIGHTS):

@@ -48,6 +48,15 @@ class TorchArchive:
             notes.add(f"{self.stray_bytes} bytes between members belong to none")
 
 
+def item_name(start: int, name: str) -> str:
+    """The name of what one archive of many in a file holds, from where the archive begins.
+
+    `name` is what the tree of its value calls it; a value that is all the archive holds has none.
+    """
+    own = "" if name in ("tensor", "value") else f".{name}"
+    return f"item@{start}{own}"
+
+
 def _top_folder(archive: ZipArchive, source: Source) -> str:
     pickles = [name for name in archive.members if name.endswith(PICKLE)]
     if len(pickles) != 1:

@@ -85,6 +85,39 @@ def find_directory(source: Source) -> DirectoryPlace:
     return place
 
 
+def find_start(source: Source, end: int) -> int:
+    """Where the archive begins that ends at byte `end` of a file with bytes before it.
+
+    Its records count from its own first byte, so the place of the last ones gives it away.
+    `find_directory` over the window from there checks them.
+
+    Raises:
+        MalformedError: no archive ends there, or it would begin before the file.
+    """
+    at = end - _END.size
+    raw = source.read_at(at, _END.size) if at >= 0 else b""
+    if raw[:4] != _END_MAGIC:
+        raise MalformedError(
+            "no zip archive ends here",
+            source=source.name,
+            offset=end,
+            hint="The file is truncated, or bytes were inserted or appended",
+        )
+    _, _, _, _, _, length, start, _ = _END.unpack(raw)
+    locator_at = at - _LOCATOR.size
+    raw = source.read_at(locator_at, _LOCATOR.size) if locator_at >= 0 else b""
+    if raw[:4] == _LOCATOR_MAGIC:
+        _, _, record_at, _ = _LOCATOR.unpack(raw)
+        begin = locator_at - _END64.size - record_at
+    else:
+        begin = at - length - start
+    if begin < 0:
+        raise MalformedError(
+            "an archive would begin before the file", source=source.name, offset=at
+        )
+    return int(begin)
+
+
 def _wide_directory(
     source: Source, end_at: int, short: tuple[int, int, int]
 ) -> DirectoryPlace | None:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from cairn.domain import Architecture, Layout, Scalar, Source
+from cairn.domain import Architecture, Scalar, Source
 from cairn.errors import MalformedError, UntrustedDataError
 from cairn.formats.limits import MAX_CONFIG_BYTES, MAX_TRAINER_STATE_BYTES
 from cairn.formats.naming import printable
@@ -62,13 +62,13 @@ def progress_of(source: Source) -> dict[str, Scalar]:
     return {k: v for k, v in _scalars(state).items() if k in _PROGRESS_KEYS and v is not None}
 
 
-def progress_in(layouts: Iterable[Layout]) -> dict[str, Scalar]:
+def progress_in(metadata: Iterable[Mapping[str, Scalar]]) -> dict[str, Scalar]:
     """How far training had come by what the checkpoint files themselves carry."""
     found: dict[str, Scalar] = {}
-    for layout in layouts:
+    for values in metadata:
         for key in _PROGRESS_KEYS:
-            if key in layout.metadata:
-                found.setdefault(key, layout.metadata[key])
+            if key in values:
+                found.setdefault(key, values[key])
     return found
 
 

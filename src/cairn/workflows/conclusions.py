@@ -44,7 +44,9 @@ def conclude(
     architecture = first_architecture(files, read_architecture, unread)
     notes = [*_index_notes(layouts, files, unread), *incomplete_series(layouts)]
     notes += (f"{found.path}: {note}" for found in assemblies for note in found.notes)
-    progress = {**progress_in(layouts.values()), **_trainer_progress(files, unread)}
+    said = [layout.metadata for layout in layouts.values()]
+    said += (assembly.metadata for assembly in assemblies)
+    progress = {**progress_in(said), **_trainer_progress(files, unread)}
     return Checkpoint(
         name=name,
         layouts=layouts,

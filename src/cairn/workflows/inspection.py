@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from cairn.domain import Checkpoint, Layout, Role, Scalar, TensorInfo
+from cairn.domain import Assembly, Checkpoint, Layout, Role, Scalar, TensorInfo
 
 SCHEMA = 1
 
@@ -44,6 +44,7 @@ def describe(checkpoint: Checkpoint, tensors: Iterable[Located] | None = None) -
         "roles": role_totals(checkpoint),
         "training": _plain(checkpoint.training),
         "files": [_file(path, layout) for path, layout in checkpoint.layouts.items()],
+        "assemblies": [_assembly(found) for found in checkpoint.assemblies],
         "tensors": [_tensor(path, tensor) for path, tensor in shown],
         "unread": dict(checkpoint.unread),
         "notes": list(checkpoint.notes),
@@ -76,6 +77,16 @@ def _file(path: str, layout: Layout) -> dict[str, Any]:
         "tensors": len(layout.tensors),
         "metadata": _plain(layout.metadata),
         "notes": list(layout.notes),
+    }
+
+
+def _assembly(found: Assembly) -> dict[str, Any]:
+    return {
+        "path": found.path,
+        "format": found.format,
+        "parts": sorted(found.parts),
+        "tensors": len(found.tensors),
+        "metadata": _plain(found.metadata),
     }
 
 

@@ -150,9 +150,9 @@ def _notes(checkpoint: Checkpoint) -> list[str]:
 def _metadata(checkpoint: Checkpoint) -> list[tuple[str, str]]:
     several = len(checkpoint.layouts) > 1
     merged: dict[str, Scalar] = {f"training.{k}": v for k, v in checkpoint.training.items()}
-    for path, layout in checkpoint.layouts.items():
+    for path, values in checkpoint.values():
         prefix = f"{path}: " if several else ""
-        merged.update({f"{prefix}{key}": value for key, value in layout.metadata.items()})
+        merged.update({f"{prefix}{key}": value for key, value in values.items()})
     return _pairs(sorted(merged.items()))
 
 

@@ -1,0 +1,88 @@
+"""The files of a distributed checkpoint (`__0_0.distcp`): torch archives one after the other.
+
+    offset    size    meaning
+    0         n       what `torch.save` writes for one tensor or one object: a whole zip archive
+    n         m       the next one, without a gap, and so on to the end of the file
+
+Each archive counts its offsets from its own first byte. Names are not in here but in `.metadata`
+beside, so tensors are called by where their archive begins: `item@4544`. A file of one archive
+is a plain torch zip. Source: `_write_item` in `torch/distributed/checkpoint/filesystem.py`.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from cairn.domain import Layout, Scalar, Source, Span, Storage, TensorInfo
+from cairn.errors import LimitError, UntrustedDataError
+from cairn.formats.limits import MAX_METADATA_ITEMS, MAX_STREAMS, MAX_TENSORS
+from cairn.formats.notes import Notes
+from cairn.formats.reader import Reader
+from cairn.formats.sources import WindowSource
+from cairn.formats.torch_archive import PICKLE, TorchArchive, item_name
+from cairn.formats.torch_tensors import TorchTensors
+from cairn.formats.torch_tree import TorchTree
+from cairn.formats.zip_directory import find_start
+
+_LOCAL_HEADER_BYTES = 30
+
+
+class DistcpReader(Reader):
+    """Reads the tensor files of torch.distributed.checkpoint and FSDP2, each by itself."""
+
+    @property
+    def name(self) -> str:
+        """`distcp`."""
+        return "distcp"
+
+    def recognises(self, head: bytes, source: Source) -> bool:
+        """A torch archive at the start of the file and another one at its end."""
+        name_bytes = int.from_bytes(head[26:28], "little")
+        first = head[_LOCAL_HEADER_BYTES : _LOCAL_HEADER_BYTES + name_bytes]
+        if head[:4] != b"PK\x03\x04" or not first.endswith(PICKLE.encode()):
+            return False
+        try:
+            return find_start(source, source.size_bytes) > 0
+        except UntrustedDataError:
+            return False
+
+    def read(self, source: Source) -> Layout:
+        """Lay out every archive from its directory, its local headers and its pickle."""
+        notes = Notes()
+        tensors: list[TensorInfo] = []
+        storages: list[Storage] = []
+        metadata: dict[str, Scalar] = {}
+        for span in _archives(source):
+            window = WindowSource(source, span.start, span.stop, f"{source.name}@{span.start}")
+            archive = TorchArchive(window, notes, start=span.start)
+            tree = TorchTree(TorchTensors(archive.storages), window.name, notes)
+            tree.walk(archive.value, None)
+            archive.note_leftovers(notes)
+            tensors += (replace(t, name=item_name(span.start, t.name)) for t in tree.found.tensors)
+            storages += archive.storages.used()
+            for key, value in tree.found.metadata.items():
+                if len(metadata) < MAX_METADATA_ITEMS:
+                    metadata[item_name(span.start, key)] = value
+            if len(tensors) > MAX_TENSORS:
+                raise LimitError(f"more than {MAX_TENSORS} tensors", source=source.name)
+        notes.add("a part of a distributed checkpoint; `.metadata` beside it has the names")
+        return Layout(
+            format=self.name,
+            size_bytes=source.size_bytes,
+            tensors=tuple(tensors),
+            storages=tuple(storages),
+            metadata=metadata,
+            notes=notes.listed(),
+        )
+
+
+def _archives(source: Source) -> Iterator[Span]:
+    """Where the archives lie, first to last, found from the end backwards."""
+    found: list[Span] = []
+    end = source.size_bytes
+    while end:
+        start = find_start(source, end)
+        found.append(Span(start, end))
+        end = start
+        if len(found) > MAX_STREAMS:
+            raise LimitError(f"more than {MAX_STREAMS} archives", source=source.name)
+    return reversed(found)
