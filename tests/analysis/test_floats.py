@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from cairn.analysis.floats import floats, is_decodable, parts_per_element
 from cairn.domain import DType
+from cairn.errors import CairnError
 
 EVERY_BYTE = bytes(range(256))
 EVERY_HALF = np.arange(1 << 16, dtype="<u2").tobytes()
@@ -119,11 +120,15 @@ def test_any_boolean_but_zero_is_true() -> None:
     np.testing.assert_array_equal(floats(b"\0\1\2\xff", DType.BOOL), [0, 1, 1, 1])
 
 
-def test_every_type_decodes_unless_its_elements_share_a_scale() -> None:
+def test_every_type_decodes_unless_its_codebook_is_nowhere_stated() -> None:
     for dtype in DType:
-        assert is_decodable(dtype) is not dtype.is_block_quantised, dtype
+        assert is_decodable(dtype) or dtype.label.startswith(("IQ1", "IQ2", "IQ3")), dtype
         if is_decodable(dtype):
-            units = 48 // dtype.block_bytes
-            values = floats(bytes(48), dtype)
-            wanted = units * dtype.block_elements * parts_per_element(dtype)
+            values = floats(bytes(6 * dtype.block_bytes), dtype)
+            wanted = 6 * dtype.block_elements * parts_per_element(dtype)
             assert len(values) == wanted, dtype
+
+
+def test_a_type_that_does_not_decode_is_refused_by_name() -> None:
+    with pytest.raises(CairnError, match="IQ1_S"):
+        floats(bytes(DType.IQ1_S.block_bytes), DType.IQ1_S)

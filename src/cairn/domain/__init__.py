@@ -18,6 +18,7 @@ from cairn.domain.repos import (
     is_commit_id,
 )
 from cairn.domain.sources import Source
+from cairn.domain.statistics import Histogram, Octave, Spectrum, TensorStatistics, Trouble
 from cairn.domain.tensors import DType, Layout, Piece, Role, Span, Storage, TensorInfo
 
 __all__ = [
@@ -34,9 +35,11 @@ __all__ = [
     "Directory",
     "Entry",
     "Fact",
+    "Histogram",
     "Layout",
     "Manifest",
     "Module",
+    "Octave",
     "OrgRole",
     "Part",
     "Piece",
@@ -49,8 +52,11 @@ __all__ = [
     "Scope",
     "Source",
     "Span",
+    "Spectrum",
     "Storage",
     "TensorInfo",
+    "TensorStatistics",
+    "Trouble",
     "check_name",
     "check_path",
     "check_ref_name",
