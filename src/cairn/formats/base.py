@@ -9,6 +9,7 @@ from cairn.formats.reader import Reader
 from cairn.formats.readers.dcp_metadata import DcpMetadataReader
 from cairn.formats.readers.distcp import DistcpReader
 from cairn.formats.readers.gguf import GgufReader
+from cairn.formats.readers.hdf5 import Hdf5Reader
 from cairn.formats.readers.safetensors import SafetensorsReader
 from cairn.formats.readers.torch_legacy import TorchLegacyReader
 from cairn.formats.readers.torch_zip import TorchZipReader
@@ -23,6 +24,7 @@ READERS: Registry[Reader] = Registry(
         SafetensorsReader(),
         DcpMetadataReader(),
         DistcpReader(),  # before torch-zip: begins as that does
+        Hdf5Reader(),
         TorchZipReader(),
         GgufReader(),
         TorchLegacyReader(),

@@ -161,3 +161,18 @@ axis each chunk meets one other, in a grid as many as lie across."""
 
 MAX_STREAMS = 262_144
 """Archives in one `.distcp` file: one per tensor or object that a rank writes."""
+# --- HDF5 --------------------------------------------------------------------------------
+
+MAX_HDF5_STRUCTURE_BYTES = 64 * MIB
+"""Object headers, B-trees and heaps read to lay one file out: about 1 KB per group and dataset,
+so some 60,000 of them. Nothing is read twice, which ends cycles."""
+
+MAX_HDF5_TREE_DEPTH = 32
+"""Levels of one B-tree: each multiplies the entries by 8 at least."""
+
+MAX_HDF5_CHUNKS = 500_000
+"""Chunks of all datasets of one file: each becomes a `Piece` of some 300 bytes."""
+
+MAX_UNSTORED_BYTES = 256 * MIB
+"""Bytes of a tensor that no byte in the file holds (never written, so zero) before it is only
+noted: a few header bytes may declare any shape, and statistics would run through all of it."""

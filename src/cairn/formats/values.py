@@ -231,7 +231,7 @@ class _PieceReader:
             ((self._place(piece), at) for at, piece in enumerate(self._tensor.pieces)),
             key=lambda item: item[0],
         )
-        height = max((shape[0] for (_, shape), _ in placed if shape), default=1)
+        height = max((1, *(shape[0] for (_, shape), _ in placed if shape)))
         first = 0
         for offset, start, shape in _boxes_from(
             since, self._shape, self._unit.itemsize, self._block_bytes, height
