@@ -11,6 +11,7 @@ from cairn.formats.readers.distcp import DistcpReader
 from cairn.formats.readers.gguf import GgufReader
 from cairn.formats.readers.hdf5 import Hdf5Reader
 from cairn.formats.readers.safetensors import SafetensorsReader
+from cairn.formats.readers.stable_baselines3 import StableBaselines3Reader
 from cairn.formats.readers.torch_legacy import TorchLegacyReader
 from cairn.formats.readers.torch_zip import TorchZipReader
 from cairn.formats.signatures import unknown_format
@@ -22,6 +23,7 @@ READERS: Registry[Reader] = Registry(
     "reader",
     [
         SafetensorsReader(),
+        StableBaselines3Reader(),
         DcpMetadataReader(),
         DistcpReader(),  # before torch-zip: begins as that does
         Hdf5Reader(),

@@ -82,6 +82,12 @@ MAX_ZIP_MEMBERS = 262_144
 MAX_ZIP_DIRECTORY_BYTES = 32 * MIB
 """Central directory: 46 bytes and a name (about 25) per member, with room for zip64 extras."""
 
+MAX_NESTED_ARCHIVES = 32
+"""torch archives inside another archive: an RL algorithm saves up to seven."""
+
+MAX_SMALL_ZIP_DIRECTORY_BYTES = 256 << 10
+"""Central directory of archives known to hold few members, looked at to recognise them."""
+
 MAX_INFLATE_RATIO = 100
 """Plain over compressed size of a deflated member; pickles of state dicts reach about 20."""
 

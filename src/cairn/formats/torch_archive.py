@@ -19,21 +19,38 @@ PICKLE = "/data.pkl"
 _MAX_BYTEORDER_BYTES = 16
 
 
+class PickleBudget:
+    """What the pickles of one file may cost together, however many archives it holds."""
+
+    def __init__(self) -> None:
+        self.bytes_left = MAX_DATA_PKL_BYTES
+        self.opcodes_left = MAX_LAYOUT_OPCODES
+
+    def spend(self, size_bytes: int, opcodes: int) -> None:
+        """Count a pickle that was read."""
+        self.bytes_left -= size_bytes
+        self.opcodes_left -= opcodes
+
+
 class TorchArchive:
     """The saved value and the storages of one archive.
 
     `start` is where the archive begins in a longer file: storages lie that much further on.
+    `budget` is shared by the archives of one file.
 
     Raises:
         UnknownFormatError: it is TorchScript.
         MalformedError: it is broken, big-endian, or its storages are compressed.
     """
 
-    def __init__(self, source: Source, notes: Notes, *, start: int = 0) -> None:
+    def __init__(
+        self, source: Source, notes: Notes, *, start: int = 0, budget: PickleBudget | None = None
+    ) -> None:
+        budget = PickleBudget() if budget is None else budget
         archive = ZipArchive(source)
         top = _top_folder(archive, source)
         _check_byteorder(archive, top, source)
-        program = _program(archive, archive.members[top + PICKLE], source, notes)
+        program = _program(archive, archive.members[top + PICKLE], source, notes, budget)
         self.storages = TorchStorages(_storage_spans(archive, top, source, start), source.name)
         self.value: Value = program.result()
         self.stray_bytes = archive.stray_bytes
@@ -92,14 +109,17 @@ def _check_byteorder(archive: ZipArchive, top: str, source: Source) -> None:
         )
 
 
-def _program(archive: ZipArchive, member: Member, source: Source, notes: Notes) -> PickleProgram:
-    data, intact = archive.read(member, MAX_DATA_PKL_BYTES)
+def _program(
+    archive: ZipArchive, member: Member, source: Source, notes: Notes, budget: PickleBudget
+) -> PickleProgram:
+    data, intact = archive.read(member, budget.bytes_left)
     if not intact:
         notes.add("the CRC-32 of data.pkl is wrong or was left out; torch does not check it")
     if not member.stored:
         notes.add("data.pkl is compressed, which torch.save does not do")
     label = f"{source.name}!{member.name[:100]}"
-    program = read_program(BytesSource(data, label), max_opcodes=MAX_LAYOUT_OPCODES)
+    program = read_program(BytesSource(data, label), max_opcodes=budget.opcodes_left)
+    budget.spend(len(data), program.opcodes)
     note_anomalies(program, notes)
     if program.failure is None and program.end < len(data):
         notes.add(f"{len(data) - program.end} bytes follow the end of the pickle")

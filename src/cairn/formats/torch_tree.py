@@ -47,24 +47,28 @@ class _Place:
 class TorchTree:
     """Walks a value; afterwards `found` holds tensors, metadata and modules, in file order."""
 
-    def __init__(self, resolver: TorchTensors, source: str, notes: Notes) -> None:
-        self.found = Findings(source, notes)
+    def __init__(
+        self, resolver: TorchTensors, source: str, notes: Notes, found: Findings | None = None
+    ) -> None:
+        self.found = Findings(source, notes) if found is None else found
         self._resolver = resolver
         self._source = source
         self._notes = notes
         self._seen: set[int] = set()
 
-    def walk(self, root: Value, role: Role | None) -> None:
-        """Visit everything reachable from `root`; `role` is what the file's name says, if anything.
+    def walk(self, root: Value, role: Role | None, prefix: str = "") -> None:
+        """Visit everything reachable from `root`, which is called `prefix`.
+
+        `role` is what the file's name says, if anything.
 
         Raises:
             MalformedError: a tensor is impossible.
             LimitError: too many tensors, too long names, too deep nesting.
         """
         if role is not None:
-            self.found.add_section("", role)
+            self.found.add_section(prefix, role)
         # Iterators, not lists: a list of millions is followed one element at a time.
-        pending = [iter([_Place(root, "", None, 0, role)])]
+        pending = [iter([_Place(root, prefix, None, 0, role)])]
         while pending:
             place = next(pending[-1], None)
             if place is None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from struct import Struct
 
 from cairn.domain import Source, Span
-from cairn.errors import MalformedError
+from cairn.errors import MalformedError, UntrustedDataError
 from cairn.formats.sources import read_exactly
 
 _END = Struct("<4s4H2IH")
@@ -83,6 +83,15 @@ def find_directory(source: Source) -> DirectoryPlace:
                 offset=at,
             )
     return place
+
+
+def directory_bytes(source: Source, max_bytes: int) -> bytes:
+    """The raw central directory, for telling formats apart; empty if there is none to speak of."""
+    try:
+        span = find_directory(source).span
+    except UntrustedDataError:
+        return b""
+    return source.read_at(span.start, span.size_bytes) if span.size_bytes <= max_bytes else b""
 
 
 def find_start(source: Source, end: int) -> int:
