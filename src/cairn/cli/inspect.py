@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cairn.cli.console import human_bytes, out, print_json, visible
+from cairn.cli.console import byte_progress, human_bytes, out, print_json, visible
 from cairn.cli.errors import exit_code
 from cairn.cli.options import AsJson, DataDir
 from cairn.cli.targets import read_target
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from cairn.domain import Checkpoint, Scalar
+    from cairn.workflows.health import TensorHealth
     from cairn.workflows.inspection import Located
+    from cairn.workflows.readable import ReadableCheckpoint
 
 DEFAULT_ROWS = 40
 NOTHING_READ = exit_code(MalformedError("nothing read"))
@@ -47,6 +49,13 @@ def inspect(
         typer.Option("--limit", "-n", min=0, help=f"Most tensors shown (default {DEFAULT_ROWS})."),
     ] = None,
     show_all: Annotated[bool, typer.Option("--all", "-a", help="Show every tensor.")] = False,
+    stats: Annotated[
+        bool, typer.Option("--stats", help="Read the values: statistics of every matching tensor.")
+    ] = False,
+    rank: Annotated[
+        bool,
+        typer.Option("--rank", help="With the effective rank of matrices up to 2048 wide: slower."),
+    ] = False,
     data: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
@@ -54,31 +63,71 @@ def inspect(
 
     Exits 6 when files that should hold tensors are there and none of them could be read.
     """
-    checkpoint = read_target(target, data)[0].checkpoint
-    rows = _chosen(checkpoint.tensors(), filter_by, sort)
-    matching = len(rows)
+    readable, _ = read_target(target, data)
+    checkpoint = readable.checkpoint
+    chosen = _chosen(checkpoint.tensors(), filter_by, sort)
+    measured = _measured(readable, chosen, everywhere=rank) if stats or rank else None
+    rows = chosen
     if not show_all and (limit is not None or not as_json):
-        rows = rows[: DEFAULT_ROWS if limit is None else limit]
+        rows = chosen[: DEFAULT_ROWS if limit is None else limit]
     if as_json:
-        from cairn.workflows.inspection import describe
-
-        print_json(describe(checkpoint, rows))
+        print_json(_plain(checkpoint, rows, measured))
     else:
-        _print(checkpoint, rows, matching, filter_by)
+        _print(checkpoint, rows, len(chosen), filter_by, measured)
     if checkpoint.unread and not checkpoint.layouts:
         raise typer.Exit(NOTHING_READ)
 
 
-def _print(checkpoint: "Checkpoint", rows: "list[Located]", matching: int, filter_by: str) -> None:
+def _measured(
+    readable: "ReadableCheckpoint", rows: "list[Located]", *, everywhere: bool
+) -> "list[TensorHealth]":
+    """The health of the tensors, in their order; with `everywhere` more of them get a rank."""
+    from cairn.analysis.spectrum import MAX_SIDE
+    from cairn.workflows.health import measure_tensors
+
+    total = sum(tensor.size_bytes for _, tensor in rows)
+    side = MAX_SIDE if everywhere else None
+    with byte_progress("measuring", total) as progress:
+        return list(measure_tensors(readable, rows, progress=progress, max_rank_side=side))
+
+
+def _plain(
+    checkpoint: "Checkpoint", rows: "list[Located]", measured: "list[TensorHealth] | None"
+) -> dict[str, object]:
+    from cairn.workflows.inspection import describe
+
+    found = describe(checkpoint, rows)
+    if measured is None:
+        return found
+    from cairn.workflows.health import summarise
+    from cairn.workflows.plain_statistics import plain_health, plain_summary
+
+    for tensor, health in zip(found["tensors"], measured, strict=False):
+        tensor.update(plain_health(health))
+    return found | {"health": plain_summary(summarise(measured))}
+
+
+def _print(
+    checkpoint: "Checkpoint",
+    rows: "list[Located]",
+    matching: int,
+    filter_by: str,
+    measured: "list[TensorHealth] | None",
+) -> None:
+    from cairn.cli.health_table import health_remarks, health_table
+
     console = out()
     console.print(_summary(checkpoint))
-    if rows:
+    if rows and measured is not None:
+        several = len(checkpoint.layouts) > 1
+        console.print(health_table(measured[: len(rows)], several_files=several))
+    elif rows:
         console.print(_table(checkpoint, rows))
     if len(rows) < matching:
         console.print(f"{matching - len(rows):,} more tensors: --all shows them, --filter chooses")
     elif not matching and filter_by:
         console.print(f"no tensor matches {visible(filter_by)}")
-    for remark in _remarks(checkpoint):
+    for remark in (*_remarks(checkpoint), *(health_remarks(measured) if measured else ())):
         console.print(remark)
 
 

@@ -1,0 +1,114 @@
+"""How `cairn inspect --stats` shows the statistics of tensors in a terminal."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from cairn.cli.console import visible
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from cairn.domain import Histogram, TensorStatistics, Trouble
+    from cairn.workflows.health import TensorHealth
+
+_LEVELS = "▁▂▃▄▅▆▇█"
+_SPARKS = 20
+_MAX_REMARKS = 40
+
+
+def health_table(rows: "Sequence[TensorHealth]", *, several_files: bool) -> "RenderableType":
+    """One line per tensor: numbers, histogram, what stands out."""
+    from rich.table import Table
+
+    table = Table(header_style="bold", box=None, pad_edge=False)
+    table.add_column("tensor", overflow="fold")  # a name cut short names nothing
+    table.add_column("dtype")
+    table.add_column("shape", overflow="fold")
+    for name in ("min", "max", "mean", "std", "zeros", "distinct", "rank"):
+        table.add_column(name, justify="right")
+    table.add_column("histogram", no_wrap=True)
+    table.add_column("remarks", overflow="fold")
+    if several_files:
+        table.add_column("file", overflow="fold")
+    for health in rows:
+        shape = " x ".join(str(axis) for axis in health.tensor.shape) or "scalar"
+        cells = [visible(health.tensor.name), health.tensor.dtype.label, shape]
+        cells += _numbers(health)
+        table.add_row(*cells, *([visible(health.path)] if several_files else []))
+    return table
+
+
+def health_remarks(measured: "Sequence[TensorHealth]") -> list[str]:
+    """The summary, and a line for every tensor with trouble, up to a screenful."""
+    from cairn.workflows.health import summarise
+
+    summary = summarise(measured)
+    counts = [f"{kind.value} in {count:,}" for kind, count in summary.troubles.items()]
+    unread = f", {summary.not_read:,} not read" if summary.not_read else ""
+    found = ", ".join(counts) or ("nothing stands out" if summary.measured else "nothing known")
+    lines = [f"[bold]health[/bold] {summary.measured:,} tensors measured{unread}: {found}"]
+    troubled = [health for health in measured if health.troubles]
+    for health in troubled[:_MAX_REMARKS]:
+        assert health.statistics is not None
+        told = ", ".join(trouble_text(kind, health.statistics) for kind in health.troubles)
+        lines.append(f"[yellow]health[/yellow] {visible(health.tensor.name)}: {told}")
+    if len(troubled) > _MAX_REMARKS:
+        lines.append(f"{len(troubled) - _MAX_REMARKS:,} more tensors stand out: --json lists them")
+    lines.extend(
+        f"[yellow]unread[/yellow] {visible(health.tensor.name)}: {visible(health.not_read)}"
+        for health in measured
+        if health.not_read
+    )
+    return lines
+
+
+def trouble_text(trouble: "Trouble", found: "TensorStatistics") -> str:
+    """What stands out, with its count."""
+    from cairn.domain import Trouble
+
+    match trouble:
+        case Trouble.NAN:
+            return f"{found.nans:,} of {found.count:,} values are NaN"
+        case Trouble.INFINITE:
+            return f"{found.infinities:,} of {found.count:,} values are infinite"
+        case Trouble.DEAD_ROWS:
+            return f"{found.dead_rows:,} of {found.rows:,} rows are all zero"
+        case Trouble.CONSTANT:
+            return f"every value is {_number(found.minimum)}"
+        case Trouble.LARGE:
+            return f"values as large as {_number(found.abs_max)}"
+        case _:
+            return str(trouble.value)
+
+
+def sparkline(histogram: "Histogram | None") -> str:
+    """The histogram in one line of block characters; a blank is an empty bin."""
+    if histogram is None:
+        return ""
+    counts = histogram.counts
+    step = max(1, len(counts) // _SPARKS)
+    bars = [sum(counts[at : at + step]) for at in range(0, len(counts), step)]
+    top = max(bars, default=0)
+    return "".join(
+        _LEVELS[min(len(_LEVELS) - 1, bar * len(_LEVELS) // top)] if bar else " " for bar in bars
+    )
+
+
+def _numbers(health: "TensorHealth") -> list[str]:
+    found = health.statistics
+    if found is None:
+        return [""] * 8 + ["not read"]
+    rank = "" if found.spectrum is None else f"{found.spectrum.effective_rank:.1f}"
+    distinct = f"{found.distinct:,}" if found.distinct_is_exact else f"> {found.distinct:,}"
+    return [
+        *map(_number, (found.minimum, found.maximum, found.mean, found.std)),
+        f"{found.zeros / found.count:.1%}" if found.count else "",
+        distinct,
+        rank,
+        sparkline(found.histogram),
+        ", ".join(kind.value for kind in health.troubles),
+    ]
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"
