@@ -10,6 +10,8 @@ from cairn.formats.readers.dcp_metadata import DcpMetadataReader
 from cairn.formats.readers.distcp import DistcpReader
 from cairn.formats.readers.gguf import GgufReader
 from cairn.formats.readers.hdf5 import Hdf5Reader
+from cairn.formats.readers.npy import NpyReader
+from cairn.formats.readers.npz import NpzReader
 from cairn.formats.readers.safetensors import SafetensorsReader
 from cairn.formats.readers.stable_baselines3 import StableBaselines3Reader
 from cairn.formats.readers.torch_legacy import TorchLegacyReader
@@ -29,6 +31,8 @@ READERS: Registry[Reader] = Registry(
         Hdf5Reader(),
         TorchZipReader(),
         GgufReader(),
+        NpyReader(),
+        NpzReader(),
         TorchLegacyReader(),
     ],
 )

@@ -7,10 +7,12 @@ An encoding is a list of steps undone in order. Steps:
     shuffle:N       bytes of elements of N bytes transposed into planes (HDF5 filter 2)
     fletcher32      4 bytes of checksum at the end (HDF5 filter 3), dropped
     varint          protobuf varints, one per element, cut to the dtype's size
+    columns:S:A,B   elements of shape (A, B) after the first S bytes, first axis fastest (NumPy)
 """
 
 import zlib
 from collections.abc import Callable
+from math import prod
 
 import numpy as np
 
@@ -96,6 +98,15 @@ def _varint(data: bytes, _: str, dtype: DType, plain_bytes: int) -> bytes:
     return values.astype(f"<u{size}").tobytes()
 
 
+def _columns(data: bytes, argument: str, dtype: DType, _: int) -> bytes:
+    head, axes = int(argument.partition(":")[0]), argument.partition(":")[2]
+    shape = tuple(int(axis) for axis in axes.split(","))
+    if len(data) != head + prod(shape) * dtype.block_bytes:
+        raise MalformedError("an array by columns has another length than its shape")
+    elements = np.frombuffer(data, f"V{dtype.block_bytes}", offset=head)
+    return data[:head] + elements.reshape(shape, order="F").tobytes(order="C")
+
+
 _MAX_VARINT_BYTES = 10
 
 _STEPS: dict[str, Callable[[bytes, str, DType, int], bytes]] = {
@@ -104,4 +115,5 @@ _STEPS: dict[str, Callable[[bytes, str, DType, int], bytes]] = {
     "shuffle": _shuffle,
     "fletcher32": _fletcher32,
     "varint": _varint,
+    "columns": _columns,
 }

@@ -103,6 +103,11 @@ merges. A quarter of a microsecond each."""
 MAX_GGUF_ARRAY_DEPTH = 4
 """Arrays inside arrays: the specification allows any depth, llama.cpp none."""
 
+# --- NumPy -------------------------------------------------------------------------------
+
+MAX_NPY_HEADER_BYTES = 64 << 10
+"""NumPy itself stops at 10,000 characters; only records of hundreds of fields are longer."""
+
 # --- protobuf ----------------------------------------------------------------------------
 
 MAX_PROTOBUF_FIELDS = 2_000_000

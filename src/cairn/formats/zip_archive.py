@@ -33,6 +33,8 @@ _UTF8_FLAG = 0x800
 _WIDE32 = 0xFFFFFFFF
 # Signature, CRC-32 and two sizes of 8 bytes; the widest form a data descriptor has.
 _MAX_DESCRIPTOR_BYTES = 24
+# The code lengths that a deflated block begins with take at most about 300 bytes (RFC 1951, 3.2.7).
+_DEFLATE_TABLE_BYTES = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +110,30 @@ class ZipArchive:
         raw = read_exactly(self._source, span.start, span.size_bytes, member.name[:200])
         data = raw if member.stored else self._inflated(member, raw)
         return data, zlib.crc32(data) == member.crc
+
+    def read_start(self, member: Member, length: int) -> bytes:
+        """The first `length` plain bytes of a member, or all of a shorter one; no CRC is checked.
+
+        Raises:
+            MalformedError: the deflated data is broken, or yields less than it should.
+        """
+        wanted = min(length, member.size_bytes)
+        span = member.data
+        packed = min(
+            span.size_bytes, wanted if member.stored else 2 * wanted + _DEFLATE_TABLE_BYTES
+        )
+        raw = read_exactly(self._source, span.start, packed, member.name[:200])
+        if member.stored:
+            return raw
+        try:
+            plain = zlib.decompressobj(-zlib.MAX_WBITS).decompress(raw, wanted)
+        except zlib.error as error:
+            raise self._refusal(
+                f"{member.name[:200]!r} does not inflate: {error}", span.start
+            ) from None
+        if len(plain) != wanted:
+            raise self._refusal(f"{member.name[:200]!r} inflates to less than declared", span.start)
+        return plain
 
     def _inflated(self, member: Member, raw: bytes) -> bytes:
         if member.size_bytes > MAX_INFLATE_RATIO * max(1, len(raw)):
