@@ -88,6 +88,11 @@ class Settings(BaseSettings):
     readers: Names = Field(
         default=(), description="Third-party reader plug-ins to load, by entry-point name."
     )
+    safetensors_views: bool = Field(
+        default=False,
+        description="Clients that ask for model.safetensors where only pytorch_model.bin is get"
+        " it made from that (docs/http.md); owners may decide otherwise for a repo.",
+    )
     optimize: bool = Field(
         default=True, description="Rewrite landed blobs as tensors in the background."
     )

@@ -11,7 +11,8 @@ from starlette.requests import Request
 
 from cairn.domain import Digest
 from cairn.hub import ranges
-from cairn.hub.blob_response import BLOCK_BYTES, BlobResponse, content_disposition
+from cairn.hub.blob_response import BlobResponse
+from cairn.hub.file_response import BLOCK_BYTES, Answer, content_disposition
 from cairn.hub.ranges import Part
 
 TEXT = b"0123456789"
@@ -276,7 +277,7 @@ def test_reading_stops_and_the_reader_is_closed_when_the_client_goes(hub):
                 await asyncio.sleep(0)
 
         scope = {"type": "http", "app": app, "headers": [], "method": "GET", "path": "/"}
-        response = BlobResponse(Request(scope), blob, Part(200, 0, len(content)), {})
+        response = BlobResponse(Request(scope), blob, Answer(Part(200, 0, len(content)), {}))
         response._store = Store()
         await response(scope, receive, send)
 

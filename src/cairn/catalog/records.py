@@ -17,7 +17,8 @@ class RepoRecord:
     `head` is the commit of the default branch (None before the first commit).
     `card` is the front matter of the model card as JSON values. `parameters` counts
     weights by dtype label (None until a description ran). `size_bytes` are plain bytes
-    of the described revision. `trending_score` is the number of downloads, each
+    of the described revision. `safetensors_views` is what the owner said about them, None
+    for as the hub is set. `trending_score` is the number of downloads, each
     counting half as much for every seven days of age.
     """
 
@@ -44,6 +45,7 @@ class RepoRecord:
     tensor_count: int = 0
     size_bytes: int = 0
     contents_commit: str | None = None
+    safetensors_views: bool | None = None
 
     @property
     def described_commit(self) -> str | None:

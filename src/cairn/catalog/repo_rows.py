@@ -95,4 +95,5 @@ def record_of(row: Row[Any], now: datetime, downloads_waiting: int = 0) -> RepoR
         tensor_count=row.tensor_count,
         size_bytes=row.size_bytes,
         contents_commit=row.contents_commit,
+        safetensors_views=row.safetensors_views,
     )

@@ -3,7 +3,7 @@
 import secrets
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import Select, delete, insert, select, update
 
@@ -77,9 +77,12 @@ class Repos:
         *,
         private: bool | None = None,
         gated: str | None = None,
+        safetensors_views: bool | Literal["default"] | None = None,
         by: Actor | None = None,
     ) -> RepoRecord:
         """Change what is not None. `gated` is `auto`, `manual`, or `off` to open the repo.
+
+        `safetensors_views` is `default` for as the hub is set.
 
         Raises:
             RepoNotFoundError: there is no such repo.
@@ -92,6 +95,10 @@ class Repos:
             values["private"] = private
         if gated is not None:
             values["gated"] = None if gated == "off" else gated
+        if safetensors_views is not None:
+            values["safetensors_views"] = (
+                None if safetensors_views == "default" else safetensors_views
+            )
         where = repos.c.key == repo_key(repo_id)
         with self._database.write() as connection:
             if (
@@ -104,6 +111,9 @@ class Repos:
                 audit.note(connection, self._clock(), by, "repo.visibility", repo_id, detail)
             if gated is not None:
                 audit.note(connection, self._clock(), by, "repo.gated", repo_id, gated)
+            if safetensors_views is not None:
+                detail = str(safetensors_views).lower()
+                audit.note(connection, self._clock(), by, "repo.views", repo_id, detail)
         return self.get(repo_id)
 
     def delete(self, repo_id: RepoId, *, by: Actor | None = None) -> None:

@@ -145,6 +145,7 @@ repos = Table(
     Column("library_name", Text),
     Column("license", Text),
     Column("describe_due", Boolean, nullable=False),
+    Column("safetensors_views", Boolean),
     Index("ix_repos_updated", "type", "updated_at", "id"),
     Index("ix_repos_created", "type", "created_at", "id"),
     Index("ix_repos_downloads", "type", "downloads", "id"),

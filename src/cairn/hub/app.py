@@ -1,9 +1,9 @@
 """The hub as one ASGI application: which rooms of routes it has and what wraps them.
 
-`request.app.state` holds `house`, `settings`, `signer`, `checkpoints` (read lately) and
-`on_upload` (call it while bytes arrive). Routes are tried in order:
-Xet, the Hugging Face wire, our own API, pages. Each package gives a list `routes`;
-`hub.web.routes` may also give `error_page(request, status, message)` for browsers.
+`request.app.state` holds `house`, `settings`, `signer`, `checkpoints` and `views` (made lately),
+and `on_upload` (call it while bytes arrive). Routes are tried in order: Xet, the Hugging Face
+wire, our own API, pages. Each package gives a list `routes`; `hub.web.routes` may also give
+`error_page(request, status, message)` for browsers.
 """
 
 from collections.abc import Callable
@@ -25,6 +25,7 @@ from cairn.hub.memory import Memory
 from cairn.hub.rim import Rim
 from cairn.hub.signing import Signer
 from cairn.hub.urls import HostGuard, PathPrefix
+from cairn.hub.views import view_memory
 from cairn.hub.web import routes as web
 from cairn.hub.xet import routes as xet
 from cairn.workflows.house import House
@@ -73,6 +74,7 @@ def create_app(
     app.state.settings = settings
     app.state.signer = Signer(secret)
     app.state.checkpoints = checkpoint_memory()
+    app.state.views = view_memory()
     app.state.readmes = Memory[Markup](MAX_README_CHARACTERS, len)
     app.state.store_totals = TotalsMemory()
     app.state.on_upload = on_upload

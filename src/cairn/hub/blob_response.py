@@ -1,14 +1,11 @@
 """Sends a stored blob: whole or in part, from the raw file where there is one.
 
-Blocks of 4 MiB are read in worker threads with `pread`. uvicorn takes the next block
-only when the socket has drained, so a slow reader holds two blocks, never a file.
-Behind nginx a raw file can be handed over by name (`X-Accel-Redirect`).
+Blocks are read in worker threads with `pread`. Behind nginx a raw file can be handed over by
+name (`X-Accel-Redirect`).
 """
 
-import asyncio
 import os
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
 from pathlib import Path
 from urllib.parse import quote
 
@@ -20,91 +17,27 @@ from starlette.types import Receive, Scope, Send
 from cairn.config import Settings
 from cairn.domain import Blob
 from cairn.errors import BlobNotFoundError, IntegrityError
-from cairn.hub import ranges, threads
-from cairn.hub.ranges import Part
+from cairn.hub import threads
+from cairn.hub.file_response import BLOCK_BYTES, Answer, StreamedResponse, answer_for
 from cairn.store import BlobStore
-
-BLOCK_BYTES = 4 << 20  # measured in docs/decisions/0006-http.md
-
-# Content-Type by suffix, for what a browser may show; everything else is a download.
-_SHOWN = {
-    ".gif": "image/gif",
-    ".jpeg": "image/jpeg",
-    ".jpg": "image/jpeg",
-    ".json": "application/json",
-    ".md": "text/plain; charset=utf-8",
-    ".mp3": "audio/mpeg",
-    ".mp4": "video/mp4",
-    ".png": "image/png",
-    ".txt": "text/plain; charset=utf-8",
-    ".wav": "audio/wav",
-    ".webp": "image/webp",
-    ".yaml": "text/plain; charset=utf-8",
-    ".yml": "text/plain; charset=utf-8",
-    ".py": "text/plain; charset=utf-8",
-    ".csv": "text/plain; charset=utf-8",
-}
-# Types that can carry script: never shown inline from the hub's own origin.
-_ACTIVE = frozenset({".html", ".htm", ".xhtml", ".svg", ".xml", ".xsl", ".mht", ".mhtml", ".pdf"})
-_SANDBOX = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
 
 
 def blob_response(
     request: Request, blob: Blob, path: str, etag: str, headers: Mapping[str, str]
 ) -> Response:
     """The answer to GET or HEAD for a blob known to clients as `path`, with an unquoted `etag`."""
-    quoted = f'"{etag}"'
-    part = ranges.select(request.method, request.headers, quoted, blob.size_bytes)
-    full = {
-        **headers,
-        "ETag": quoted,
-        "Accept-Ranges": "bytes",
-        "Content-Security-Policy": _SANDBOX,
-        "X-Content-Type-Options": "nosniff",
-    }
-    if part.status == 304:
-        return Response(status_code=304, headers=full)
-    if part.status == 416:
-        full["Content-Range"] = f"bytes */{blob.size_bytes}"
-        return Response(status_code=416, headers=full)
-    full["Content-Disposition"] = content_disposition(path)
-    full["Content-Type"] = _SHOWN.get(_suffix(path), "application/octet-stream")
-    full["Content-Length"] = str(part.size_bytes)
-    if part.status == 206:
-        full["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{blob.size_bytes}"
-    if request.method == "HEAD" or part.size_bytes == 0:
-        return _head(part.status, full)
-    return BlobResponse(request, blob, part, full)
+    answer = answer_for(request, blob.size_bytes, path, etag, headers)
+    if request.method == "HEAD" or not answer.has_body:
+        return answer.without_body()
+    return BlobResponse(request, blob, answer)
 
 
-def content_disposition(path: str) -> str:
-    """`inline` or `attachment` with the file's name, in the two spellings HF clients read."""
-    name = path.rsplit("/", 1)[-1]
-    kind = "attachment" if _suffix(path) in _ACTIVE else "inline"
-    plain = "".join(c if " " <= c <= "~" and c not in '"\\%' else "_" for c in name)
-    return f"{kind}; filename*=UTF-8''{quote(name, safe='')}; filename=\"{plain}\";"
+class BlobResponse(StreamedResponse):
+    """A part of a blob."""
 
-
-def _suffix(path: str) -> str:
-    return os.path.splitext(path)[1].lower()  # noqa: PTH122 - a repo path, not a local one
-
-
-def _head(status: int, headers: Mapping[str, str]) -> Response:
-    response = Response(status_code=status)
-    response.raw_headers = [(k.lower().encode(), v.encode("latin-1")) for k, v in headers.items()]
-    return response
-
-
-class BlobResponse(Response):
-    """A body that is read while it is sent, and no further once the client has gone."""
-
-    def __init__(
-        self, request: Request, blob: Blob, part: Part, headers: Mapping[str, str]
-    ) -> None:
-        super().__init__(status_code=part.status)
-        self.raw_headers = _head(part.status, headers).raw_headers
+    def __init__(self, request: Request, blob: Blob, answer: Answer) -> None:
+        super().__init__(answer)
         self._blob = blob
-        self._part = part
         self._store: BlobStore = request.app.state.house.store
         self._settings: Settings = request.app.state.settings
         self._accel = (
@@ -120,7 +53,7 @@ class BlobResponse(Response):
                 await self._send_order(send, Path(file.path))
                 return
             source = self._from_file(file) if file is not None else self._from_reader()
-            await self._send_body(receive, send, source)
+            await self.send_body(receive, send, source)
         finally:
             if file is not None:
                 file.close()
@@ -142,33 +75,10 @@ class BlobResponse(Response):
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body"})
 
-    async def _send_body(
-        self, receive: Receive, send: Send, source: AsyncGenerator[bytes, None]
-    ) -> None:
-        left = self._part.size_bytes
-        gone = asyncio.create_task(_disconnected(receive))
-        try:
-            async with aclosing(source) as blocks:
-                async for block in blocks:
-                    if left == self._part.size_bytes:
-                        # Only now: a blob that cannot be read still becomes an error answer.
-                        await self._send_start(send)
-                    if gone.done():  # uvicorn only drops what is sent to a client that left
-                        return
-                    left -= len(block)
-                    body = {"type": "http.response.body", "body": block, "more_body": left > 0}
-                    await send(body)
-        finally:
-            gone.cancel()
-
-    async def _send_start(self, send: Send) -> None:
-        start = {"type": "http.response.start", "status": self.status_code}
-        await send({**start, "headers": list(self.raw_headers)})
-
     async def _from_file(self, file: "_RawFile") -> AsyncGenerator[bytes, None]:
-        at = self._part.start
-        while at < self._part.stop:
-            length = min(BLOCK_BYTES, self._part.stop - at)
+        at = self.part.start
+        while at < self.part.stop:
+            length = min(BLOCK_BYTES, self.part.stop - at)
             block = await threads.call(file.read_at, at, length)
             if len(block) != length:
                 raise IntegrityError(
@@ -187,7 +97,7 @@ class BlobResponse(Response):
                 " run `cairn store verify` and upload it again"
             ) from None
         try:
-            stream = reader.stream(self._part.start, self._part.stop, BLOCK_BYTES)
+            stream = reader.stream(self.part.start, self.part.stop, BLOCK_BYTES)
             async for block in threads.iterate(iter(stream)):
                 yield block
         finally:
@@ -211,9 +121,3 @@ class _RawFile:
 
 # nginx answers for status, length and range itself when it sends the file.
 _NGINX_SETS = frozenset({b"content-length", b"content-range", b"x-accel-redirect"})
-
-
-async def _disconnected(receive: Receive) -> None:
-    """Return when the client has gone."""
-    while (await receive())["type"] != "http.disconnect":
-        pass

@@ -109,13 +109,18 @@ def change_settings(
     *,
     private: bool | None = None,
     gated: Gate | Literal[False] | None = None,
+    safetensors_views: bool | Literal["default"] | None = None,
 ) -> RepoRecord:
-    """Change visibility and gating; None leaves a setting as it is.
+    """Change visibility, gating and safetensors views; None leaves a setting as it is.
 
     Raises:
         RepoNotFoundError, UnauthenticatedError, ForbiddenError: see `access.writable`.
     """
     record = writable(house, actor, repo_id)
     return house.catalog.repos.update(
-        record.id, private=private, gated="off" if gated is False else gated, by=actor
+        record.id,
+        private=private,
+        gated="off" if gated is False else gated,
+        safetensors_views=safetensors_views,
+        by=actor,
     )

@@ -102,7 +102,7 @@ async def delete(request: Request) -> Response:
 
 
 async def settings(request: Request) -> Response:
-    """Change visibility and gating."""
+    """Change visibility, gating and, beyond what the HF API has, safetensors views."""
     actor = require_user(await actor_of(request))
     body = await read_json(request)
     record = await threads.call(
@@ -112,8 +112,17 @@ async def settings(request: Request) -> Response:
         repo_id_of(request),
         private=_private(body),
         gated=_gate(body.get("gated")),
+        safetensors_views=_views(body.get("safetensorsViews")),
     )
-    return JSONResponse({"private": record.private, "gated": record.gated or False})
+    answer: Json = {"private": record.private, "gated": record.gated or False}
+    said = record.safetensors_views
+    return JSONResponse(answer | {"safetensorsViews": "default" if said is None else said})
+
+
+def _views(value: object) -> bool | Literal["default"] | None:
+    if value is None or isinstance(value, bool) or value == "default":
+        return value
+    raise RequestError("safetensorsViews must be true, false or 'default'")
 
 
 def _gate(value: object) -> Gate | Literal[False] | None:

@@ -9,15 +9,18 @@ from starlette.routing import BaseRoute
 
 from cairn.catalog import gitobjects
 from cairn.domain import Actor, Entry, RepoId
-from cairn.errors import NotFoundError, RepoNotFoundError
+from cairn.errors import EntryNotFoundError, NotFoundError, RepoNotFoundError
 from cairn.hub import threads
-from cairn.hub.blob_response import blob_response, content_disposition
+from cairn.hub.blob_response import blob_response
+from cairn.hub.file_response import content_disposition
+from cairn.hub.hf import views
 from cairn.hub.hf.params import repo_id_of
 from cairn.hub.identity import house_of, visitor_of
 from cairn.hub.routing import RawRoute, repo_routes
 from cairn.workflows import browse
 from cairn.workflows.browse import View
 from cairn.workflows.house import House
+from cairn.workflows.views import pickled_path
 
 
 def _find(
@@ -28,15 +31,23 @@ def _find(
 
 
 async def resolve(request: Request) -> Response:
-    """The bytes of a file at a revision."""
+    """The bytes of a file at a revision, or of a view of it."""
     # Pages link here, so a browser session counts as well as a token.
     actor = await visitor_of(request)
     params, house = request.path_params, house_of(request)
-    view, entry = await threads.call(
-        _find, house, actor, repo_id_of(request), params["revision"], params["path"]
-    )
-    if request.method == "GET" and _is_whole(request):
-        house.catalog.repos.count_download(view.repo.id)
+    repo_id, revision, path = repo_id_of(request), params["revision"], params["path"]
+    try:
+        view, entry = await threads.call(_find, house, actor, repo_id, revision, path)
+    except EntryNotFoundError:
+        if pickled_path(path) is None:
+            raise
+        view = await threads.call(browse.open_view, house, actor, repo_id, revision)
+        made = await views.implied(request, view, path, _headers(view))
+        _count(request, view)
+        return made
+    _count(request, view)
+    if "view" in request.query_params:
+        return await views.asked_for(request, entry, _headers(view))
     etag = entry.blob.digest.hex if entry.lfs else entry.oid
     headers = _headers(view)
     if entry.lfs:
@@ -49,6 +60,11 @@ def _headers(view: View) -> dict[str, str]:
     shared = not (view.repo.private or view.repo.gated)
     caching = "no-cache" if shared else "private, no-cache"
     return {"X-Repo-Commit": view.revision.id, "Cache-Control": caching}
+
+
+def _count(request: Request, view: View) -> None:
+    if request.method == "GET" and _is_whole(request):
+        house_of(request).catalog.repos.count_download(view.repo.id)
 
 
 def _is_whole(request: Request) -> bool:

@@ -1,0 +1,101 @@
+"""Safetensors views over the wire: asked for by `?view=safetensors`, or implied by a name.
+
+Stock clients ask for `model.safetensors`. Where the hub or the repo's owner has it so and only
+`pytorch_model.bin` is there, they get the view of that; where it cannot be made, they are told
+that there is no such file, as always, and go on to the pickle. Views are in no listing.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from functools import partial
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from cairn.config import Settings
+from cairn.domain import Entry
+from cairn.errors import EntryNotFoundError, RequestError, UntrustedDataError
+from cairn.hub import threads
+from cairn.hub.checkpoints import CheckpointMemory
+from cairn.hub.file_response import answer_for
+from cairn.hub.identity import house_of
+from cairn.hub.view_response import ViewResponse
+from cairn.hub.views import ViewMemory, stored_view
+from cairn.workflows import browse
+from cairn.workflows.browse import View
+from cairn.workflows.views import SafetensorsView, index_view, pickled_path
+
+KNOWN = "safetensors"
+_INDEX_END = ".json"
+
+
+async def asked_for(request: Request, entry: Entry, headers: Mapping[str, str]) -> Response:
+    """The view of a file that the query names.
+
+    Raises:
+        RequestError: there is no such view, or safetensors cannot hold what is in the file.
+        UntrustedDataError: the file cannot be read.
+    """
+    wanted = request.query_params["view"]
+    if wanted != KNOWN:
+        raise RequestError(f"there is no view {wanted[:40]!r}; known: {KNOWN}")
+    view = await threads.call_long(_remembered(request), entry)
+    return _response(request, view, view.name, headers)
+
+
+async def implied(request: Request, at: View, path: str, headers: Mapping[str, str]) -> Response:
+    """What a loader gets for a file that is not there but can be made from one that is.
+
+    Raises:
+        EntryNotFoundError: it cannot, or views are off; it carries the commit.
+    """
+    absent = EntryNotFoundError(
+        f"{path[:200]!r} is not in revision {at.revision.id}", commit=at.revision.id
+    )
+    pickled = pickled_path(path)
+    if pickled is None or not _enabled(request, at):
+        raise absent
+    try:
+        if path.endswith(_INDEX_END):
+            text = await threads.call_long(
+                index_view, house_of(request), at.revision, pickled, _remembered(request)
+            )
+            return _index_response(request, path, text, headers)
+        entry = await threads.call(browse.file, house_of(request), at.revision, pickled)
+        view = await threads.call_long(_remembered(request), entry)
+    except (EntryNotFoundError, RequestError, UntrustedDataError):
+        raise absent from None
+    return _response(request, view, path, headers)
+
+
+def _enabled(request: Request, at: View) -> bool:
+    settings: Settings = request.app.state.settings
+    said = at.repo.safetensors_views
+    return settings.safetensors_views if said is None else said
+
+
+def _remembered(request: Request) -> Callable[[Entry], SafetensorsView]:
+    """The view of a stored file, from the request's house and memories."""
+    views: ViewMemory = request.app.state.views
+    checkpoints: CheckpointMemory = request.app.state.checkpoints
+    return partial(stored_view, views, checkpoints, house_of(request))
+
+
+def _response(
+    request: Request, view: SafetensorsView, path: str, headers: Mapping[str, str]
+) -> Response:
+    answer = answer_for(request, view.size_bytes, path, view.etag, headers)
+    if request.method == "HEAD" or not answer.has_body:
+        return answer.without_body()
+    return ViewResponse(view, house_of(request), answer)
+
+
+def _index_response(
+    request: Request, path: str, text: bytes, headers: Mapping[str, str]
+) -> Response:
+    etag = f"safetensors-view-{hashlib.sha256(text).hexdigest()[:40]}"
+    answer = answer_for(request, len(text), path, etag, headers)
+    response = answer.without_body()
+    if request.method != "HEAD" and answer.has_body:
+        response.body = text[answer.part.start : answer.part.stop]
+    return response
