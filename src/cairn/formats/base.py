@@ -4,6 +4,7 @@ from cairn.domain import Layout, Source
 from cairn.errors import UntrustedDataError
 from cairn.formats.assembler import Assembler
 from cairn.formats.assemblers.dcp import DcpAssembler
+from cairn.formats.assemblers.deepspeed import DeepSpeedAssembler
 from cairn.formats.limits import HEAD_BYTES
 from cairn.formats.reader import Reader
 from cairn.formats.readers.dcp_metadata import DcpMetadataReader
@@ -37,7 +38,7 @@ READERS: Registry[Reader] = Registry(
     ],
 )
 
-ASSEMBLERS: Registry[Assembler] = Registry("assembler", [DcpAssembler()])
+ASSEMBLERS: Registry[Assembler] = Registry("assembler", [DcpAssembler(), DeepSpeedAssembler()])
 
 
 def find_reader(source: Source, readers: Registry[Reader] = READERS) -> Reader:

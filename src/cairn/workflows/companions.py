@@ -25,7 +25,8 @@ COMPANIONS = (*(name for name, _ in CONFIGS), TRAINER_STATE)
 _MAX_SCALARS = 200
 _MAX_TEXT = 1000
 _PROGRESS_KEYS = (
-    *("epoch", "global_step", "step", "iteration", "max_steps", "num_train_epochs"),
+    *("epoch", "global_step", "global_steps", "step", "iteration", "max_steps"),
+    *("num_train_epochs", "global_samples"),
     *("best_metric", "best_model_checkpoint", "best_global_step", "loss", "best_loss"),
     *("total_flos", "train_batch_size", "pytorch-lightning_version"),
 )
