@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from cairn.domain import DType, Role
-from cairn.errors import LimitError, MalformedError, UnknownFormatError, UntrustedDataError
+from cairn.errors import LimitError, MalformedError, UntrustedDataError
 from cairn.formats import BytesSource, limits, read_layout
 from cairn.testing.readers import CountingSource
 from tests.formats.making import (
@@ -287,15 +287,6 @@ def test_checksums_left_out_by_torch_are_noted_only() -> None:
     layout = layout_of(data)
     assert elements_at(data, layout.tensors[0]) == bytes_of(torch.ones(2))
     assert any("CRC-32" in note for note in layout.notes)
-
-
-def test_torchscript_files_say_what_to_do() -> None:
-    import io
-
-    buffer = io.BytesIO()
-    torch.jit.save(torch.jit.script(nn.Linear(2, 2)), buffer)
-    with pytest.raises(UnknownFormatError, match="TorchScript"):
-        layout_of(buffer.getvalue())
 
 
 def test_only_headers_are_read_of_large_storages() -> None:

@@ -6,14 +6,14 @@ does not keep.
 """
 
 from cairn.domain import Source, Span
-from cairn.errors import MalformedError, UnknownFormatError
+from cairn.errors import MalformedError
 from cairn.formats.limits import MAX_DATA_PKL_BYTES, MAX_LAYOUT_OPCODES
 from cairn.formats.notes import Notes
 from cairn.formats.pickle_program import PickleProgram, Value, read_program
 from cairn.formats.sources import BytesSource
 from cairn.formats.torch_pickle import note_anomalies
 from cairn.formats.torch_storages import TorchStorages
-from cairn.formats.zip_archive import Member, ZipArchive
+from cairn.formats.zip_archive import ZipArchive
 
 PICKLE = "/data.pkl"
 _MAX_BYTEORDER_BYTES = 16
@@ -39,7 +39,6 @@ class TorchArchive:
     `budget` is shared by the archives of one file.
 
     Raises:
-        UnknownFormatError: it is TorchScript.
         MalformedError: it is broken, big-endian, or its storages are compressed.
     """
 
@@ -50,9 +49,12 @@ class TorchArchive:
         archive = ZipArchive(source)
         top = _top_folder(archive, source)
         _check_byteorder(archive, top, source)
-        program = _program(archive, archive.members[top + PICKLE], source, notes, budget)
-        self.storages = TorchStorages(_storage_spans(archive, top, source, start), source.name)
-        self.value: Value = program.result()
+        self.notes = notes
+        self.members = archive
+        self.top = top
+        self.program = read_member(archive, top + PICKLE, source, notes, budget)
+        self.storages = storages_in(archive, f"{top}/data/", source, start)
+        self.value: Value = self.program.result()
         self.stray_bytes = archive.stray_bytes
 
     def note_leftovers(self, notes: Notes) -> None:
@@ -83,15 +85,6 @@ def _top_folder(archive: ZipArchive, source: Source) -> str:
     top = pickles[0].removesuffix(PICKLE)
     if not top or "/" in top:
         raise MalformedError("data.pkl is not in a folder at the top", source=source.name)
-    code = f"{top}/code/"
-    if f"{top}/constants.pkl" in archive.members or any(
-        n.startswith(code) for n in archive.members
-    ):
-        raise UnknownFormatError(
-            "this is a TorchScript archive",
-            source=source.name,
-            hint="It carries code; save the module's state_dict instead",
-        )
     return top
 
 
@@ -109,14 +102,22 @@ def _check_byteorder(archive: ZipArchive, top: str, source: Source) -> None:
         )
 
 
-def _program(
-    archive: ZipArchive, member: Member, source: Source, notes: Notes, budget: PickleBudget
+def read_member(
+    archive: ZipArchive, name: str, source: Source, notes: Notes, budget: PickleBudget
 ) -> PickleProgram:
+    """The pickle that is a member of an archive, with remarks on what is odd about it.
+
+    Raises:
+        LimitError: it exceeds what is left of the budget.
+        MalformedError: the member does not inflate.
+    """
+    member = archive.members[name]
+    base = name.rpartition("/")[2]
     data, intact = archive.read(member, budget.bytes_left)
     if not intact:
-        notes.add("the CRC-32 of data.pkl is wrong or was left out; torch does not check it")
+        notes.add(f"the CRC-32 of {base} is wrong or was left out; torch does not check it")
     if not member.stored:
-        notes.add("data.pkl is compressed, which torch.save does not do")
+        notes.add(f"{base} is compressed, which torch.save does not do")
     label = f"{source.name}!{member.name[:100]}"
     program = read_program(BytesSource(data, label), max_opcodes=budget.opcodes_left)
     budget.spend(len(data), program.opcodes)
@@ -126,8 +127,12 @@ def _program(
     return program
 
 
-def _storage_spans(archive: ZipArchive, top: str, source: Source, start: int) -> dict[str, Span]:
-    prefix = f"{top}/data/"
+def storages_in(archive: ZipArchive, prefix: str, source: Source, start: int) -> TorchStorages:
+    """The storages that lie in a folder of an archive, which begins at byte `start` of its file.
+
+    Raises:
+        MalformedError: one is compressed.
+    """
     spans: dict[str, Span] = {}
     for member in archive:
         if not member.name.startswith(prefix) or member.name == prefix:
@@ -141,4 +146,4 @@ def _storage_spans(archive: ZipArchive, top: str, source: Source, start: int) ->
             )
         span = member.data
         spans[member.name.removeprefix(prefix)] = Span(start + span.start, start + span.stop)
-    return spans
+    return TorchStorages(spans, source.name)
