@@ -7,6 +7,8 @@ from cairn.analysis.floats import Codes, code_bits, code_values, smallest_normal
 from cairn.domain import DType
 from cairn.domain.statistics import TensorStatistics
 
+_MAX_RECENT = (1 << 32) - 1
+
 
 class CountedValues:
     """Counts of the patterns of one narrow type."""
@@ -16,13 +18,25 @@ class CountedValues:
         assert bits is not None, dtype
         self._dtype = dtype
         self._counts = np.zeros(1 << bits, np.int64)
+        # Half as wide as what it is added to: that much more of it stays in the L1 cache.
+        self._recent = np.zeros(1 << bits, np.uint32)
+        self._recent_numbers = 0
 
     def add(self, codes: Codes) -> None:
-        """Take in the next patterns."""
-        kernels.count_codes(codes, self._counts)
+        """Take in the next patterns, at most 2^31 of them."""
+        if self._recent_numbers + codes.size > _MAX_RECENT:
+            self._settle()
+        kernels.count_codes(codes, self._recent)
+        self._recent_numbers += codes.size
+
+    def _settle(self) -> None:
+        self._counts += self._recent
+        self._recent[:] = 0
+        self._recent_numbers = 0
 
     def statistics(self) -> TensorStatistics:
         """What the counts say, rows and rank left out."""
+        self._settle()
         used = np.flatnonzero(self._counts)
         values, counts = code_values(self._dtype)[used], self._counts[used]
         finite = np.isfinite(values)

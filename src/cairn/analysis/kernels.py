@@ -38,10 +38,10 @@ Array = NDArray[np.generic]
 
 
 @compiled()
-def count_codes(codes: Array, counts: NDArray[np.int64]) -> None:
+def count_codes(codes: Array, counts: NDArray[np.uint32]) -> None:
     """Add to `counts` how often each code occurs; codes are unsigned and index it."""
     for at in range(codes.size):
-        counts[codes[at]] += 1
+        counts[codes[at]] += np.uint32(1)
 
 
 @compiled()
