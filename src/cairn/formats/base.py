@@ -13,6 +13,7 @@ from cairn.formats.readers.gguf import GgufReader
 from cairn.formats.readers.hdf5 import Hdf5Reader
 from cairn.formats.readers.npy import NpyReader
 from cairn.formats.readers.npz import NpzReader
+from cairn.formats.readers.onnx import OnnxReader
 from cairn.formats.readers.safetensors import SafetensorsReader
 from cairn.formats.readers.stable_baselines3 import StableBaselines3Reader
 from cairn.formats.readers.torch_legacy import TorchLegacyReader
@@ -36,6 +37,7 @@ READERS: Registry[Reader] = Registry(
         GgufReader(),
         NpyReader(),
         NpzReader(),
+        OnnxReader(),
         TorchLegacyReader(),
     ],
 )

@@ -117,6 +117,14 @@ MAX_PROTOBUF_FIELDS = 2_000_000
 """Fields of all messages of one file walked over: an ONNX graph has about 12 per node and 6 per
 tensor, the largest exported ones 50,000 nodes. Some 2 microseconds each."""
 
+# --- ONNX --------------------------------------------------------------------------------
+
+MAX_ONNX_DEPTH = 16
+"""Graphs inside attributes of graphs: control flow in exported models nests twice or thrice."""
+
+MAX_ONNX_PIECES = 4096
+"""Numbers of one tensor that are a field each; packed fields have been written since 2017."""
+
 # --- pickle ------------------------------------------------------------------------------
 
 MAX_DATA_PKL_BYTES = 64 * MIB

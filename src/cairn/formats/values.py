@@ -257,11 +257,11 @@ class _PieceReader:
             return piece.start, piece.shape
         if len(piece.start) == 1:
             first, count = piece.start[0], piece.shape[0]
+        elif not piece.shape:
+            first, count = 0, 1
         elif piece.shape[1:] == self._tensor.shape[1:] and not any(piece.start[1:]):
             row = prod(piece.shape[1:])
             first, count = piece.start[0] * row, piece.shape[0] * row
-        elif not piece.shape:
-            first, count = 0, 1
         else:
             raise MalformedError("pieces that are boxes beside pieces that are runs")
         if first % self._per_unit:

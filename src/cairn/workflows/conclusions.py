@@ -19,6 +19,7 @@ from cairn.workflows.companions import (
     progress_of,
     shallowest,
 )
+from cairn.workflows.references import unreachable
 
 _INDEX_SUFFIXES = (f".safetensors{INDEX_SUFFIX}", f".bin{INDEX_SUFFIX}")
 
@@ -41,6 +42,11 @@ def conclude(
             return architecture_of(source)
 
     assemblies = tuple(_assemblies(files, layouts, unread))
+    listed = [(path, layout.tensors) for path, layout in layouts.items()]
+    listed += ((assembly.path, assembly.tensors) for assembly in assemblies)
+    for path, tensors in listed:
+        for part, why in unreachable(path, tensors, files):
+            unread.setdefault(part, why)
     architecture = first_architecture(files, read_architecture, unread)
     notes = [*_index_notes(layouts, files, unread), *incomplete_series(layouts)]
     notes += (f"{found.path}: {note}" for found in assemblies for note in found.notes)
