@@ -16,6 +16,7 @@ from cairn.formats.readers.npz import NpzReader
 from cairn.formats.readers.onnx import OnnxReader
 from cairn.formats.readers.safetensors import SafetensorsReader
 from cairn.formats.readers.stable_baselines3 import StableBaselines3Reader
+from cairn.formats.readers.torch_export import TorchExportReader
 from cairn.formats.readers.torch_legacy import TorchLegacyReader
 from cairn.formats.readers.torch_script import TorchScriptReader
 from cairn.formats.readers.torch_zip import TorchZipReader
@@ -29,6 +30,7 @@ READERS: Registry[Reader] = Registry(
     [
         SafetensorsReader(),
         StableBaselines3Reader(),
+        TorchExportReader(),
         TorchScriptReader(),  # before torch-zip, which it also is
         DcpMetadataReader(),
         DistcpReader(),  # before torch-zip: begins as that does

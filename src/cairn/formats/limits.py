@@ -82,6 +82,9 @@ MAX_ZIP_MEMBERS = 262_144
 MAX_ZIP_DIRECTORY_BYTES = 32 * MIB
 """Central directory: 46 bytes and a name (about 25) per member, with room for zip64 extras."""
 
+MAX_GRAPH_BYTES = 32 * MIB
+"""JSON of an exported program: some 1,500 bytes per node, so 20,000 nodes."""
+
 MAX_SCRIPT_BYTES = 8 * MIB
 """TorchScript source looked into for the names of buffers; whole detectors carry some 500 KB."""
 

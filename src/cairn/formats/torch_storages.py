@@ -13,20 +13,11 @@ from cairn.errors import MalformedError
 from cairn.formats.limits import MAX_AXES, MAX_INT64
 from cairn.formats.pickle_program import Call, Global, PersistentId, Value
 from cairn.formats.pickle_values import call_target
+from cairn.formats.strided_views import View, take_view
 from cairn.formats.torch_types import STORAGE_DTYPES, STORAGE_MODULES, UNTYPED_STORAGES
 
 Where = tuple[Value, Value, Value, Value]
 """The first arguments of every rebuild function: storage, offset, size, strides."""
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """Elements of a storage: `strides` is None when they are contiguous in row-major order."""
-
-    dtype: DType
-    shape: tuple[int, ...]
-    span: Span
-    strides: tuple[int, ...] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,30 +66,12 @@ class TorchStorages:
             raise self.refusal(call, "a tensor whose offset is not an integer from 0 to 2**63-1")
         assert isinstance(offset, int)
         kind = dtype or region.dtype or DType.U8
-        elements = 1
-        for axis in shape:
-            elements *= axis
-        if elements > MAX_INT64:
-            raise self.refusal(call, "a tensor of more than 2**63-1 elements")
+        try:
+            view = take_view(kind, shape, steps, offset, region.span)
+        except MalformedError as error:
+            raise self.refusal(call, f"storage {region.key[:40]!r}: {error.what}") from None
         self._use(region, kind)
-        if not elements:
-            return View(kind, shape, Span(region.span.start, region.span.start), None)
-        contiguous = _is_contiguous(shape, steps)
-        reach = 1 + sum((n - 1) * step for n, step in zip(shape, steps, strict=True))
-        bits = kind.bits
-        first, last = offset * bits, (offset + reach) * bits
-        if bits < 8 and (first % 8 or not contiguous):
-            raise self.refusal(call, f"a view into the middle of packed {kind.label} bytes")
-        span = (first // 8, (last + 7) // 8)
-        if span[1] > region.span.size_bytes:
-            raise self.refusal(
-                call,
-                f"a tensor reaches to byte {span[1]} of storage {region.key[:40]!r},"
-                f" which has {region.span.size_bytes}",
-            )
-        start = region.span.start
-        place = Span(start + span[0], start + span[1])
-        return View(kind, shape, place, None if contiguous else steps)
+        return view
 
     def _use(self, region: _Region, dtype: DType) -> None:
         known = self._used.get(region.key)
@@ -196,13 +169,3 @@ def is_size(value: Value) -> bool:
 def is_torch_size(call: Call) -> bool:
     """Whether a call makes a `torch.Size`."""
     return call_target(call) == "torch.Size"
-
-
-def _is_contiguous(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
-    """Row-major without gaps; the stride of an axis of one element means nothing."""
-    expected = 1
-    for axis, stride in zip(reversed(shape), reversed(strides), strict=True):
-        if axis != 1 and stride != expected:
-            return False
-        expected *= axis
-    return True

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from cairn.domain import DType, Scalar
 from cairn.formats.pickle_program import Call, Global, Value
 from cairn.formats.pickle_values import call_target
-from cairn.formats.torch_storages import TorchStorages, View, Where, is_size, is_torch_size
+from cairn.formats.strided_views import View
+from cairn.formats.torch_storages import TorchStorages, Where, is_size, is_torch_size
 from cairn.formats.torch_types import TORCH_DTYPES, TWO_PER_BYTE
 
 _MAX_WRAPPERS = 16  # a parameter around a subclass around a tensor is 3

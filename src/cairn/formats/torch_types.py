@@ -80,3 +80,28 @@ TORCH_DTYPES: dict[str, DType] = {
 
 TWO_PER_BYTE = frozenset(("float4_e2m1fn_x2",))
 """dtypes whose torch element is a byte of two numbers; the last axis doubles when listed."""
+
+SCALAR_TYPES: dict[int, DType] = {
+    1: DType.U8,
+    2: DType.I8,
+    3: DType.I16,
+    4: DType.I32,
+    5: DType.I64,
+    6: DType.F16,
+    7: DType.F32,
+    8: DType.F64,
+    9: DType.C32,
+    10: DType.C64,
+    11: DType.C128,
+    12: DType.BOOL,
+    13: DType.BF16,
+    28: DType.U16,
+    29: DType.F8_E4M3,
+    30: DType.F8_E5M2,
+    31: DType.F8_E4M3FNUZ,
+    32: DType.F8_E5M2FNUZ,
+    33: DType.F8_E8M0,
+    34: DType.U32,
+    35: DType.U64,
+}
+"""`ScalarType` of exported programs (`torch/_export/serde/schema.py`)."""
