@@ -20,6 +20,7 @@ from cairn.domain import Assembly, Role
 from cairn.errors import LimitError, MalformedError
 from cairn.formats import BytesSource
 from cairn.formats.assemblers.deepspeed import DeepSpeedAssembler
+from cairn.formats.assemblers.deepspeed_universal import UniversalAssembler
 from cairn.formats.deepspeed_states import read_model_states
 from cairn.testing.assemblers import AssemblerConformance, only_assembly, values_of
 from cairn.workflows.inspect import inspect_files
@@ -372,3 +373,64 @@ def test_model_states_without_zero_have_no_assembly() -> None:
     assert list(DeepSpeedAssembler().anchors(["t/mp_rank_00_model_states.pt"])) == []
     with pytest.raises(MalformedError, match="not of a ZeRO checkpoint"):
         read_model_states(BytesSource(data))
+
+
+def universal(stage: int = 2) -> Contents:
+    """What ds_to_universal.py makes of either stage."""
+    source = zero2() if stage == 2 else zero3(2)
+    contents = {n: data for n, data in source.items() if n.endswith("_model_states.pt")}
+    for name in MASTERS:
+        folder = f"global_step3/zero/{name}"
+        for key, values in (("fp32", MASTERS), ("exp_avg", MEANS), ("exp_avg_sq", SQUARES)):
+            contents[f"{folder}/{key}.pt"] = saved({"cat_dim": 0, "param": values[name]})
+        contents[f"{folder}/step.pt"] = saved(torch.tensor(3.0))
+    groups = {"param_groups": [{"lr": 0.01}], "zero_stage": stage}
+    contents["global_step3/zero/optimizer_state.pt"] = saved(groups)
+    return contents
+
+
+class TestUniversal(AssemblerConformance):
+    assembler = UniversalAssembler()
+
+    @classmethod
+    def make(cls) -> dict[str, Contents]:
+        small = {n: d for n, d in universal().items() if "head" in n or "model_states" in n}
+        return {"stage 2": small}
+
+
+@pytest.mark.parametrize("stage", [2, 3])
+def test_universal_checkpoints_are_named_after_their_folders(stage: int) -> None:
+    contents = universal(stage)
+    found = only_assembly(UniversalAssembler(), contents)
+    values = values_of(found, contents)
+    masters = "module" if stage == 3 else "optimizer.fp32"
+    for name, master in MASTERS.items():
+        assert values[f"{masters}.{name}"] == bytes_of(master)
+        assert values[f"optimizer.state.{name}.exp_avg"] == bytes_of(MEANS[name])
+        assert values[f"optimizer.state.{name}.step"] == bytes_of(torch.tensor(3.0))
+    assert found.metadata["optimizer.param_groups.0.lr"] == 0.01
+    roles = {t.role for t in found.tensors if t.name.startswith(masters)}
+    assert roles == {Role.WEIGHTS if stage == 3 else Role.OPTIMIZER}
+
+
+@pytest.mark.parametrize("stage", [2, 3])
+def test_inspect_counts_each_parameter_of_a_universal_checkpoint_once(stage: int) -> None:
+    sources = {name: BytesSource(data, name) for name, data in universal(stage).items()}
+    found = inspect_files(sources)
+    assert not found.unread
+    names = [t.name for _, t in found.tensors() if t.role is Role.WEIGHTS and t.elements]
+    assert names.count("module.body.weight") == 1
+
+
+def test_a_universal_parameter_without_masters_is_refused() -> None:
+    contents = universal()
+    del contents["global_step3/zero/scale/fp32.pt"]
+    with pytest.raises(MalformedError, match=r"'global_step3/zero/scale/fp32\.pt' is missing"):
+        only_assembly(UniversalAssembler(), contents)
+
+
+def test_an_unreadable_file_of_a_universal_checkpoint_is_named() -> None:
+    contents = universal()
+    contents["global_step3/zero/scale/exp_avg.pt"] = b"PK"
+    with pytest.raises(MalformedError, match=r"scale/exp_avg\.pt' could not be read"):
+        only_assembly(UniversalAssembler(), contents)

@@ -5,6 +5,7 @@ from cairn.errors import UntrustedDataError
 from cairn.formats.assembler import Assembler
 from cairn.formats.assemblers.dcp import DcpAssembler
 from cairn.formats.assemblers.deepspeed import DeepSpeedAssembler
+from cairn.formats.assemblers.deepspeed_universal import UniversalAssembler
 from cairn.formats.limits import HEAD_BYTES
 from cairn.formats.reader import Reader
 from cairn.formats.readers.dcp_metadata import DcpMetadataReader
@@ -44,7 +45,9 @@ READERS: Registry[Reader] = Registry(
     ],
 )
 
-ASSEMBLERS: Registry[Assembler] = Registry("assembler", [DcpAssembler(), DeepSpeedAssembler()])
+ASSEMBLERS: Registry[Assembler] = Registry(
+    "assembler", [DcpAssembler(), DeepSpeedAssembler(), UniversalAssembler()]
+)
 
 
 def find_reader(source: Source, readers: Registry[Reader] = READERS) -> Reader:

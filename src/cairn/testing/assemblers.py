@@ -17,7 +17,7 @@ from dataclasses import replace
 from functools import partial
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cairn.domain import Assembly, Layout, Source
@@ -197,6 +197,7 @@ class AssemblerConformance:
             list(self.assembler.anchors([path]))
         list(self.assembler.anchors(_ODD_PATHS))
 
+    @settings(deadline=None, suppress_health_check=list(HealthCheck))
     @given(paths=st.lists(st.text(max_size=30)))
     def test_no_path_raises_anything(self, paths: "list[str]") -> None:
         assert list(self.assembler.anchors(paths)) == list(self.assembler.anchors(iter(paths)))
