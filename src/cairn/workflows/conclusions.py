@@ -6,7 +6,6 @@ from cairn.domain import Architecture, Assembly, Checkpoint, Layout, Scalar
 from cairn.errors import UntrustedDataError
 from cairn.formats import ASSEMBLERS, Files
 from cairn.formats.safetensors_index import (
-    INDEX_SUFFIX,
     disagreements,
     incomplete_series,
     read_index,
@@ -19,9 +18,8 @@ from cairn.workflows.companions import (
     progress_of,
     shallowest,
 )
+from cairn.workflows.indexed_files import INDEX_SUFFIXES
 from cairn.workflows.references import unreachable
-
-_INDEX_SUFFIXES = (f".safetensors{INDEX_SUFFIX}", f".bin{INDEX_SUFFIX}")
 
 
 def conclude(
@@ -98,7 +96,7 @@ def _index_notes(
 ) -> Iterator[str]:
     """Where the indexes of sharded checkpoints and the shards beside them disagree."""
     for path in sorted(files):
-        if not path.endswith(_INDEX_SUFFIXES):
+        if not path.endswith(INDEX_SUFFIXES):
             continue
         folder = path[: path.rfind("/") + 1]
         beside = {

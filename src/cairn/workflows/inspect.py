@@ -3,7 +3,7 @@
 Works on local paths without a house, on any sources, and on the files of a repo.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -18,6 +18,7 @@ from cairn.plugins import Registry
 from cairn.workflows.checkpoint_names import claims_tensors, never_holds_tensors
 from cairn.workflows.companions import COMPANIONS
 from cairn.workflows.conclusions import conclude
+from cairn.workflows.indexed_files import indexed_files, is_index
 from cairn.workflows.local_files import folder_files, local_file
 from cairn.workflows.readable import ReadableCheckpoint
 
@@ -75,7 +76,8 @@ def read_path(path: Path, readers: Registry[Reader] = READERS) -> ReadableCheckp
     """The checkpoint in a local file or folder, ready to have its values read.
 
     For a single file the companions beside it (config.json, trainer_state.json) are read too,
-    and the files it refers to are at hand.
+    and the files it refers to are at hand. An index (model.safetensors.index.json, `.metadata`)
+    stands for the files it names.
 
     Raises:
         EntryNotFoundError: there is nothing at `path`.
@@ -84,13 +86,14 @@ def read_path(path: Path, readers: Registry[Reader] = READERS) -> ReadableCheckp
     """
     if path.is_dir():
         return _read(str(path), folder_files(path), readers)
+    if is_index(path):
+        files = indexed_files(path)
+        _add_companions(path.parent, files, COMPANIONS)
+        return _read(str(path), files, readers)
     with FileSource(path, name=path.name) as source:
         layout = read_layout(source, readers)
-    root = path.parent
-    files = {path.name: local_file(path, path.name, root)}
-    for name in (*COMPANIONS, *_referred_to(path.name, layout)):
-        if (root / name).is_file():
-            files.setdefault(name, local_file(root / name, name, root))
+    files = {path.name: local_file(path, path.name, path.parent)}
+    _add_companions(path.parent, files, (*COMPANIONS, *_referred_to(path.name, layout)))
     layouts = {path.name: layout}
     return ReadableCheckpoint(conclude(str(path), files, layouts, {}, other_files_bytes=0), files)
 
@@ -123,6 +126,12 @@ def read_repo(
 @contextmanager
 def _named(path: str, source: Source) -> Iterator[Source]:
     yield NamedSource(path, source)
+
+
+def _add_companions(root: Path, files: dict[str, File], names: Iterable[str]) -> None:
+    for name in names:
+        if (root / name).is_file():
+            files.setdefault(name, local_file(root / name, name, root))
 
 
 def _referred_to(path: str, layout: Layout) -> Iterator[str]:

@@ -1,0 +1,50 @@
+"""Files that hold no tensors and name those that do, and the checkpoint such a file stands for."""
+
+from pathlib import Path
+
+from cairn.errors import EntryNotFoundError
+from cairn.formats import File, FileSource
+from cairn.formats.dcp_metadata import read_dcp_metadata
+from cairn.formats.folder import beside
+from cairn.formats.notes import Notes
+from cairn.formats.safetensors_index import INDEX_SUFFIX, read_index
+from cairn.workflows.local_files import local_file
+
+INDEX_SUFFIXES = (f".safetensors{INDEX_SUFFIX}", f".bin{INDEX_SUFFIX}")
+"""How the indexes of sharded checkpoints end."""
+
+_DCP_METADATA = ".metadata"
+
+
+def is_index(path: Path) -> bool:
+    """Whether a file of this name stands for the files that it names."""
+    return path.name.endswith(INDEX_SUFFIXES) or path.name == _DCP_METADATA
+
+
+def indexed_files(path: Path) -> dict[str, File]:
+    """The index and the files it names that are there, by path relative to its folder.
+
+    Files reached through a link that leads out of the folder are left out, as missing ones are.
+
+    Raises:
+        EntryNotFoundError: there is no such index.
+        UntrustedDataError: it cannot be read, or names files that may lie outside its folder.
+    """
+    root = path.parent
+    files = {path.name: local_file(path, path.name, root)}
+    for reference in _named_by(path):
+        name = beside(path.name, reference)
+        try:
+            file = local_file(root / name, name, root)
+        except EntryNotFoundError:
+            continue
+        if not file.leads_out:
+            files[name] = file
+    return files
+
+
+def _named_by(path: Path) -> tuple[str, ...]:
+    with FileSource(path, name=path.name) as source:
+        if path.name == _DCP_METADATA:
+            return read_dcp_metadata(source, Notes()).paths
+        return read_index(source).shards
