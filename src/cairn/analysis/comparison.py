@@ -1,0 +1,167 @@
+"""Two tensors of equal shape side by side: how much changed, in which direction, at what rank."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cairn.analysis.floats import Buffer, floats, is_decodable, is_floating, parts_per_element
+from cairn.analysis.low_rank import RankEstimate, RowSample, rounding_noise
+from cairn.analysis.pair_kernels import (
+    AFTER,
+    BEFORE,
+    DIFFERENCE,
+    MOST,
+    PRODUCT,
+    add_sums,
+    count_different,
+)
+from cairn.domain import DType
+from cairn.formats.dtypes import numpy_dtype
+
+_WORDS = {1: "<u1", 2: "<u2", 4: "<u4", 8: "<u8"}
+
+MIN_SIDE = 16
+"""Matrices with a shorter side have no rank worth telling low from full."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What became of a tensor's values.
+
+    `changed` counts elements with other bits, or with another value where the dtype changed.
+    `cast`: every element of the second is the first rounded to the second's dtype. Norms are
+    over pairs of finite values; `not_finite` pairs are left out of them.
+    """
+
+    elements: int
+    changed: int
+    cast: bool
+    norm_before: float
+    norm_after: float
+    norm_difference: float
+    largest_difference: float
+    cosine: float | None
+    not_finite: int = 0
+    rank: RankEstimate | None = None
+
+    @property
+    def equal(self) -> bool:
+        """Whether no element changed."""
+        return not self.changed
+
+    @property
+    def changed_fraction(self) -> float:
+        """The share of elements that changed, 0 to 1."""
+        return self.changed / self.elements if self.elements else 0.0
+
+    @property
+    def relative_change(self) -> float | None:
+        """Norm of the difference over the norm before; None where that is zero."""
+        if not self.norm_difference:
+            return 0.0
+        return self.norm_difference / self.norm_before if self.norm_before else None
+
+
+class PairComparison:
+    """Compares two streams of values fed in equal runs of elements."""
+
+    def __init__(self, shape: tuple[int, ...], before: DType, after: DType) -> None:
+        """`shape` is that of both tensors, in elements.
+
+        Raises:
+            KeyError: values of one of the types do not decode; ask `comparable` first.
+        """
+        if not comparable(before, after):
+            raise KeyError(f"{before.label} and {after.label}")
+        self._before, self._after = before, after
+        self._same_dtype = before is after
+        self._has_words = before.block_elements == 1 and before.block_bytes in _WORDS
+        self._cast = not self._same_dtype
+        self._elements = self._changed = self._not_finite = 0
+        self._sums = np.zeros(5)
+        self._sample: RowSample | None = None
+        rows, columns = shape[0] if shape else 1, 1
+        for axis in shape[1:]:
+            columns *= axis
+        if is_floating(after) and min(rows, columns) >= MIN_SIDE:
+            self._sample = RowSample(rows, columns)
+
+    def add(self, before: Buffer, after: Buffer, elements: int) -> None:
+        """The next `elements` elements of both, as little-endian bytes."""
+        first = self._elements
+        self._elements += elements
+        a, b = floats(before, self._before, elements), floats(after, self._after, elements)
+        if a.dtype != b.dtype:
+            a, b = a.astype(np.float64), b.astype(np.float64)
+        different = self._different(before, after, a, b)
+        if not different:
+            self._not_finite += add_sums(a, a, self._sums)
+            return
+        self._changed += different
+        self._not_finite += add_sums(a, b, self._sums)
+        if self._sample is not None:
+            self._sample.add(first, a, b)
+
+    def _different(
+        self,
+        before: Buffer,
+        after: Buffer,
+        a: NDArray[np.floating],
+        b: NDArray[np.floating],
+    ) -> int:
+        """How many elements differ; also whether the second may still be a cast of the first."""
+        if self._same_dtype and self._has_words:
+            return int(count_different(_words(before, self._before), _words(after, self._after)))
+        if self._cast:
+            rounded = _rounded(a, self._after)
+            kept = np.frombuffer(after, np.uint8)
+            self._cast = rounded is not None and bool(np.array_equal(rounded, kept))
+        differs = (a != b) & ~(np.isnan(a) & np.isnan(b))
+        parts = parts_per_element(self._after)
+        return int(np.count_nonzero(differs.reshape(-1, parts).any(axis=1)))
+
+    def result(self) -> Comparison:
+        """What all blocks together say."""
+        sums = self._sums
+        norms = float(sums[BEFORE]) ** 0.5, float(sums[AFTER]) ** 0.5
+        cosine = None
+        if norms[0] and norms[1]:
+            cosine = min(1.0, max(-1.0, float(sums[PRODUCT]) / (norms[0] * norms[1])))
+        return Comparison(
+            elements=self._elements,
+            changed=self._changed,
+            cast=self._cast,
+            norm_before=norms[0],
+            norm_after=norms[1],
+            norm_difference=float(sums[DIFFERENCE]) ** 0.5,
+            largest_difference=float(sums[MOST]),
+            cosine=cosine,
+            not_finite=self._not_finite,
+            rank=self._rank(norms[1]),
+        )
+
+    def _rank(self, norm_after: float) -> RankEstimate | None:
+        if self._sample is None or not self._changed or self._cast:
+            return None
+        # The difference of a tensor kept in less precision carries that rounding, too.
+        coarser = max((self._before, self._after), key=lambda d: rounding_noise(d, 1.0))
+        return self._sample.rank(rounding_noise(coarser, norm_after / self._elements**0.5))
+
+
+def comparable(before: DType, after: DType) -> bool:
+    """Whether values of both types decode to numbers that can be compared."""
+    return is_decodable(before) and is_decodable(after)
+
+
+def _words(block: Buffer, dtype: DType) -> NDArray[np.unsignedinteger]:
+    return np.frombuffer(block, np.uint8).view(_WORDS[dtype.block_bytes])
+
+
+def _rounded(values: NDArray[np.floating], dtype: DType) -> NDArray[np.uint8] | None:
+    """The bytes of values rounded to a type; None where NumPy has no such type."""
+    kind = numpy_dtype(dtype)
+    if kind is None or dtype.label.startswith("C"):
+        return None
+    with np.errstate(all="ignore"):  # overflow to infinity is what a cast does
+        return values.astype(kind).view(np.uint8).reshape(-1)
