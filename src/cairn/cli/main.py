@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from cairn import __version__
-from cairn.cli import convert, inspect, org, serve, store, token, user
+from cairn.cli import convert, diff, inspect, org, serve, store, token, user
 from cairn.cli.errors import exit_code
 from cairn.errors import CairnError, UnavailableError
 
@@ -20,6 +20,7 @@ app = typer.Typer(
 )
 app.command("serve")(serve.serve)
 app.command("inspect")(inspect.inspect)
+app.command("diff")(diff.diff)
 app.command("convert")(convert.convert)
 app.add_typer(store.app, name="store")
 app.add_typer(user.app, name="user")

@@ -1,0 +1,170 @@
+"""`cairn diff`: what changed between two checkpoints."""
+
+from collections.abc import Callable
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cairn.cli.console import byte_progress, err, out, print_json, visible
+from cairn.cli.options import AsJson, DataDir
+from cairn.cli.targets import read_target
+from cairn.errors import RequestError
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from cairn.workflows.diff import Difference
+    from cairn.workflows.tensor_changes import TensorChange
+
+DEFAULT_ROWS = 30
+DIFFERENT = 1
+_GLOB_CHARACTERS = frozenset("*?[")
+_PLOTS = (".svg", ".png")
+
+
+def diff(
+    before: Annotated[
+        str, typer.Argument(help="A file, a folder, or a repo of this hub: org/name@revision.")
+    ],
+    after: Annotated[str, typer.Argument(help="What to compare it with.")],
+    filter_by: Annotated[
+        str, typer.Option("--filter", "-f", help="Only tensors whose name contains or globs this.")
+    ] = "",
+    values: Annotated[
+        bool, typer.Option("--values/--no-values", help="Read and compare the tensors' values.")
+    ] = True,
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", min=0, help="Most tensors shown.")
+    ] = DEFAULT_ROWS,
+    show_all: Annotated[
+        bool, typer.Option("--all", "-a", help="Show every tensor, equal ones too.")
+    ] = False,
+    plot: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write a heat map by layer: .svg or .png."),
+    ] = None,
+    data: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare tensors, settings, tokenizer and training state. Nothing in the files is run.
+
+    Exits 0 if nothing differs and 1 if something does, as diff does; 2 and above are errors.
+    """
+    from cairn.workflows.diff import bytes_to_compare, compare, pairing_of
+
+    if plot is not None and plot.suffix not in _PLOTS:
+        raise RequestError(f"{plot}: a plot is written as {' or '.join(_PLOTS)}")
+    left, _ = read_target(before, data)
+    right, _ = read_target(after, data)
+    pairing = pairing_of(left, right, values=values, wanted=_wanted(filter_by))
+    total = bytes_to_compare(pairing) if values else 0
+    with byte_progress("comparing", total) as progress:
+        found = compare(left, right, pairing, values=values, progress=progress)
+    if plot is not None:
+        _draw(found, plot)
+    if as_json:
+        from cairn.workflows.diff_description import describe_difference
+
+        print_json(describe_difference(found))
+    else:
+        _print(found, None if show_all else limit)
+    if not found.is_same:
+        raise typer.Exit(DIFFERENT)
+
+
+def _wanted(filter_by: str) -> Callable[[str], bool]:
+    pattern = filter_by if _GLOB_CHARACTERS & set(filter_by) else f"*{filter_by}*"
+    return lambda name: fnmatchcase(name, pattern)
+
+
+def _draw(found: "Difference", path: Path) -> None:
+    from cairn.workflows.diff_map import heat_map
+
+    svg = heat_map(found).svg()
+    if path.suffix == ".svg":
+        path.write_text(svg)
+    else:
+        import resvg_py
+
+        path.write_bytes(resvg_py.svg_to_bytes(svg_string=svg, zoom=2))
+    err().print(f"wrote {path}")
+
+
+def _print(found: "Difference", limit: int | None) -> None:
+    from cairn.workflows.diff_summary import summary
+
+    console = out()
+    before, after = visible(found.before.name), visible(found.after.name)
+    console.print(f"[bold]{before}[/bold] to [bold]{after}[/bold]")
+    for sentence in summary(found):
+        console.print(f"  {visible(sentence)}")
+    shown = found.tensors if limit is None else _most_changed(found)[:limit]
+    if shown:
+        console.print(_table(shown))
+    hidden = len(found.tensors if limit is None else found.changed) - len(shown)
+    if hidden > 0:
+        console.print(f"{hidden:,} more changed tensors: --all shows them, --filter chooses")
+    for note in found.notes:
+        console.print(f"[yellow]note[/yellow] {visible(note)}")
+    for path, reason in found.unread.items():
+        console.print(f"[yellow]unread[/yellow] {visible(path)}: {visible(reason)}")
+
+
+def _most_changed(found: "Difference") -> "list[TensorChange]":
+    """The largest relative change first; what has none of its own before the small ones."""
+
+    def size(change: "TensorChange") -> float:
+        relative = change.comparison.relative_change if change.comparison else None
+        return float("inf") if relative is None else relative
+
+    return sorted(found.changed, key=size, reverse=True)
+
+
+def _table(changes: "list[TensorChange] | tuple[TensorChange, ...]") -> "RenderableType":
+    from rich.table import Table
+
+    table = Table(header_style="bold", box=None, pad_edge=False)
+    table.add_column("tensor", overflow="fold")
+    table.add_column("what")
+    table.add_column("dtype")
+    table.add_column("shape", overflow="fold")
+    for heading in ("relative", "changed", "cosine", "rank"):
+        table.add_column(heading, justify="right")
+    for change in changes:
+        table.add_row(*_cells(change))
+    return table
+
+
+def _cells(change: "TensorChange") -> list[str]:
+    before, after = change.pair.before.tensor, change.pair.after.tensor
+    name = visible(change.pair.after.name)
+    if change.pair.is_renamed:
+        name += f" [dim](was {visible(change.pair.before.name)})[/dim]"
+    cells = [
+        name,
+        change.verdict.value,
+        _arrow(before.dtype.label, after.dtype.label),
+        _arrow(_shape(before.shape), _shape(after.shape)),
+    ]
+    found = change.comparison
+    if found is None:
+        return [*cells, visible(change.why[:60]) or "", "", "", ""]
+    relative = found.relative_change
+    rank = found.rank.rank if found.rank else None
+    return [
+        *cells,
+        "from zero" if relative is None else f"{100 * relative:.3g} %",
+        f"{100 * found.changed_fraction:.3g} %",
+        "" if found.cosine is None else f"{found.cosine:.5f}",
+        "" if rank is None else str(rank),
+    ]
+
+
+def _arrow(before: str, after: str) -> str:
+    return before if before == after else f"{before} to {after}"
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return " x ".join(str(axis) for axis in shape) or "scalar"

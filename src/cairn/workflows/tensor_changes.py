@@ -1,0 +1,203 @@
+"""What became of each tensor of a checkpoint: streamed from both sides, on both cores."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from enum import Enum
+from math import prod
+from typing import TYPE_CHECKING
+
+from cairn.errors import MalformedError, UntrustedDataError
+from cairn.workflows.readable import ReadableCheckpoint
+from cairn.workflows.tensor_pairs import Pair
+
+if TYPE_CHECKING:
+    from cairn.analysis.comparison import Comparison
+
+WORKERS = 2
+BLOCK_BYTES = 1 << 20
+MAX_TRANSPOSED_BYTES = 256 << 20
+"""Bytes of a matrix held to see whether it was transposed."""
+
+Progress = Callable[[int], None]
+
+
+class Verdict(Enum):
+    """What happened to a tensor that is on both sides."""
+
+    EQUAL = "equal"
+    CAST = "cast"
+    CHANGED = "changed"
+    RESHAPED = "reshaped"
+    TRANSPOSED = "transposed"
+    RESIZED = "resized"
+    UNKNOWN = "not compared"
+
+
+@dataclass(frozen=True, slots=True)
+class TensorChange:
+    """One tensor on both sides. `comparison` is None where values were not compared: `why`.
+
+    Of a resized tensor the rows that both have were compared.
+    """
+
+    pair: Pair
+    verdict: Verdict
+    comparison: "Comparison | None" = None
+    why: str = ""
+
+
+def compare_values(
+    before: ReadableCheckpoint,
+    after: ReadableCheckpoint,
+    pairs: tuple[Pair, ...],
+    progress: Progress | None = None,
+) -> list[TensorChange]:
+    """Compare the values of all pairs; what cannot be read says so, the others go on.
+
+    `progress` gets the bytes of both sides newly done, from several threads.
+    """
+
+    def work(pair: Pair) -> TensorChange:
+        try:
+            found = _compared(before, after, pair)
+        except UntrustedDataError as error:
+            found = TensorChange(pair, Verdict.UNKNOWN, why=str(error))
+        if progress is not None:
+            progress(pair.before.tensor.size_bytes + pair.after.tensor.size_bytes)
+        return found
+
+    with ThreadPoolExecutor(WORKERS, "cairn-diff") as pool:
+        return list(pool.map(work, pairs))
+
+
+def compare_headers(pairs: tuple[Pair, ...]) -> list[TensorChange]:
+    """What can be said without reading values: shapes and dtypes."""
+    found = []
+    for pair in pairs:
+        a, b = pair.before.tensor, pair.after.tensor
+        if a.shape == b.shape:
+            verdict = Verdict.UNKNOWN
+        else:
+            same_count = a.elements == b.elements
+            verdict = Verdict.RESHAPED if same_count else Verdict.RESIZED
+        found.append(TensorChange(pair, verdict, why="values were not read"))
+    return found
+
+
+def _compared(before: ReadableCheckpoint, after: ReadableCheckpoint, pair: Pair) -> TensorChange:
+    from cairn.analysis.comparison import comparable
+
+    a, b = pair.before.tensor, pair.after.tensor
+    if not comparable(a.dtype, b.dtype):
+        return _by_bytes(before, after, pair)
+    if a.shape == b.shape:
+        found = _streamed(before, after, pair, a.shape)
+        return TensorChange(pair, _verdict(found), found)
+    if a.elements == b.elements:
+        return _reordered(before, after, pair)
+    if a.shape[1:] == b.shape[1:] and a.shape and b.shape:
+        rows = min(a.shape[0], b.shape[0])
+        shared = _streamed(before, after, pair, (rows, *a.shape[1:]))
+        return TensorChange(pair, Verdict.RESIZED, shared)
+    return TensorChange(pair, Verdict.RESIZED, why="no rows in common")
+
+
+def _verdict(found: "Comparison") -> Verdict:
+    if found.cast:
+        return Verdict.CAST
+    return Verdict.EQUAL if found.equal else Verdict.CHANGED
+
+
+def _streamed(
+    before: ReadableCheckpoint, after: ReadableCheckpoint, pair: Pair, shape: tuple[int, ...]
+) -> "Comparison":
+    from cairn.analysis.comparison import PairComparison
+
+    a, b = pair.before.tensor, pair.after.tensor
+    comparison = PairComparison(shape, a.dtype, b.dtype)
+    sides = (
+        _Runs(before.blocks(pair.before.path, a, BLOCK_BYTES), a.dtype.block_bytes),
+        _Runs(after.blocks(pair.after.path, b, BLOCK_BYTES), b.dtype.block_bytes),
+    )
+    # Elements are counted in whole blocks of both dtypes, so that packed ones stay whole.
+    together = max(a.dtype.block_elements, b.dtype.block_elements)
+    left = prod(shape)
+    while left > 0:
+        units = min(side.available() * d for side, d in _with_units(sides, pair))
+        if not units:
+            raise MalformedError(f"tensor {a.name[:200]!r} ends before its shape says")
+        elements = min(left, units // together * together or left)
+        blocks = [side.take(-(-elements // per)) for side, per in _with_units(sides, pair)]
+        comparison.add(blocks[0], blocks[1], elements)
+        left -= elements
+    return comparison.result()
+
+
+def _with_units(sides: "tuple[_Runs, _Runs]", pair: Pair) -> "Iterator[tuple[_Runs, int]]":
+    yield sides[0], pair.before.tensor.dtype.block_elements
+    yield sides[1], pair.after.tensor.dtype.block_elements
+
+
+class _Runs:
+    """A stream of blocks handed out in runs of any number of units of `unit_bytes`."""
+
+    def __init__(self, blocks: Iterator[memoryview], unit_bytes: int) -> None:
+        self._blocks = blocks
+        self._unit_bytes = unit_bytes
+        self._current = memoryview(b"")
+
+    def available(self) -> int:
+        """Units that can be taken at once; none only at the end of the stream."""
+        if len(self._current) == 0:
+            self._current = next(self._blocks, memoryview(b""))
+        return len(self._current) // self._unit_bytes
+
+    def take(self, units: int) -> memoryview:
+        """The next units."""
+        size = units * self._unit_bytes
+        taken, self._current = self._current[:size], self._current[size:]
+        return taken
+
+
+def _reordered(before: ReadableCheckpoint, after: ReadableCheckpoint, pair: Pair) -> TensorChange:
+    """Equal elements in another shape: as they are, or turned by ninety degrees."""
+    a, b = pair.before.tensor, pair.after.tensor
+    found = _streamed(before, after, pair, (a.elements,))
+    if found.equal or found.cast:
+        return TensorChange(pair, Verdict.RESHAPED, found)
+    if a.dtype is b.dtype and a.shape == b.shape[::-1] and a.size_bytes <= MAX_TRANSPOSED_BYTES:
+        if _is_transposed(before, after, pair):
+            return TensorChange(pair, Verdict.TRANSPOSED)
+        return TensorChange(pair, Verdict.RESHAPED, why="turned, and its values changed")
+    return TensorChange(pair, Verdict.RESHAPED, why="another shape, and its values changed")
+
+
+def _is_transposed(before: ReadableCheckpoint, after: ReadableCheckpoint, pair: Pair) -> bool:
+    import numpy as np
+
+    from cairn.formats.dtypes import unit_dtype
+
+    arrays = []
+    for side, one in ((before, pair.before), (after, pair.after)):
+        raw = b"".join(side.blocks(one.path, one.tensor))
+        units = np.frombuffer(raw, unit_dtype(one.tensor.dtype))
+        if one.tensor.dtype.block_elements > 1:
+            return False
+        arrays.append(units.reshape(one.tensor.shape))
+    return bool(np.array_equal(arrays[0].T, arrays[1]))
+
+
+def _by_bytes(before: ReadableCheckpoint, after: ReadableCheckpoint, pair: Pair) -> TensorChange:
+    """Types whose values are not decoded: only whether the bytes are equal can be said."""
+    from cairn.workflows.tensor_pairs import content_digest
+
+    a, b = pair.before.tensor, pair.after.tensor
+    if a.dtype is not b.dtype:
+        why = f"{a.dtype.label} and {b.dtype.label} cannot be compared by value"
+        return TensorChange(pair, Verdict.UNKNOWN, why=why)
+    if content_digest(before.blocks, pair.before) == content_digest(after.blocks, pair.after):
+        return TensorChange(pair, Verdict.EQUAL)
+    return TensorChange(
+        pair, Verdict.CHANGED, why=f"values of {a.dtype.label} are not decoded; bytes differ"
+    )
