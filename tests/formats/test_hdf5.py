@@ -51,7 +51,7 @@ def assert_equal_to_h5py(data: bytes, wanted: int) -> Layout:
 
 
 def small(file: h5py.File) -> None:
-    file.attrs["keras_version"] = "3.15.1"
+    file.attrs["keras_version"] = np.bytes_(b"3.15.1")
     file["layers/kernel"] = np.arange(12, dtype="f4").reshape(4, 3)
 
 
@@ -336,9 +336,23 @@ def test_a_name_beyond_its_heap_is_refused(value: int) -> None:
 
 @pytest.mark.parametrize("value", [0, 1 << 33, (1 << 64) - 1])
 def test_a_global_heap_of_any_size_is_refused_or_bounded(value: int) -> None:
-    heap = OLD.index(b"GCOL")
+    data = written(lambda file: file.attrs.update(text="in a global heap"))
+    heap = data.index(b"GCOL")
     with pytest.raises(MalformedError):
-        layout_of(patched(OLD, heap + 8, address(value)))
+        layout_of(patched(data, heap + 8, address(value)))
+
+
+def test_every_copy_of_a_string_in_a_global_heap_counts(monkeypatch) -> None:
+    """Any number of attributes may refer to one long string."""
+
+    def fill(file: h5py.File) -> None:
+        for number in range(8):
+            file.attrs[f"a{number}"] = "x" * 2000
+
+    data = written(fill)
+    monkeypatch.setattr("cairn.formats.hdf5_addresses.MAX_HDF5_STRUCTURE_BYTES", len(data) + 9000)
+    with pytest.raises(LimitError):
+        layout_of(data)
 
 
 def test_a_dataset_reaching_past_the_end_is_refused() -> None:

@@ -12,6 +12,7 @@ from cairn.formats.readers.dcp_metadata import DcpMetadataReader
 from cairn.formats.readers.distcp import DistcpReader
 from cairn.formats.readers.gguf import GgufReader
 from cairn.formats.readers.hdf5 import Hdf5Reader
+from cairn.formats.readers.keras import KerasReader
 from cairn.formats.readers.npy import NpyReader
 from cairn.formats.readers.npz import NpzReader
 from cairn.formats.readers.onnx import OnnxReader
@@ -36,6 +37,7 @@ READERS: Registry[Reader] = Registry(
         DcpMetadataReader(),
         DistcpReader(),  # before torch-zip: begins as that does
         Hdf5Reader(),
+        KerasReader(),
         TorchZipReader(),
         GgufReader(),
         NpyReader(),

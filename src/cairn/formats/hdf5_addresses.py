@@ -155,17 +155,25 @@ class Addresses:
                 source=self.source.name,
                 offset=start,
             )
+        self.spend(length)
+        if start + length <= len(self._head):
+            data = self._head[start : start + length]
+        else:
+            data = read_exactly(self.source, start, length, what)
+        return Fields(data, self, start, what)
+
+    def spend(self, length: int) -> None:
+        """Count bytes that are about to be taken from the file or copied once more.
+
+        Raises:
+            LimitError: more than any sound file needs.
+        """
         self._structure_bytes += length
         if self._structure_bytes > MAX_HDF5_STRUCTURE_BYTES:
             raise LimitError(
                 f"more than {MAX_HDF5_STRUCTURE_BYTES} bytes of headers, trees and heaps",
                 source=self.source.name,
             )
-        if start + length <= len(self._head):
-            data = self._head[start : start + length]
-        else:
-            data = read_exactly(self.source, start, length, what)
-        return Fields(data, self, start, what)
 
     def _superblock(self) -> _Superblock:
         start = signature_at(self._head)

@@ -131,6 +131,7 @@ class Attributes:
         if found is None:
             raise fields.refusal(f"object {number} is not in the global heap at {address}")
         found.at = 0
+        self._addresses.spend(length)  # any number of attributes may refer to one long string
         return _shown(found.take(length).split(b"\0")[0])
 
     def _collection(self, address: int) -> dict[int, Fields]:

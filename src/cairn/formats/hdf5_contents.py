@@ -6,7 +6,6 @@ noted. Names are the paths of datasets with dots for slashes, as other formats s
 
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from operator import itemgetter
 
 from cairn.domain import Role, Scalar, Source, Span, Storage, TensorInfo
 from cairn.errors import LimitError, MalformedError
@@ -14,7 +13,7 @@ from cairn.formats.hdf5_addresses import Addresses
 from cairn.formats.hdf5_attributes import Attribute, Attributes
 from cairn.formats.hdf5_datasets import Datasets
 from cairn.formats.hdf5_groups import is_group, links
-from cairn.formats.hdf5_objects import DATASPACE, ObjectHeader
+from cairn.formats.hdf5_objects import ATTRIBUTE, DATASPACE, ObjectHeader
 from cairn.formats.limits import (
     MAX_ALL_NAMES_CHARS,
     MAX_DEPTH,
@@ -110,7 +109,7 @@ class _Walk:
             else:
                 found.append((link.address, name))
         # Dense groups list members by hash.
-        return sorted(found, key=itemgetter(1))
+        return sorted(found, key=_in_order)
 
     # --- attributes --------------------------------------------------------------------
 
@@ -129,7 +128,7 @@ class _Walk:
                 shown = printable(shown, MAX_METADATA_VALUE_CHARS)
             key = f"{path}.{attribute.name}" if path else attribute.name
             self.contents.metadata[printable(key, MAX_METADATA_KEY_CHARS)] = shown
-        if scalars:
+        if header.first(ATTRIBUTE) is not None:
             self.contents.attributes[path] = scalars
         return scalars
 
@@ -147,6 +146,12 @@ class _Walk:
 
     def _limit(self, why: str) -> LimitError:
         return LimitError(why, source=self._addresses.source.name)
+
+
+def _in_order(member: tuple[int, str]) -> tuple[int, str]:
+    """Names that are numbers, as Keras has them, by their value."""
+    name = member[1].rpartition(".")[2]
+    return len(name) if name.isdecimal() else 0, name
 
 
 def _shown(attribute: Attribute) -> Scalar:

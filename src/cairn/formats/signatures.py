@@ -14,7 +14,6 @@ SIGNATURES: tuple[tuple[bytes, str, str], ...] = (
     (b"tjgg", "a GGML file from before GGUF", "Convert the model again with a current llama.cpp"),
     (b"fmgg", "a GGML file from before GGUF", "Convert the model again with a current llama.cpp"),
     (b"lmgg", "a GGML file from before GGUF", "Convert the model again with a current llama.cpp"),
-    (b"\x89HDF\r\n\x1a\n", "an HDF5 file", "No reader for HDF5 is installed"),
     (b"GGUF", "a GGUF file", "No reader for GGUF is installed"),
     (b"\x93NUMPY", "a NumPy array", "No reader for NumPy files is installed"),
     (b"7z\xbc\xaf\x27\x1c", "a 7z archive", "Checkpoints in 7z archives are not read; unpack it"),
