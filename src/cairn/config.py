@@ -99,6 +99,9 @@ class Settings(BaseSettings):
     optimize_delay_s: float = Field(
         default=5.0, ge=0, description="Seconds without new uploads before a pass starts."
     )
+    tensor_health: bool = Field(
+        default=True, description="Measure the values of pushed tensors in the background."
+    )
     gc_grace_s: float = Field(
         default=24 * 3600.0,
         ge=0,

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from cairn.catalog.accounts import Accounts
 from cairn.catalog.audit import Audit
+from cairn.catalog.blob_health import BlobHealth
 from cairn.catalog.database import Database
 from cairn.catalog.history import History
 from cairn.catalog.migration import upgrade
@@ -24,6 +25,7 @@ class Catalog:
     history: History
     uploads: Uploads
     audit: Audit
+    blob_health: BlobHealth
     database: Database
 
     def tune(self) -> None:
@@ -60,5 +62,6 @@ def open_catalog(url: str, *, clock: Callable[[], datetime] = utc_now) -> Catalo
         history=History(database, clock),
         uploads=Uploads(database, clock),
         audit=Audit(database),
+        blob_health=BlobHealth(database),
         database=database,
     )

@@ -256,3 +256,13 @@ audit = Table(
     Column("repo", Text),
     Column("detail", Text, nullable=False),
 )
+
+# What was measured of the tensors in a blob: zlib-compressed text. No foreign key: it is about
+# bytes, whoever has them.
+blob_health = Table(
+    "blob_health",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),
+    Column("schema", Integer, nullable=False),
+    Column("content", LargeBinary, nullable=False),
+)

@@ -1,4 +1,4 @@
-"""The hub's background loop: optimizes what landed, describes what was pushed, clears scratch.
+"""The hub's background loop: optimizes what landed, measures it, describes it, clears scratch.
 
 There is no queue to lose: each step asks store and catalog what is left to do, so a kill
 costs at most the blob in hand (docs/decisions/0007-derived-jobs.md).
@@ -17,9 +17,11 @@ from cairn.workflows.describe import describe_pending
 from cairn.workflows.house import House
 from cairn.workflows.maintain import expire_staging
 from cairn.workflows.optimize import optimize_pending
+from cairn.workflows.stored_health import measure_pending
 
 POLL_S = 1.0
 HOUSEKEEPING_S = 3600.0
+HEALTH_S = 20.0  # looking for blobs to measure goes through all blobs of all repos
 NICENESS = 10  # below the threads that answer requests, above nothing else on the machine
 
 log = structlog.get_logger("cairn.worker")
@@ -35,6 +37,7 @@ class Worker:
         self._thread = threading.Thread(target=self._run, name="cairn-worker", daemon=True)
         self._last_upload = 0.0
         self._next_housekeeping = 0.0
+        self._next_health = 0.0
 
     def start(self) -> None:
         """Begin working in the background."""
@@ -55,6 +58,8 @@ class Worker:
             self._guard("describe", lambda: describe_pending(self._house))
             if self._settings.optimize and self._quiet():
                 self._guard("optimize", self._optimize)
+            if self._settings.tensor_health and self._quiet():
+                self._guard("health", self._measure)
             if time.monotonic() >= self._next_housekeeping:
                 self._next_housekeeping = time.monotonic() + HOUSEKEEPING_S
                 self._guard(
@@ -76,6 +81,21 @@ class Worker:
                 )
             if self._stop.is_set() or not self._quiet():
                 return
+
+    def _measure(self) -> None:
+        if time.monotonic() < self._next_health:
+            return
+        self._next_health = time.monotonic() + HEALTH_S
+        for digest in measure_pending(self._house, self._wait_for_quiet):
+            log.info("measured", blob=digest.hex)
+            self._next_health = 0.0  # there may be more
+
+    def _wait_for_quiet(self) -> bool:
+        """Waits while bytes arrive; whether there is still time to work at all."""
+        while not self._quiet():
+            if self._stop.wait(POLL_S):
+                return False
+        return not self._stop.is_set()
 
     def _guard(self, step: str, work: Callable[[], object]) -> None:
         """The worker's rim: whatever goes wrong is logged and the loop goes on."""
