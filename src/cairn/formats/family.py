@@ -16,8 +16,12 @@ Measure = Callable[[WeightNames], Fact | None]
 
 @dataclass(frozen=True, slots=True)
 class Recognition:
-    """What the weights show: the label, the names that gave it away, what could be measured."""
+    """What the weights show: the label, the names that gave it away, what could be measured.
 
+    `kind` is the name of the family, `family` the label of the one variety of it.
+    """
+
+    kind: str
     family: str
     evidence: str
     facts: Mapping[str, Fact] = field(default_factory=dict)
@@ -31,6 +35,9 @@ class Family(ABC):
 
     model_types: frozenset[str] = frozenset()
     """What configurations of Hugging Face libraries call models of this family."""
+
+    labels: Mapping[str, str] = {}
+    """Further names in configurations, with the label this family gives such models itself."""
 
     order: tuple[str, ...] = ()
     """The names of modules and parameters such that, sorted by it at every level, parameters
@@ -69,7 +76,7 @@ class Naming:
         facts = {key: fact for key, read in self.facts.items() if (fact := read(names))}
         for key in self.unknown:
             facts.setdefault(key, Fact(None, CANNOT_BE_KNOWN))
-        return Recognition(self.label or family, f"tensor names: {present[0].text}", facts)
+        return Recognition(family, self.label or family, f"tensor names: {present[0].text}", facts)
 
 
 class NamedFamily(Family):

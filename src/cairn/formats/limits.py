@@ -167,7 +167,7 @@ MAX_SUFFIX_SEGMENTS = 16
 MAX_INDEX_DIGITS = 6
 """Digits of a segment that counts as a layer's number; longer ones are names."""
 
-MAX_MODULES = 20_000
+MAX_TREE_MODULES = 20_000
 """Modules of the tree shown for a model; a 1,000-layer language model has about 15,000."""
 
 MAX_MODULE_DEPTH = 24

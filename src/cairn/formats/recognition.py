@@ -51,6 +51,14 @@ def recognise(shapes: Mapping[str, Shape]) -> Recognition | None:
     return None
 
 
+def label_of(declared: str) -> str:
+    """How a family of ours calls what a configuration declares; else as it is declared."""
+    for family in FAMILIES:
+        if declared in family.labels:
+            return family.labels[declared]
+    return declared
+
+
 def family_of(label: str) -> Family | None:
     """The family that a configuration's model type or a recognised label belongs to."""
     for family in FAMILIES:

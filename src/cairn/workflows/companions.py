@@ -6,8 +6,10 @@ from typing import Any
 
 from cairn.domain import Architecture, Scalar, Source
 from cairn.errors import MalformedError, UntrustedDataError
+from cairn.formats.declared_facts import declared_facts
 from cairn.formats.limits import MAX_CONFIG_BYTES, MAX_TRAINER_STATE_BYTES
 from cairn.formats.naming import printable
+from cairn.formats.recognition import label_of
 from cairn.formats.strict_json import read_json
 
 # Strongest first: a diffusers pipeline has a config.json in every part, an adapter may
@@ -43,14 +45,16 @@ def architecture_of(source: Source) -> Architecture | None:
     classes = config.get("architectures")
     first = classes[0] if isinstance(classes, list) and classes else config.get("_class_name")
     class_name = printable(first, _MAX_TEXT) if isinstance(first, str) and first else None
+    facts = declared_facts(config, file)
     for key in dict(CONFIGS).get(file, ()):
         family = config.get(key)
         if isinstance(family, str) and family:
-            label = printable(family, _MAX_TEXT).lower()
-            return Architecture(label, class_name, f"{file}: {key}", _scalars(config))
+            label = label_of(printable(family, _MAX_TEXT).lower())
+            return Architecture(label, class_name, f"{file}: {key}", _scalars(config), facts)
     if class_name is None:
         return None
-    return Architecture(class_name.lower(), class_name, f"{file}: architectures", _scalars(config))
+    evidence = f"{file}: architectures"
+    return Architecture(class_name.lower(), class_name, evidence, _scalars(config), facts)
 
 
 def progress_of(source: Source) -> dict[str, Scalar]:

@@ -5,6 +5,8 @@ and https://github.com/openai/CLIP/blob/main/clip/model.py. SigLIP has these nam
 embedding.
 """
 
+from types import MappingProxyType
+
 from cairn.formats.family import Measure, NamedFamily, Naming, axis, image_side, layers
 
 _UNKNOWN = ("num_attention_heads", "hidden_act")
@@ -38,7 +40,8 @@ class ClipFamily(NamedFamily):
     """Text and image encoders trained together."""
 
     name = "clip"
-    model_types = frozenset(("clip", "clip_text_model", "clip_vision_model"))
+    model_types = frozenset(("clip", "clip-text", "clip-vision"))
+    labels = MappingProxyType({"clip_text_model": "clip-text", "clip_vision_model": "clip-vision"})
     order = (
         *("logit_scale", "text_model", "vision_model", "visual_projection", "text_projection"),
         *("embeddings", "class_embedding", "patch_embedding", "token_embedding"),

@@ -55,7 +55,7 @@ class LoraFamily(Family):
             "target_modules": Fact(", ".join(named), "tensor names"),
             "lora_alpha": Fact(None, CANNOT_BE_KNOWN),
         }
-        return Recognition(self.name, f"tensor names: {evidence}", facts)
+        return Recognition(self.name, self.name, f"tensor names: {evidence}", facts)
 
 
 def _target(module: str) -> str:

@@ -4,6 +4,8 @@ Names: https://github.com/huggingface/diffusers/tree/main/src/diffusers/models a
 https://github.com/CompVis/latent-diffusion/tree/main/ldm. The text encoder is a CLIP.
 """
 
+from types import MappingProxyType
+
 from cairn.formats.family import NamedFamily, Naming, axis, layers
 
 _UNET = {
@@ -25,8 +27,16 @@ class StableDiffusionFamily(NamedFamily):
     """Latent diffusion models, whole or one part of them."""
 
     name = "stable-diffusion"
-    model_types = frozenset(
-        ("stablediffusionpipeline", "stablediffusionxlpipeline", "unet2dconditionmodel")
+    model_types = frozenset(("unet", "vae"))
+    labels = MappingProxyType(
+        {
+            "stablediffusionpipeline": "stable-diffusion",
+            "stablediffusionimg2imgpipeline": "stable-diffusion",
+            "stablediffusioninpaintpipeline": "stable-diffusion",
+            "stablediffusionxlpipeline": "stable-diffusion",
+            "unet2dconditionmodel": "unet",
+            "autoencoderkl": "vae",
+        }
     )
     namings = (
         Naming(

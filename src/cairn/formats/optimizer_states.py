@@ -1,0 +1,134 @@
+"""Which parameter each state of a torch optimizer belongs to.
+
+An optimizer numbers parameters in the order it was given them, group after group:
+
+    param_groups.<g>.params     the numbers of a group, in that order
+    state.<number>.<what>       exp_avg, exp_avg_sq, momentum_buffer ...: shaped like the parameter
+
+(https://docs.pytorch.org/docs/stable/generated/torch.optim.Optimizer.state_dict.html). Names are
+not stored, so they are matched by order and every shape must fit. The Trainer of Hugging Face makes
+two groups, with and without weight decay (`get_decay_parameter_names` in
+https://github.com/huggingface/transformers/blob/main/src/transformers/trainer.py). Distributed
+checkpoints have the name in place of the number.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from cairn.domain import Scalar
+from cairn.formats.weight_names import Shape
+
+_NUMBERED = re.compile(r"(?P<head>(?:.*\.)?)state\.(?P<number>\d{1,9})\.(?P<what>[^.]+)\Z")
+_COUNTED = re.compile(r"\[(\d+) values\]\Z")
+_NO_DECAY = re.compile(r"bias|layernorm|rmsnorm|(?:^|\.)norm(?:$|\.)|_norm(?:$|\.)")
+
+
+@dataclass(slots=True)
+class NumberedStates:
+    """The states of one optimizer: shapes by number, and how many parameters each group has.
+
+    `head` is the prefix of its names, `optimizer_states.0.` for example.
+    """
+
+    head: str
+    states: dict[int, list[Shape]] = field(default_factory=dict)
+    groups: tuple[int, ...] = ()
+
+
+def numbered_states(
+    tensors: Iterable[tuple[str, Shape]], metadata: Mapping[str, Scalar]
+) -> list[NumberedStates]:
+    """The optimizers whose states are numbered, among the optimizer tensors of one file."""
+    found: dict[str, NumberedStates] = {}
+    for name, shape in tensors:
+        match = _NUMBERED.match(name)
+        if match is not None:
+            optimizer = found.setdefault(match["head"], NumberedStates(match["head"]))
+            optimizer.states.setdefault(int(match["number"]), []).append(shape)
+    for head, optimizer in found.items():
+        optimizer.groups = tuple(_group_sizes(head, metadata))
+    return list(found.values())
+
+
+def _group_sizes(head: str, metadata: Mapping[str, Scalar]) -> Iterator[int]:
+    for group in range(len(metadata)):
+        value = metadata.get(f"{head}param_groups.{group}.params")
+        counted = _COUNTED.match(value) if isinstance(value, str) else None
+        if counted is None:
+            return
+        yield int(counted[1])
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """Names by number, or why there are none."""
+
+    names: Mapping[int, str] = field(default_factory=dict)
+    reason: str = ""
+
+
+def matched(optimizer: NumberedStates, order: Sequence[tuple[str, Shape]] | None) -> Match:
+    """The parameter of each numbered state.
+
+    `order` are the parameters as the model defines them, or None if that cannot be known. All
+    states have to fit, or nothing is matched.
+    """
+    if order is None:
+        return Match(reason="the order in which the model defines its parameters is not known")
+    count = sum(optimizer.groups)
+    if not optimizer.groups or max(optimizer.states, default=-1) >= count:
+        return Match(reason="the file does not say which parameters the groups hold")
+    if count != len(order):
+        return Match(reason=f"the optimizer has {count} parameters, the weights have {len(order)}")
+    reason = ""
+    for candidate in _orders(optimizer.groups, order):
+        misfit = _misfit(optimizer, candidate)
+        if misfit is None:
+            return Match({number: candidate[number][0] for number in optimizer.states})
+        reason = reason or misfit
+    return Match(reason=reason or "the groups are not those with and without weight decay")
+
+
+def _orders(
+    groups: tuple[int, ...], order: Sequence[tuple[str, Shape]]
+) -> Iterator[list[tuple[str, Shape]]]:
+    """The ways in which training code gives parameters to an optimizer."""
+    if len(groups) == 1:
+        yield list(order)
+        return
+    vectors = {name for name, shape in order if len(shape) <= 1}
+    biased = {name.removesuffix("bias") for name, _ in order if name.endswith(".bias")}
+    for spared in (
+        # The Trainer: by name, and by class what has the two vectors of a LayerNorm.
+        {n for n, _ in order if _NO_DECAY.search(n.lower())}
+        | {n for n in vectors if n.endswith(".weight") and n.removesuffix("weight") in biased},
+        {n for n, _ in order if _NO_DECAY.search(n.lower())},
+        vectors,
+    ):
+        kept = [pair for pair in order if pair[0] not in spared]
+        rest = [pair for pair in order if pair[0] in spared]
+        if groups == (len(kept), len(rest)):
+            yield [*kept, *rest]
+        if groups == (len(rest), len(kept)):
+            yield [*rest, *kept]
+
+
+def _misfit(optimizer: NumberedStates, order: Sequence[tuple[str, Shape]]) -> str | None:
+    for number, shapes in sorted(optimizer.states.items()):
+        name, shape = order[number]
+        for state in shapes:
+            if not _fits(state, shape):
+                return (
+                    f"state {number} has shape {state}, the parameter in its place is {name[:200]}"
+                    f" of shape {shape}"
+                )
+    return None
+
+
+def _fits(state: Shape, parameter: Shape) -> bool:
+    """Like the parameter, one number for all of it, or Adafactor's rows and columns of it."""
+    if state == parameter or state in ((), (1,)):
+        return True
+    rows, columns = parameter[:-1], (*parameter[:-2], *parameter[-1:])
+    return len(parameter) > 1 and state in (rows, columns)
