@@ -82,7 +82,12 @@ def test_a_training_run_is_seen_whole(training_run: Path) -> None:
     assert roles["model.safetensors"] == {Role.WEIGHTS}
     assert roles["optimizer.pt"] == {Role.OPTIMIZER}
     assert roles["rng_state.pth"] == {Role.RNG}
-    assert checkpoint.training == {"epoch": 1.5, "global_step": 12}
+    assert checkpoint.training == {
+        "epoch": 1.5,
+        "global_step": 12,
+        "loss": 1,
+        "learning_rate": 0.001,
+    }
     assert checkpoint.architecture.family == "bert"
     assert checkpoint.architecture.config == {"model_type": "Bert", "hidden_size": 4}
     assert sum(checkpoint.parameters_by_dtype().values()) == 26
@@ -234,7 +239,8 @@ def test_the_json_form_is_stable(training_run: Path) -> None:
     assert described["schema"] == SCHEMA == 1
     assert list(described) == [
         "schema", "name", "formats", "size_bytes", "other_files_bytes", "architecture",
-        "parameters", "roles", "training", "files", "assemblies", "tensors", "unread", "notes",
+        "completeness", "parameters", "roles", "training", "files", "assemblies", "side_files",
+        "modules", "tensors", "unread", "notes",
     ]  # fmt: skip
     assert described["parameters"] == {"total": 26, "by_dtype": {"F32": 26}}
     assert list(described["roles"]) == ["weights", "optimizer", "rng"]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cairn.cli.architecture import architecture_rows, completeness_rows, tree_lines
 from cairn.cli.console import byte_progress, human_bytes, out, print_json, visible
 from cairn.cli.errors import exit_code
 from cairn.cli.options import AsJson, DataDir
@@ -56,6 +57,9 @@ def inspect(
         bool,
         typer.Option("--rank", help="With the effective rank of matrices up to 2048 wide: slower."),
     ] = False,
+    tree: Annotated[
+        bool, typer.Option("--tree", "-t", help="Show the modules instead of the tensors.")
+    ] = False,
     data: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
@@ -72,6 +76,8 @@ def inspect(
         rows = chosen[: DEFAULT_ROWS if limit is None else limit]
     if as_json:
         print_json(_plain(checkpoint, rows, measured))
+    elif tree:
+        _print_tree(checkpoint)
     else:
         _print(checkpoint, rows, len(chosen), filter_by, measured)
     if checkpoint.unread and not checkpoint.layouts:
@@ -131,6 +137,13 @@ def _print(
         console.print(remark)
 
 
+def _print_tree(checkpoint: "Checkpoint") -> None:
+    console = out()
+    console.print(_summary(checkpoint))
+    for line in [*tree_lines(checkpoint), *_remarks(checkpoint)]:
+        console.print(line)
+
+
 def _chosen(tensors: "Iterable[Located]", wanted: str, sort: Sort) -> "list[Located]":
     """The tensors that match, in the order asked for; ties keep the order of the file."""
     pattern = wanted if _GLOB_CHARACTERS & set(wanted) else f"*{wanted}*"
@@ -160,9 +173,8 @@ def _summary(checkpoint: "Checkpoint") -> "RenderableType":
     table.add_row("size", f"{human_bytes(checkpoint.size_bytes)} ({checkpoint.size_bytes:,} bytes)")
     found = checkpoint.architecture
     if found:
-        table.add_row("family", f"{visible(found.family)} [dim]({visible(found.evidence)})[/dim]")
-        if found.class_name:
-            table.add_row("architecture", visible(found.class_name))
+        for label, text in architecture_rows(found):
+            table.add_row(label, text)
     parameters = checkpoint.parameters_by_dtype()
     by_dtype = ", ".join(
         f"{dtype.label} {count:,}"
@@ -173,6 +185,9 @@ def _summary(checkpoint: "Checkpoint") -> "RenderableType":
     for role, counts in role_totals(checkpoint).items():
         size = human_bytes(counts["size_bytes"])
         table.add_row(role, f"{counts['tensors']:,} tensor{'s' * (counts['tensors'] != 1)}, {size}")
+    if checkpoint.completeness:
+        for label, text in completeness_rows(checkpoint.completeness):
+            table.add_row(label, text)
     for key, value in list(_training(checkpoint).items())[:_MAX_TRAINING_ROWS]:
         table.add_row(f"[dim]{visible(key[:60])}[/dim]", visible(str(value)[:200]))
     return table
@@ -190,16 +205,21 @@ def _training(checkpoint: "Checkpoint") -> "dict[str, Scalar]":
 def _table(checkpoint: "Checkpoint", rows: "Sequence[Located]") -> "RenderableType":
     from rich.table import Table
 
+    from cairn.workflows.inspection import parameter_of
+
     several = len(checkpoint.layouts) > 1
+    owners = [parameter_of(checkpoint, path, tensor) for path, tensor in rows]
     table = Table(header_style="bold", box=None, pad_edge=False)
     table.add_column("tensor", overflow="fold")  # a name cut short names nothing
     table.add_column("dtype")
     table.add_column("shape", overflow="fold")
     table.add_column("bytes", justify="right")
     table.add_column("role")
+    if any(owners):
+        table.add_column("parameter", overflow="fold")
     if several:
         table.add_column("file", overflow="fold")
-    for path, tensor in rows:
+    for (path, tensor), owner in zip(rows, owners, strict=True):
         cells = [
             visible(tensor.name),
             tensor.dtype.label,
@@ -207,6 +227,8 @@ def _table(checkpoint: "Checkpoint", rows: "Sequence[Located]") -> "RenderableTy
             human_bytes(tensor.dtype.size_bytes(tensor.elements)),
             tensor.role.value,
         ]
+        if any(owners):
+            cells.append(visible(owner or ""))
         table.add_row(*cells, *([visible(path)] if several else []))
     return table
 

@@ -42,7 +42,8 @@ class Architecture:
     `family` is a lower-case label such as `bert`; `evidence` names the file and key, the graph,
     the classes or the tensor names it was read from. `config` holds the scalar settings as
     declared. `facts` holds what people compare models by, under the keys of HF configurations
-    (`num_hidden_layers`, `hidden_size`, `num_attention_heads`, `vocab_size`, ...).
+    (`num_hidden_layers`, `hidden_size`, `num_attention_heads`, `vocab_size`, ...). `parts` are the
+    models that a pipeline consists of, by the folder they lie in.
     """
 
     family: str
@@ -50,3 +51,4 @@ class Architecture:
     evidence: str
     config: Mapping[str, Scalar] = field(default_factory=dict)
     facts: Mapping[str, Fact] = field(default_factory=dict)
+    parts: Mapping[str, "Architecture"] = field(default_factory=dict)

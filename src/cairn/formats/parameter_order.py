@@ -5,6 +5,7 @@ the family: `query` comes before `key`, `embeddings` before `encoder`.
 """
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 from cairn.formats.recognition import FAMILIES
 
@@ -37,7 +38,7 @@ def _ranked(names: Iterable[str], order: Sequence[str]) -> list[str] | None:
     """
     ranks = {segment: at for at, segment in enumerate((*_WRAPPERS, *order, *_ADAPTERS))}
     keyed = sorted(((_key(name, ranks), name) for name in names), key=lambda pair: pair[0])
-    for (before, _), (after, _) in zip(keyed, keyed[1:], strict=False):
+    for (before, _), (after, _) in pairwise(keyed):
         if not _are_told_apart(before, after):
             return None
     return [name for _, name in keyed]

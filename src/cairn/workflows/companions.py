@@ -1,23 +1,25 @@
-"""What the small JSON files beside tensors say: the architecture, and how far training had come."""
+"""What the configuration files beside tensors say the model is."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from cairn.domain import Architecture, Scalar, Source
+from cairn.domain import Architecture, Fact, Scalar, Source
 from cairn.errors import MalformedError, UntrustedDataError
 from cairn.formats.declared_facts import declared_facts
-from cairn.formats.limits import MAX_CONFIG_BYTES, MAX_TRAINER_STATE_BYTES
+from cairn.formats.limits import MAX_CONFIG_BYTES
 from cairn.formats.naming import printable
 from cairn.formats.recognition import label_of
 from cairn.formats.strict_json import read_json
 
+PIPELINE = "model_index.json"
+CONFIG = "config.json"
 # Strongest first: a diffusers pipeline has a config.json in every part, an adapter may
 # carry its base model's.
 CONFIGS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("model_index.json", ("_class_name",)),
+    (PIPELINE, ("_class_name",)),
     ("adapter_config.json", ("peft_type",)),
-    ("config.json", ("model_type", "_class_name")),
+    (CONFIG, ("model_type", "_class_name")),
 )
 TRAINER_STATE = "trainer_state.json"
 
@@ -26,12 +28,6 @@ COMPANIONS = (*(name for name, _ in CONFIGS), TRAINER_STATE)
 
 _MAX_SCALARS = 200
 _MAX_TEXT = 1000
-_PROGRESS_KEYS = (
-    *("epoch", "global_step", "global_steps", "step", "iteration", "max_steps"),
-    *("num_train_epochs", "global_samples"),
-    *("best_metric", "best_model_checkpoint", "best_global_step", "loss", "best_loss"),
-    *("total_flos", "train_batch_size", "pytorch-lightning_version"),
-)
 
 
 def architecture_of(source: Source) -> Architecture | None:
@@ -40,41 +36,30 @@ def architecture_of(source: Source) -> Architecture | None:
     Raises:
         UntrustedDataError: it is too large or not a JSON object.
     """
-    config = _object(source, MAX_CONFIG_BYTES)
+    config = object_of(source, MAX_CONFIG_BYTES)
     file = source.name.rpartition("/")[2]
     classes = config.get("architectures")
     first = classes[0] if isinstance(classes, list) and classes else config.get("_class_name")
     class_name = printable(first, _MAX_TEXT) if isinstance(first, str) and first else None
-    facts = declared_facts(config, file)
+    facts = {**declared_facts(config, file), **_code_named(config, file)}
     for key in dict(CONFIGS).get(file, ()):
         family = config.get(key)
         if isinstance(family, str) and family:
             label = label_of(printable(family, _MAX_TEXT).lower())
-            return Architecture(label, class_name, f"{file}: {key}", _scalars(config), facts)
+            return Architecture(label, class_name, f"{file}: {key}", scalars_of(config), facts)
     if class_name is None:
         return None
     evidence = f"{file}: architectures"
-    return Architecture(class_name.lower(), class_name, evidence, _scalars(config), facts)
+    return Architecture(class_name.lower(), class_name, evidence, scalars_of(config), facts)
 
 
-def progress_of(source: Source) -> dict[str, Scalar]:
-    """How far a Trainer had come.
-
-    Raises:
-        UntrustedDataError: the file is too large or not a JSON object.
-    """
-    state = _object(source, MAX_TRAINER_STATE_BYTES)
-    return {k: v for k, v in _scalars(state).items() if k in _PROGRESS_KEYS and v is not None}
-
-
-def progress_in(metadata: Iterable[Mapping[str, Scalar]]) -> dict[str, Scalar]:
-    """How far training had come by what the checkpoint files themselves carry."""
-    found: dict[str, Scalar] = {}
-    for values in metadata:
-        for key in _PROGRESS_KEYS:
-            if key in values:
-                found.setdefault(key, values[key])
-    return found
+def _code_named(config: Mapping[str, Any], file: str) -> dict[str, Fact]:
+    """The code in the repo that `auto_map` would have transformers import. We do not."""
+    named = config.get("auto_map")
+    if not isinstance(named, dict):
+        return {}
+    classes = sorted({value for value in named.values() if isinstance(value, str)})
+    return {"auto_map": Fact(printable(", ".join(classes), _MAX_TEXT), f"{file}: auto_map")}
 
 
 def shallowest(paths: Iterable[str], name: str) -> str | None:
@@ -107,7 +92,12 @@ def first_architecture(
     return None
 
 
-def _object(source: Source, max_bytes: int) -> Mapping[str, Any]:
+def object_of(source: Source, max_bytes: int) -> Mapping[str, Any]:
+    """The JSON object that a small file holds.
+
+    Raises:
+        UntrustedDataError: it is too large or something else.
+    """
     file = source.name.rpartition("/")[2]
     parsed = read_json(source, max_bytes, what=file, constants=True)
     if not isinstance(parsed, dict):
@@ -115,7 +105,7 @@ def _object(source: Source, max_bytes: int) -> Mapping[str, Any]:
     return parsed
 
 
-def _scalars(config: Mapping[str, Any]) -> dict[str, Scalar]:
+def scalars_of(config: Mapping[str, Any]) -> dict[str, Scalar]:
     """The plain settings, at most `_MAX_SCALARS`; numbers JSON cannot spell become text."""
     found: dict[str, Scalar] = {}
     for key, value in config.items():

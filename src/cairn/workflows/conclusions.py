@@ -1,25 +1,37 @@
-"""What the files of a checkpoint say taken together: shards, architecture, progress."""
+"""What the files of a checkpoint say taken together: shards, architecture, progress, parts."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 
-from cairn.domain import Architecture, Assembly, Checkpoint, Layout, Scalar
+from cairn.domain import Architecture, Assembly, Checkpoint, Layout, Module, Scalar
 from cairn.errors import UntrustedDataError
 from cairn.formats import ASSEMBLERS, Files
+from cairn.formats.folder import folder_of
+from cairn.formats.module_tree import ModuleTree
 from cairn.formats.safetensors_index import (
     disagreements,
     incomplete_series,
     read_index,
 )
+from cairn.workflows.architectures import merged
 from cairn.workflows.companions import (
+    CONFIG,
+    PIPELINE,
     TRAINER_STATE,
     architecture_of,
     first_architecture,
-    progress_in,
-    progress_of,
     shallowest,
 )
+from cairn.workflows.completeness import Findings, completeness_of
 from cairn.workflows.indexed_files import INDEX_SUFFIXES
+from cairn.workflows.models import Model, models_in
+from cairn.workflows.ownership import ownership
+from cairn.workflows.progress import progress_in, trainer_progress
 from cairn.workflows.references import unreachable
+from cairn.workflows.side_files import side_files
+
+_MAX_PARTS = 50
+"""Models of one pipeline that are described; those of diffusers have up to ten."""
 
 
 def conclude(
@@ -34,33 +46,93 @@ def conclude(
 
     `unread` gains the files that turn out to be unreadable on the way.
     """
-
-    def read_architecture(path: str) -> Architecture | None:
-        with files[path].open() as source:
-            return architecture_of(source)
-
     assemblies = tuple(_assemblies(files, layouts, unread))
     listed = [(path, layout.tensors) for path, layout in layouts.items()]
     listed += ((assembly.path, assembly.tensors) for assembly in assemblies)
     for path, tensors in listed:
         for part, why in unreachable(path, tensors, files):
             unread.setdefault(part, why)
-    architecture = first_architecture(files, read_architecture, unread)
-    notes = [*_index_notes(layouts, files, unread), *incomplete_series(layouts)]
-    notes += (f"{found.path}: {note}" for found in assemblies for note in found.notes)
-    said = [layout.metadata for layout in layouts.values()]
-    said += (assembly.metadata for assembly in assemblies)
-    progress = {**progress_in(said), **_trainer_progress(files, unread)}
-    return Checkpoint(
+    found = Checkpoint(
         name=name,
         layouts=layouts,
-        architecture=architecture,
         unread=unread,
         other_files_bytes=other_files_bytes,
-        training=progress,
-        notes=tuple(notes),
         assemblies=assemblies,
+        side_files=side_files(files, layouts),
     )
+    notes = [*_index_notes(layouts, files, unread), *incomplete_series(layouts)]
+    notes += (f"{each.path}: {note}" for each in assemblies for note in each.notes)
+    models = _described(files, models_in(layouts, assemblies))
+    architecture, contradictions = _architecture(files, models, unread)
+    belongs, unmatched = ownership(found.tensors(), layouts, models)
+    trained = _trainer_progress(files, unread)
+    training = {**trained, **progress_in(found.values()), **trained}
+    findings = Findings(
+        paths=frozenset(files),
+        layouts=layouts,
+        assemblies=assemblies,
+        tensors=tuple(found.tensors()),
+        architecture=architecture,
+        training=training,
+        side_files=found.side_files,
+    )
+    return replace(
+        found,
+        architecture=architecture,
+        training=training,
+        notes=(*notes, *contradictions, *unmatched),
+        belongs=belongs,
+        modules=_modules(models, architecture),
+        completeness=completeness_of(findings),
+    )
+
+
+def _described(files: Files, models: list[Model]) -> list[Model]:
+    """The models that are parts of one pipeline, or else the one that lies least deep."""
+    pipeline = shallowest(files, PIPELINE)
+    if pipeline is None:
+        return models[:1]
+    top = folder_of(pipeline)
+    parts = [m for m in models if m.folder.startswith(top) and m.folder != top]
+    return parts[:_MAX_PARTS] or models[:1]
+
+
+def _architecture(
+    files: Files, models: list[Model], unread: dict[str, str]
+) -> tuple[Architecture | None, list[str]]:
+    """What the checkpoint is; of a pipeline, what its parts are."""
+
+    def read(path: str) -> Architecture | None:
+        with files[path].open() as source:
+            return architecture_of(source)
+
+    declared = first_architecture(files, read, unread)
+    if shallowest(files, PIPELINE) is None or declared is None:
+        return merged(declared, models[0] if models else Model("", {}))
+    parts: dict[str, Architecture] = {}
+    notes: list[str] = []
+    for model in models:
+        stated = first_architecture(_beside(files, model), read, unread)
+        part, contradictions = merged(stated, model)
+        notes += (f"{model.folder}{note}" for note in contradictions)
+        if part is not None:
+            parts[model.folder.rstrip("/")] = part
+    return replace(declared, parts=parts), notes
+
+
+def _beside(files: Files, model: Model) -> list[str]:
+    """The configuration in a model's own folder, if there is one."""
+    path = f"{model.folder}{CONFIG}"
+    return [path] if path in files else []
+
+
+def _modules(models: Iterable[Model], architecture: Architecture | None) -> Module | None:
+    """The tree of all modules, those of a pipeline's part below its folder."""
+    tree = ModuleTree()
+    for model in models:
+        below = model.folder.rstrip("/") if architecture is not None and architecture.parts else ""
+        tree.add(model.tensors.values(), model.classes, below)
+    return tree.grown("")
 
 
 def _assemblies(
@@ -85,7 +157,7 @@ def _trainer_progress(files: Files, unread: dict[str, str]) -> dict[str, Scalar]
         return {}
     with files[path].open() as source:
         try:
-            return progress_of(source)
+            return trainer_progress(source)
         except UntrustedDataError as error:
             unread[path] = str(error)
     return {}

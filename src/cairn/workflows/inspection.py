@@ -7,7 +7,18 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from cairn.domain import Assembly, Checkpoint, Layout, Role, Scalar, TensorInfo
+from cairn.domain import (
+    Architecture,
+    Assembly,
+    Checkpoint,
+    Completeness,
+    Layout,
+    Module,
+    Part,
+    Role,
+    Scalar,
+    TensorInfo,
+)
 
 SCHEMA = 1
 
@@ -29,14 +40,8 @@ def describe(checkpoint: Checkpoint, tensors: Iterable[Located] | None = None) -
         "formats": list(checkpoint.formats),
         "size_bytes": checkpoint.size_bytes,
         "other_files_bytes": checkpoint.other_files_bytes,
-        "architecture": None
-        if found is None
-        else {
-            "family": found.family,
-            "class_name": found.class_name,
-            "evidence": found.evidence,
-            "config": _plain(found.config),
-        },
+        "architecture": None if found is None else _architecture(found),
+        "completeness": _completeness(checkpoint.completeness),
         "parameters": {
             "total": sum(parameters.values()),
             "by_dtype": {dtype.label: count for dtype, count in parameters.items()},
@@ -45,9 +50,55 @@ def describe(checkpoint: Checkpoint, tensors: Iterable[Located] | None = None) -
         "training": _plain(checkpoint.training),
         "files": [_file(path, layout) for path, layout in checkpoint.layouts.items()],
         "assemblies": [_assembly(found) for found in checkpoint.assemblies],
-        "tensors": [_tensor(path, tensor) for path, tensor in shown],
+        "side_files": {path: role.value for path, role in checkpoint.side_files.items()},
+        "modules": None if checkpoint.modules is None else _module(checkpoint.modules),
+        "tensors": [
+            {**_tensor(path, tensor), "parameter": parameter_of(checkpoint, path, tensor)}
+            for path, tensor in shown
+        ],
         "unread": dict(checkpoint.unread),
         "notes": list(checkpoint.notes),
+    }
+
+
+def parameter_of(checkpoint: Checkpoint, path: str, tensor: TensorInfo) -> str | None:
+    """The name of the parameter that a tensor of an optimizer's state belongs to."""
+    return checkpoint.belongs.get((path, tensor.name.rpartition(".")[0]))
+
+
+def _architecture(found: Architecture) -> dict[str, Any]:
+    return {
+        "family": found.family,
+        "class_name": found.class_name,
+        "evidence": found.evidence,
+        "config": _plain(found.config),
+        "facts": {
+            key: {**_plain({"value": fact.value}), "evidence": fact.evidence}
+            for key, fact in found.facts.items()
+        },
+        "parts": {folder: _architecture(part) for folder, part in found.parts.items()},
+    }
+
+
+def _completeness(found: Completeness | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    return {
+        "present": {part.value: found.present.get(part) for part in Part},
+        "resumable": found.resumable,
+        "missing": list(found.missing),
+        "inexact": list(found.inexact),
+    }
+
+
+def _module(module: Module) -> dict[str, Any]:
+    """The tree as nested data; it is as deep as `MAX_MODULE_DEPTH` at most."""
+    return {
+        "name": module.name,
+        "class_name": module.class_name,
+        "parameters": module.parameters,
+        "tensors": module.tensors,
+        "children": [_module(child) for child in module.children],
     }
 
 

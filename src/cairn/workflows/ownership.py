@@ -1,5 +1,6 @@
 """Which parameters the states of a checkpoint's optimizers belong to, over all its files."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from cairn.domain import Layout, Role, Span, TensorInfo
@@ -15,7 +16,10 @@ Belongs = dict[tuple[str, str], str]
 
 _ADAPTER = "lora"
 # Formats whose files keep tensors in the order in which they were put there.
-_ORDERED_FORMATS = ("torch-zip", "torch-legacy", "sb3")
+_ORDERED_FORMATS = ("torch-zip", "torch-legacy", "stable-baselines3")
+# Reinforcement learning keeps slow copies of networks and an optimizer per network.
+_TARGET = re.compile(r"(?:^|\.)\w+_target\.")
+_NETWORKS = ("actor", "critic")
 
 
 def ownership(
@@ -83,30 +87,38 @@ def _parameters(
     path: str, head: str, model: Model, layouts: Mapping[str, Layout]
 ) -> list[tuple[str, Shape]] | None:
     """The parameters in the order in which the model defines them, tied ones once."""
-    own = layouts.get(path)
-    kept = {tensor.name for tensor in own.tensors} if own is not None else set()
-    inside = [t for t in model.tensors.values() if t.name in kept]
-    chosen = inside or list(model.tensors.values())
-    weights = [tensor for tensor in chosen if tensor.role is Role.WEIGHTS]
-    if _is_ordered(path if inside else model.folder, bool(inside), layouts):
-        return [(tensor.name, tensor.shape) for tensor in _untied(weights)]
-    del head
-    names = [tensor.name for tensor in weights]
+    files = _files_of(path, model, layouts)
+    weights = [t for t in _trained(model.tensors.values(), head) if t.role is Role.WEIGHTS]
+    if files and all(layouts[file].format in _ORDERED_FORMATS for file in files):
+        # Places in several files say nothing about each other.
+        kept = _untied(weights) if len(files) == 1 else weights
+        return [(tensor.name, tensor.shape) for tensor in kept]
     recognised = recognise({tensor.name: tensor.shape for tensor in weights})
     kind = recognised.kind if recognised is not None else None
-    order = defined_order(names, None if kind == _ADAPTER else kind)
+    order = defined_order([t.name for t in weights], None if kind == _ADAPTER else kind)
     return None if order is None else [(name, model.tensors[name].shape) for name in order]
 
 
-def _is_ordered(place: str, is_file: bool, layouts: Mapping[str, Layout]) -> bool:  # noqa: FBT001
-    if is_file:
-        return layouts[place].format in _ORDERED_FORMATS
-    formats = {
-        layout.format
-        for path, layout in layouts.items()
-        if folder_of(path) == place and any(t.role is Role.WEIGHTS for t in layout.tensors)
-    }
-    return bool(formats) and formats <= set(_ORDERED_FORMATS)
+def _files_of(path: str, model: Model, layouts: Mapping[str, Layout]) -> list[str]:
+    """The files that a model's weights lie in; the optimizer's own if they are in there too."""
+
+    def has_weights(file: str) -> bool:
+        return any(
+            tensor.role is Role.WEIGHTS and model.tensors.get(tensor.name) == tensor
+            for tensor in layouts[file].tensors
+        )
+
+    if path in layouts and has_weights(path):
+        return [path]
+    return [file for file in layouts if folder_of(file) == model.folder and has_weights(file)]
+
+
+def _trained(tensors: Iterable[TensorInfo], head: str) -> list[TensorInfo]:
+    """Without target networks, which follow the trained ones; of an actor's optimizer its own."""
+    trained = [t for t in tensors if not _TARGET.search(t.name)]
+    part = next((part for part in _NETWORKS if part in head.split(".")), None)
+    own = [t for t in trained if part in t.name.split(".")] if part else []
+    return own or trained
 
 
 def _untied(weights: Iterable[TensorInfo]) -> Iterator[TensorInfo]:
@@ -114,7 +126,6 @@ def _untied(weights: Iterable[TensorInfo]) -> Iterator[TensorInfo]:
     seen: set[tuple[Span, Shape]] = set()
     for tensor in weights:
         place = (tensor.span, tensor.shape)
-        if tensor.span.size_bytes and not tensor.pieces and place in seen:
-            continue
+        if not tensor.span.size_bytes or tensor.pieces or place not in seen:
+            yield tensor
         seen.add(place)
-        yield tensor

@@ -14,6 +14,7 @@ class RlPolicyFamily(NamedFamily):
     """Actors, critics and Q networks of Stable-Baselines3."""
 
     name = "rl-policy"
+    model_types = frozenset(("ppo", "a2c", "dqn", "sac", "td3", "ddpg"))
     order = (
         *("log_std", "features_extractor", "pi_features_extractor", "vf_features_extractor"),
         *("mlp_extractor", "action_net", "value_net_head", "policy_net", "value_net"),

@@ -19,6 +19,13 @@ MAX_TENSORS = 5000
 Value = str | int | float | bool | None
 
 
+class FactFound(BaseModel):
+    """One number or word about the model; null where it cannot be known."""
+
+    value: Value
+    evidence: str = Field(description="What it was read from, or why it cannot be known.")
+
+
 class ArchitectureFound(BaseModel):
     """What kind of model it is, and what says so."""
 
@@ -26,6 +33,27 @@ class ArchitectureFound(BaseModel):
     class_name: str | None
     evidence: str = Field(description="The file and key it was read from.")
     config: dict[str, Value]
+    facts: dict[str, FactFound] = Field(description="Under the keys of HF configurations.")
+    parts: dict[str, "ArchitectureFound"] = Field(description="Of a pipeline, by folder.")
+
+
+class CompletenessFound(BaseModel):
+    """Which parts are there, and whether training can go on from them."""
+
+    present: dict[str, str | None] = Field(description="Part to what shows it; null: not there.")
+    resumable: bool
+    missing: list[str] = Field(description="What a resume needs and does not find.")
+    inexact: list[str] = Field(description="What a bit for bit resume lacks.")
+
+
+class ModuleFound(BaseModel):
+    """A module of the model; counts include what is below it."""
+
+    name: str
+    class_name: str
+    parameters: int
+    tensors: int
+    children: list["ModuleFound"]
 
 
 class Parameters(BaseModel):
@@ -54,6 +82,16 @@ class FileFound(BaseModel):
     notes: list[str]
 
 
+class AssemblyFound(BaseModel):
+    """Tensors that only several files together hold."""
+
+    path: str
+    format: str
+    parts: list[str]
+    tensors: int
+    metadata: dict[str, Value]
+
+
 class TensorFound(BaseModel):
     """One tensor; `start` and `stop` are offsets in its file, strides count elements."""
 
@@ -67,6 +105,7 @@ class TensorFound(BaseModel):
     start: int
     stop: int
     strides: list[int] | None
+    parameter: str | None = Field(description="Whose optimizer state it is.")
 
 
 class Inspection(BaseModel):
@@ -78,10 +117,14 @@ class Inspection(BaseModel):
     size_bytes: int
     other_files_bytes: int
     architecture: ArchitectureFound | None
+    completeness: CompletenessFound | None
     parameters: Parameters
     roles: dict[str, RoleTotals]
     training: dict[str, Value]
     files: list[FileFound]
+    assemblies: list[AssemblyFound]
+    side_files: dict[str, str] = Field(description="Files without tensors, and their roles.")
+    modules: ModuleFound | None
     tensors: list[TensorFound] = Field(description="This page of the tensors that match.")
     unread: dict[str, str] = Field(description="Files that could not be read, and why.")
     notes: list[str]
