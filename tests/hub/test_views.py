@@ -11,7 +11,7 @@ import torch
 
 from cairn.domain import Digest
 from cairn.formats import read_layout
-from cairn.workflows.views import loaded_path, pickled_path
+from cairn.workflows.views import pickled_path
 from tests.formats.making import saved
 
 STATE = {
@@ -202,41 +202,48 @@ def test_a_file_that_is_there_wins_over_any_view(filled, views_on):
     assert views_on.get(LOADED).content == real
 
 
-def test_shards_and_their_index_are_implied_as_well(repo, views_on):
-    parts = [{"encoder.weight": STATE["encoder.weight"]},
-             {n: STATE[n] for n in ("encoder.turned", "head")}]  # fmt: skip
-    names = [f"sub/pytorch_model-0000{n}-of-00002.bin" for n in (1, 2)]
-    for name, part in zip(names, parts, strict=True):
-        put(repo, name, saved(part))
-    index = {"metadata": {"total_size": 1}, "weight_map": {
-        key: name.removeprefix("sub/")
-        for name, part in zip(names, parts, strict=True) for key in part}}  # fmt: skip
-    repo.put("sub/pytorch_model.bin.index.json", json.dumps(index).encode())
-    url = "/ann/m/resolve/main/sub/model.safetensors.index.json"
-    answer = views_on.get(url)
-    assert answer.headers["content-type"] == "application/json"
-    assert views_on.head(url).headers["etag"] == answer.headers["etag"]
-    told = answer.json()
-    assert told["metadata"] == {"total_size": 24_014}
-    found = {}
-    for file in set(told["weight_map"].values()):
-        held = safetensors.torch.load(views_on.get(f"/ann/m/resolve/main/sub/{file}").content)
-        assert {told["weight_map"][name] for name in held} == {file}
-        found |= held
-    assert found.keys() == STATE.keys()
-    cut = views_on.get(url, headers={"Range": "bytes=2-9"})
-    assert cut.status_code == 206 and cut.content == answer.content[2:10]
+def put_shards(repo, folder: str = "sub/", variant: str = "") -> None:
+    first = {"encoder.weight": STATE["encoder.weight"]}
+    second = {name: STATE[name] for name in ("encoder.turned", "head")}
+    places = {}
+    for number, part in enumerate((first, second), 1):
+        name = f"pytorch_model{variant}-0000{number}-of-00002.bin"
+        put(repo, folder + name, saved(part))
+        places |= dict.fromkeys(part, name)
+    index = json.dumps({"metadata": {"total_size": 1}, "weight_map": places})
+    repo.put(f"{folder}pytorch_model.bin.index{variant}.json", index.encode())
 
 
-def test_an_index_with_a_shard_that_cannot_be_viewed_is_not_implied(repo, views_on):
+@pytest.mark.parametrize("variant", ["", ".fp16"])
+def test_pickled_shards_make_one_view(repo, views_on, variant):
+    put_shards(repo, variant=variant)
+    answer = views_on.get(f"/ann/m/resolve/main/sub/model{variant}.safetensors")
+    assert_is_the_state_dict(answer.content)
+    asked = repo.client.get(
+        f"/ann/m/resolve/main/sub/pytorch_model.bin.index{variant}.json?view=safetensors"
+    )
+    assert asked.content == answer.content and asked.headers["etag"] == answer.headers["etag"]
+    # Loaders would look for the shards of an index in the listing, where no view is.
+    index = "/ann/m/resolve/main/sub/model.safetensors.index.json"
+    assert views_on.get(index).headers["x-error-code"] == "EntryNotFound"
+
+
+def test_shards_of_which_one_is_missing_or_no_checkpoint_imply_nothing(repo, views_on):
     index = {"weight_map": {"a": "pytorch_model-00001-of-00001.bin"}}
     repo.put("pytorch_model.bin.index.json", json.dumps(index).encode())
-    url = "/ann/m/resolve/main/model.safetensors.index.json"
-    assert views_on.get(url).headers["x-error-code"] == "EntryNotFound"
+    assert views_on.get(LOADED).headers["x-error-code"] == "EntryNotFound"
     put(repo, "pytorch_model-00001-of-00001.bin", b"nothing of the kind" * 3)
-    assert views_on.get(url).headers["x-error-code"] == "EntryNotFound"
+    assert views_on.get(LOADED).headers["x-error-code"] == "EntryNotFound"
     put(repo, "pytorch_model-00001-of-00001.bin", saved({"a": torch.ones(1)}))
-    assert views_on.get(url).status_code == 200
+    assert views_on.get(LOADED).status_code == 200
+
+
+@pytest.mark.parametrize("names", [[], [f"s{n}.bin" for n in range(1001)]], ids=["none", "many"])
+def test_an_index_of_no_or_too_many_shards_has_no_view(repo, names):
+    index = {"weight_map": {f"t{n}": name for n, name in enumerate(names)}}
+    repo.put("pytorch_model.bin.index.json", json.dumps(index).encode())
+    url = "/ann/m/resolve/main/pytorch_model.bin.index.json?view=safetensors"
+    assert repo.client.get(url).status_code == 413
 
 
 @pytest.mark.parametrize(
@@ -246,24 +253,16 @@ def test_an_index_with_a_shard_that_cannot_be_viewed_is_not_implied(repo, views_
         ("a/b/model.fp16.safetensors", "a/b/pytorch_model.fp16.bin"),
         ("adapter_model.safetensors", "adapter_model.bin"),
         ("unet/diffusion_pytorch_model.safetensors", "unet/diffusion_pytorch_model.bin"),
-        ("model-00001-of-00003.safetensors", "pytorch_model-00001-of-00003.bin"),
     ],
 )
 def test_names_loaders_ask_for_are_those_of_pickles_before_them(asked, pickled):
     assert pickled_path(asked) == pickled
-    assert loaded_path(pickled) == asked
-
-
-def test_indexes_are_found_by_the_names_loaders_ask_for():
-    assert pickled_path("model.safetensors.index.json") == "pytorch_model.bin.index.json"
-    assert (
-        pickled_path("x/model.safetensors.index.fp16.json") == "x/pytorch_model.bin.index.fp16.json"
-    )
 
 
 @pytest.mark.parametrize(
     "path",
     ["config.json", "mymodel.safetensors", "model_ema.safetensors", "model.safetensors/x",
+     "model.safetensors.index.json", "model-00001-of-00003.safetensors",
      "model.safetensors.index.txt", "model.bin", "model..safetensors.bin", "safetensors"],
 )  # fmt: skip
 def test_other_names_imply_nothing(path):

@@ -1,6 +1,6 @@
 """Safetensors views of stored files, remembered because content never changes under its digest."""
 
-from cairn.domain import Entry
+from cairn.domain import Entry, Layout
 from cairn.errors import (
     BlobNotFoundError,
     IntegrityError,
@@ -29,30 +29,33 @@ def _weight(view: SafetensorsView | Refusal) -> int:
 
 
 def stored_view(
-    memory: ViewMemory, checkpoints: CheckpointMemory, house: House, entry: Entry
+    memory: ViewMemory,
+    checkpoints: CheckpointMemory,
+    house: House,
+    entries: tuple[Entry, ...],
 ) -> SafetensorsView:
-    """The safetensors file that a stored file would make; its bytes are read by whoever sends it.
+    """The safetensors file that stored files would make; whoever sends it reads its bytes.
 
     Raises:
-        RequestError: safetensors cannot hold what is in the file.
-        UntrustedDataError: the file cannot be read.
-        IntegrityError: the stored file is damaged.
+        RequestError: safetensors cannot hold what is in the files.
+        UntrustedDataError: a file cannot be read.
+        IntegrityError: a stored file is damaged.
     """
 
     def make() -> SafetensorsView | Refusal:
         try:
-            return _made(checkpoints, house, entry)
+            return view_of([_read(checkpoints, house, entry) for entry in entries])
         except (RequestError, UntrustedDataError) as error:
             return type(error), str(error)
 
-    found = memory.get((entry.path, entry.blob.digest.hex), make)
+    found = memory.get(tuple((e.path, e.blob.digest.hex) for e in entries), make)
     if isinstance(found, SafetensorsView):
         return found
     kind, message = found
     raise kind(message)
 
 
-def _made(checkpoints: CheckpointMemory, house: House, entry: Entry) -> SafetensorsView:
+def _read(checkpoints: CheckpointMemory, house: House, entry: Entry) -> tuple[Entry, Layout]:
     try:
         checkpoint = read_file(checkpoints, house, entry)
     except BlobNotFoundError as error:
@@ -60,4 +63,4 @@ def _made(checkpoints: CheckpointMemory, house: House, entry: Entry) -> Safetens
     layout = checkpoint.layouts.get(entry.path)
     if layout is None:
         raise MalformedError(checkpoint.unread.get(entry.path, f"{entry.path} holds no tensors"))
-    return view_of(entry, layout)
+    return entry, layout

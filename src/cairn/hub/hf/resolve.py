@@ -47,7 +47,7 @@ async def resolve(request: Request) -> Response:
         return made
     _count(request, view)
     if "view" in request.query_params:
-        return await views.asked_for(request, entry, _headers(view))
+        return await views.asked_for(request, view, entry, _headers(view))
     etag = entry.blob.digest.hex if entry.lfs else entry.oid
     headers = _headers(view)
     if entry.lfs:

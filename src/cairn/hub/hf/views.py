@@ -2,12 +2,11 @@
 
 Stock clients ask for `model.safetensors`. Where the hub or the repo's owner has it so and only
 `pytorch_model.bin` is there, they get the view of that; where it cannot be made, they are told
-that there is no such file, as always, and go on to the pickle. Views are in no listing.
+that there is no such file, as always, and go on to the pickle. Views are in no listing, and
+loaders look for shards there: so pickled shards make one view, which is asked for first.
 """
 
-import hashlib
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Mapping
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -21,25 +20,35 @@ from cairn.hub.file_response import answer_for
 from cairn.hub.identity import house_of
 from cairn.hub.view_response import ViewResponse
 from cairn.hub.views import ViewMemory, stored_view
-from cairn.workflows import browse
 from cairn.workflows.browse import View
-from cairn.workflows.views import SafetensorsView, index_view, pickled_path
+from cairn.workflows.views import (
+    SafetensorsView,
+    implied_sources,
+    is_index,
+    pickled_path,
+    shards_of,
+)
 
 KNOWN = "safetensors"
-_INDEX_END = ".json"
 
 
-async def asked_for(request: Request, entry: Entry, headers: Mapping[str, str]) -> Response:
-    """The view of a file that the query names.
+async def asked_for(
+    request: Request, at: View, entry: Entry, headers: Mapping[str, str]
+) -> Response:
+    """The view of a file that the query names; of all shards, if the file is their index.
 
     Raises:
         RequestError: there is no such view, or safetensors cannot hold what is in the file.
+        EntryNotFoundError: a shard is not there.
         UntrustedDataError: the file cannot be read.
     """
     wanted = request.query_params["view"]
     if wanted != KNOWN:
         raise RequestError(f"there is no view {wanted[:40]!r}; known: {KNOWN}")
-    view = await threads.call_long(_remembered(request), entry)
+    entries: tuple[Entry, ...] = (entry,)
+    if is_index(entry):
+        entries = await threads.call(shards_of, house_of(request), at.revision, entry)
+    view = await _remembered(request, entries)
     return _response(request, view, view.name, headers)
 
 
@@ -56,13 +65,9 @@ async def implied(request: Request, at: View, path: str, headers: Mapping[str, s
     if pickled is None or not _enabled(request, at):
         raise absent
     try:
-        if path.endswith(_INDEX_END):
-            text = await threads.call_long(
-                index_view, house_of(request), at.revision, pickled, _remembered(request)
-            )
-            return _index_response(request, path, text, headers)
-        entry = await threads.call(browse.file, house_of(request), at.revision, pickled)
-        view = await threads.call_long(_remembered(request), entry)
+        house = house_of(request)
+        entries = await threads.call(implied_sources, house, at.revision, pickled)
+        view = await _remembered(request, entries)
     except (EntryNotFoundError, RequestError, UntrustedDataError):
         raise absent from None
     return _response(request, view, path, headers)
@@ -74,11 +79,11 @@ def _enabled(request: Request, at: View) -> bool:
     return settings.safetensors_views if said is None else said
 
 
-def _remembered(request: Request) -> Callable[[Entry], SafetensorsView]:
-    """The view of a stored file, from the request's house and memories."""
-    views: ViewMemory = request.app.state.views
-    checkpoints: CheckpointMemory = request.app.state.checkpoints
-    return partial(stored_view, views, checkpoints, house_of(request))
+async def _remembered(request: Request, entries: tuple[Entry, ...]) -> SafetensorsView:
+    state = request.app.state
+    views: ViewMemory = state.views
+    checkpoints: CheckpointMemory = state.checkpoints
+    return await threads.call_long(stored_view, views, checkpoints, house_of(request), entries)
 
 
 def _response(
@@ -88,14 +93,3 @@ def _response(
     if request.method == "HEAD" or not answer.has_body:
         return answer.without_body()
     return ViewResponse(view, house_of(request), answer)
-
-
-def _index_response(
-    request: Request, path: str, text: bytes, headers: Mapping[str, str]
-) -> Response:
-    etag = f"safetensors-view-{hashlib.sha256(text).hexdigest()[:40]}"
-    answer = answer_for(request, len(text), path, etag, headers)
-    response = answer.without_body()
-    if request.method != "HEAD" and answer.has_body:
-        response.body = text[answer.part.start : answer.part.stop]
-    return response

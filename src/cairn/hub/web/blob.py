@@ -6,9 +6,10 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute
 
 from cairn.domain import Directory, Entry
-from cairn.errors import EntryNotFoundError
+from cairn.errors import EntryNotFoundError, RequestError, UntrustedDataError
 from cairn.hub.checkpoints import read_file
 from cairn.hub.routing import repo_routes
+from cairn.hub.views import ViewMemory, stored_view
 from cairn.hub.web.anatomy import anatomy_of
 from cairn.hub.web.card import readme_html
 from cairn.hub.web.code import coloured, language_of
@@ -19,6 +20,7 @@ from cairn.hub.web.visit import Visit, endpoint
 from cairn.hub.web.wording import path_url
 from cairn.workflows import browse
 from cairn.workflows.stored_file import looks_like_checkpoint
+from cairn.workflows.views import SUFFIX, SafetensorsView
 
 MAX_PREVIEW_BYTES = 128 << 10
 MAX_IMAGE_BYTES = 20_000_000
@@ -53,7 +55,14 @@ def _blob(visit: Visit) -> Response:
 
 
 def _nothing_shown() -> dict[str, Any]:
-    return {"anatomy": None, "image": None, "rendered": None, "lines": None, "cut": 0}
+    return {
+        "anatomy": None,
+        "as_safetensors": None,
+        "image": None,
+        "rendered": None,
+        "lines": None,
+        "cut": 0,
+    }
 
 
 def _inside(visit: Visit, repo: RepoView, entry: Entry) -> dict[str, Any]:
@@ -62,7 +71,10 @@ def _inside(visit: Visit, repo: RepoView, entry: Entry) -> dict[str, Any]:
     if looks_like_checkpoint(entry):
         checkpoint = read_file(visit.memory, visit.house, entry)
         if checkpoint.layouts:
-            return {"anatomy": anatomy_of(visit, checkpoint, _ARCHITECTURE_ELSEWHERE)}
+            return {
+                "anatomy": anatomy_of(visit, checkpoint, _ARCHITECTURE_ELSEWHERE),
+                "as_safetensors": _view(visit, entry),
+            }
         reason = next(iter(checkpoint.unread.values()), "")
         if reason:
             return {"why_not": f"This looks like a checkpoint and could not be read: {reason}."}
@@ -73,6 +85,17 @@ def _inside(visit: Visit, repo: RepoView, entry: Entry) -> dict[str, Any]:
         place = Place(repo.root, repo.revision_name, folder)
         return {"rendered": readme_html(visit, entry, place)}
     return _text(visit, entry)
+
+
+def _view(visit: Visit, entry: Entry) -> SafetensorsView | None:
+    """The file's weights as safetensors, if it is another format and they can be."""
+    if entry.path.endswith(SUFFIX):
+        return None
+    views: ViewMemory = visit.request.app.state.views
+    try:
+        return stored_view(views, visit.memory, visit.house, (entry,))
+    except (RequestError, UntrustedDataError):
+        return None
 
 
 def _text(visit: Visit, entry: Entry) -> dict[str, Any]:
