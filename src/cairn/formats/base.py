@@ -8,6 +8,7 @@ from cairn.formats.assemblers.deepspeed import DeepSpeedAssembler
 from cairn.formats.assemblers.deepspeed_universal import UniversalAssembler
 from cairn.formats.limits import HEAD_BYTES
 from cairn.formats.reader import Reader
+from cairn.formats.readers.ctranslate2 import CTranslate2Reader
 from cairn.formats.readers.dcp_metadata import DcpMetadataReader
 from cairn.formats.readers.distcp import DistcpReader
 from cairn.formats.readers.gguf import GgufReader
@@ -35,6 +36,7 @@ READERS: Registry[Reader] = Registry(
         TorchExportReader(),
         TorchScriptReader(),  # before torch-zip, which it also is
         DcpMetadataReader(),
+        CTranslate2Reader(),
         DistcpReader(),  # before torch-zip: begins as that does
         Hdf5Reader(),
         KerasReader(),
