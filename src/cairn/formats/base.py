@@ -12,6 +12,7 @@ from cairn.formats.reader import Reader
 from cairn.formats.readers.ctranslate2 import CTranslate2Reader
 from cairn.formats.readers.dcp_metadata import DcpMetadataReader
 from cairn.formats.readers.distcp import DistcpReader
+from cairn.formats.readers.flax import FlaxReader
 from cairn.formats.readers.gguf import GgufReader
 from cairn.formats.readers.hdf5 import Hdf5Reader
 from cairn.formats.readers.keras import KerasReader
@@ -20,6 +21,8 @@ from cairn.formats.readers.npz import NpzReader
 from cairn.formats.readers.onnx import OnnxReader
 from cairn.formats.readers.safetensors import SafetensorsReader
 from cairn.formats.readers.stable_baselines3 import StableBaselines3Reader
+from cairn.formats.readers.tensorflow_bundle import TensorflowBundleReader
+from cairn.formats.readers.tensorflow_saved_model import SavedModelReader
 from cairn.formats.readers.torch_export import TorchExportReader
 from cairn.formats.readers.torch_legacy import TorchLegacyReader
 from cairn.formats.readers.torch_script import TorchScriptReader
@@ -41,12 +44,15 @@ READERS: Registry[Reader] = Registry(
         DistcpReader(),  # before torch-zip: begins as that does
         Hdf5Reader(),
         KerasReader(),
+        TensorflowBundleReader(),
+        SavedModelReader(),
         TorchZipReader(),
         GgufReader(),
         NpyReader(),
         NpzReader(),
         OnnxReader(),
         TorchLegacyReader(),
+        FlaxReader(),  # late: it knows its files by two bytes
     ],
 )
 

@@ -201,3 +201,15 @@ MAX_HDF5_CHUNKS = 500_000
 MAX_UNSTORED_BYTES = 256 * MIB
 """Bytes of a tensor that no byte in the file holds (never written, so zero) before it is only
 noted: a few header bytes may declare any shape, and statistics would run through all of it."""
+
+# --- msgpack -----------------------------------------------------------------------------
+
+MAX_MSGPACK_ITEMS = 2_000_000
+"""Values and keys of one file: four per tensor at `MAX_TENSORS`, its shape's numbers included;
+each takes some 100 bytes and a microsecond or two."""
+
+# --- TensorFlow --------------------------------------------------------------------------
+
+MAX_TABLE_BLOCK_BYTES = 64 * MIB
+"""One block of a LevelDB table; TensorFlow cuts them at 256 KiB, its index block at one entry
+per such block."""

@@ -10,6 +10,7 @@ _CHECKPOINT_SUFFIXES = (
 _TEXT_SUFFIXES = (
     *(".json", ".jsonl", ".md", ".txt", ".py", ".yaml", ".yml", ".toml", ".csv", ".tsv", ".html"),
     *(".png", ".jpg", ".jpeg", ".gif", ".svg", ".webp", ".ipynb", ".gitattributes", ".gitignore"),
+    *("fingerprint.pb", "keras_metadata.pb"),  # beside TensorFlow's saved_model.pb
 )
 
 
