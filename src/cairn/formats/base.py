@@ -7,6 +7,7 @@ from cairn.formats.assemblers.dcp import DcpAssembler
 from cairn.formats.assemblers.deepspeed import DeepSpeedAssembler
 from cairn.formats.assemblers.deepspeed_universal import UniversalAssembler
 from cairn.formats.assemblers.megatron import MegatronAssembler
+from cairn.formats.assemblers.mlx import MlxAssembler
 from cairn.formats.limits import HEAD_BYTES
 from cairn.formats.reader import Reader
 from cairn.formats.readers.ctranslate2 import CTranslate2Reader
@@ -57,7 +58,14 @@ READERS: Registry[Reader] = Registry(
 )
 
 ASSEMBLERS: Registry[Assembler] = Registry(
-    "assembler", [DcpAssembler(), DeepSpeedAssembler(), UniversalAssembler(), MegatronAssembler()]
+    "assembler",
+    [
+        DcpAssembler(),
+        DeepSpeedAssembler(),
+        UniversalAssembler(),
+        MegatronAssembler(),
+        MlxAssembler(),
+    ],
 )
 
 
