@@ -20,6 +20,7 @@ from cairn.formats.readers.keras import KerasReader
 from cairn.formats.readers.npy import NpyReader
 from cairn.formats.readers.npz import NpzReader
 from cairn.formats.readers.onnx import OnnxReader
+from cairn.formats.readers.pickle_file import PickleFileReader
 from cairn.formats.readers.safetensors import SafetensorsReader
 from cairn.formats.readers.stable_baselines3 import StableBaselines3Reader
 from cairn.formats.readers.tensorflow_bundle import TensorflowBundleReader
@@ -54,6 +55,7 @@ READERS: Registry[Reader] = Registry(
         OnnxReader(),
         TorchLegacyReader(),
         FlaxReader(),  # late: it knows its files by two bytes
+        PickleFileReader(),  # after the formats that begin with a pickle
     ],
 )
 

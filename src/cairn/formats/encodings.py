@@ -7,6 +7,7 @@ An encoding is a list of steps undone in order. Steps:
     shuffle:N       bytes of elements of N bytes transposed into planes (HDF5 filter 2)
     fletcher32      4 bytes of checksum at the end (HDF5 filter 3), dropped
     varint          protobuf varints, one per element, cut to the dtype's size
+    latin1          UTF-8 text whose characters are the bytes (bytes objects in old pickles)
     columns:S:A,B   elements of shape (A, B) after the first S bytes, first axis fastest (NumPy)
 """
 
@@ -109,6 +110,14 @@ def _columns(data: bytes, argument: str, dtype: DType, _: int) -> bytes:
 
 _MAX_VARINT_BYTES = 10
 
+
+def _latin1(data: bytes, _: str, __: DType, ___: int) -> bytes:
+    try:
+        return data.decode("utf-8").encode("latin-1")
+    except UnicodeError:
+        raise MalformedError("a text that stands for bytes holds other characters") from None
+
+
 _STEPS: dict[str, Callable[[bytes, str, DType, int], bytes]] = {
     "zlib": _zlib,
     "deflate": _deflate,
@@ -116,4 +125,5 @@ _STEPS: dict[str, Callable[[bytes, str, DType, int], bytes]] = {
     "fletcher32": _fletcher32,
     "varint": _varint,
     "columns": _columns,
+    "latin1": _latin1,
 }

@@ -12,6 +12,8 @@ from cairn.formats.pickle_values import (
 )
 from cairn.formats.pickle_workspace import Workspace
 
+_ARRAY_STATE = 5  # version, shape, dtype, order and elements of a NumPy array
+
 
 def name_global(work: Workspace, offset: int, argument: Value) -> None:
     """GLOBAL: push an importable name."""
@@ -62,6 +64,8 @@ def reduce_call(work: Workspace, offset: int, _: Value) -> None:
     """REDUCE: call the global below its argument tuple."""
     args, callee = work.stack.pop(), work.stack.pop()
     record_call(work, offset, callee, args, "REDUCE")
+    if type(args) is tuple and args and type(args[0]) in (str, bytes):
+        work.calls[-1].literal_at = work.place_of(args[0])
 
 
 def newobj(work: Workspace, offset: int, _: Value) -> None:
@@ -100,6 +104,8 @@ def build(work: Workspace, offset: int, _: Value) -> None:
     elif target.states is None:
         work.count(offset)
         target.states = [state]
+        if type(state) is tuple and len(state) == _ARRAY_STATE and type(state[-1]) is bytes:
+            target.literal_at = work.place_of(state[-1])
     else:
         target.states.append(state)
 

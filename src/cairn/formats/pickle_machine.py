@@ -65,6 +65,14 @@ def _push(work: Workspace, _: int, argument: Value) -> None:
     work.stack.append(argument)
 
 
+def _text(header_bytes: int) -> Action:
+    return lambda work, offset, argument: work.push_text(offset + header_bytes, argument)
+
+
+def _bytes(header_bytes: int) -> Action:
+    return lambda work, offset, argument: work.push_bytes(offset + header_bytes, argument)
+
+
 def _get(work: Workspace, offset: int, argument: Value) -> None:
     assert isinstance(argument, int)
     try:
@@ -214,11 +222,17 @@ def _tuple_of(count: int) -> Action:
 
 _PUSHING = (
     *("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT"),
-    *("STRING", "BINSTRING", "SHORT_BINSTRING", "UNICODE", "BINUNICODE", "SHORT_BINUNICODE"),
-    *("BINUNICODE8", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8"),
+    *("STRING", "BINSTRING", "SHORT_BINSTRING", "UNICODE"),
 )
 _BY_NAME: dict[str, Action] = {
     **dict.fromkeys(_PUSHING, _push),
+    "SHORT_BINBYTES": _bytes(2),
+    "BINBYTES": _bytes(5),
+    "BINBYTES8": _bytes(9),
+    "BYTEARRAY8": _bytes(9),
+    "SHORT_BINUNICODE": _text(2),
+    "BINUNICODE": _text(5),
+    "BINUNICODE8": _text(9),
     "MARK": _mark,
     "STOP": _nothing,
     "FRAME": _nothing,

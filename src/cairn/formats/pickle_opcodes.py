@@ -167,7 +167,7 @@ def _text_payload(length_bytes: int) -> Callable[[Tape], Argument]:
 def _bytes_payload(length_bytes: int) -> Callable[[Tape], Argument]:
     def read(tape: Tape) -> Argument:
         length = int.from_bytes(tape.take(length_bytes), "little")
-        if length > MAX_PICKLE_INLINE_BYTES:
+        if length > tape.inline_bytes:
             return Payload(*tape.skip(length), "bytes")
         return tape.take(length)
 

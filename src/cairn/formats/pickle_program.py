@@ -10,7 +10,11 @@ from dataclasses import dataclass, field
 
 from cairn.domain import Source
 from cairn.errors import LimitError, UntrustedDataError
-from cairn.formats.limits import MAX_PICKLE_OBJECTS, MAX_PICKLE_OPCODES
+from cairn.formats.limits import (
+    MAX_PICKLE_INLINE_BYTES,
+    MAX_PICKLE_OBJECTS,
+    MAX_PICKLE_OPCODES,
+)
 from cairn.formats.pickle_machine import ACTIONS
 from cairn.formats.pickle_opcodes import NAMES, decode
 from cairn.formats.pickle_tape import Tape
@@ -82,16 +86,18 @@ def read_program(
     *,
     max_opcodes: int = MAX_PICKLE_OPCODES,
     max_objects: int = MAX_PICKLE_OBJECTS,
+    inline_bytes: int = MAX_PICKLE_INLINE_BYTES,
 ) -> PickleProgram:
     """Read the pickle that begins at `start`; never raises for what the bytes say.
 
     Work is bounded by `max_opcodes`, memory by `max_objects` and a constant times the bytes
-    read: declared lengths are checked against the source before anything is allocated.
+    read: declared lengths are checked against the source before anything is allocated. Bytes
+    objects longer than `inline_bytes` are represented by their place.
     """
     work = Workspace(source.name, max_objects)
     value: Value = None
     failure: UntrustedDataError | None = None
-    tape = Tape(source, start)
+    tape = Tape(source, start, inline_bytes)
     offset, code = start, 0
     actions = ACTIONS
     try:

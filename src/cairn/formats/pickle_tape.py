@@ -4,7 +4,7 @@ from typing import NoReturn
 
 from cairn.domain import Source
 from cairn.errors import LimitError, MalformedError
-from cairn.formats.limits import MAX_PICKLE_LINE_BYTES
+from cairn.formats.limits import MAX_PICKLE_INLINE_BYTES, MAX_PICKLE_LINE_BYTES
 
 FIRST_BLOCK_BYTES = 4 << 10
 """Bytes fetched first: in files that go on after the pickle, little of what follows is read."""
@@ -17,9 +17,15 @@ would show in memory. Each fetch doubles the one before."""
 class Tape:
     """Reads forward; declared lengths are checked against the end before anything is fetched."""
 
-    __slots__ = ("_at", "_base", "_block", "_next_bytes", "_source", "name", "opcode", "size")
+    __slots__ = (
+        *("_at", "_base", "_block", "_next_bytes", "_source"),
+        *("inline_bytes", "name", "opcode", "size"),
+    )
 
-    def __init__(self, source: Source, start: int = 0) -> None:
+    def __init__(
+        self, source: Source, start: int = 0, inline_bytes: int = MAX_PICKLE_INLINE_BYTES
+    ) -> None:
+        self.inline_bytes = inline_bytes  # longer bytes objects stay in the file
         self._source = source
         self.name = source.name
         self.size = source.size_bytes

@@ -70,7 +70,8 @@ class Call:
 
     `via` is the opcode's name: REDUCE, NEWOBJ, NEWOBJ_EX, OBJ or INST. `states` are the
     arguments of BUILD, `items` the keys and values set, alternating, `elements` the values
-    appended or added.
+    appended or added. `literal_at` is where the short text or bytes begin that are its first
+    argument, or the last of the five parts of its state: the elements of NumPy's arrays.
     """
 
     callee: Value
@@ -81,6 +82,7 @@ class Call:
     states: list[Value] | None = None
     items: list[Value] | None = None
     elements: list[Value] | None = None
+    literal_at: int | None = None
 
 
 @dataclass(slots=True, eq=False, repr=False)

@@ -28,6 +28,12 @@ class Workspace:
         self.steps = 0
         self.stack: list[Value] = []
         self.memo: dict[int, Value] = {}
+        # Where the last two texts and the last bytes begin. The elements of a NumPy array are
+        # among them when it is made: Python 3 writes bytes in protocol 2 as a call of
+        # `_codecs.encode(text, "latin1")`.
+        self._last_text: tuple[int, Value] = (0, None)
+        self._text_before: tuple[int, Value] = (0, None)
+        self._last_bytes: tuple[int, Value] = (0, None)
         self._set_aside: list[list[Value]] = []
         self._source = source
         self._objects_left = max_objects
@@ -59,6 +65,24 @@ class Workspace:
         """Push a newly made object."""
         self.count(offset)
         self.stack.append(value)
+
+    def push_text(self, start: int, text: Value) -> None:
+        """Push a text whose UTF-8 begins at `start`."""
+        self._text_before = self._last_text
+        self._last_text = (start, text)
+        self.stack.append(text)
+
+    def push_bytes(self, start: int, data: Value) -> None:
+        """Push a bytes object that begins at `start`."""
+        self._last_bytes = (start, data)
+        self.stack.append(data)
+
+    def place_of(self, literal: Value) -> int | None:
+        """Where a text or bytes object begins, if it is one of the last."""
+        for start, known in (self._last_bytes, self._text_before, self._last_text):
+            if known is literal:
+                return start
+        return None
 
     def mark(self, offset: int) -> None:
         """Set the stack aside and begin an empty one."""

@@ -22,10 +22,6 @@ SIGNATURES: tuple[tuple[bytes, str, str], ...] = (
     (b"BZh", "bzip2 data", "Decompress it first"),
     (b"\xfd7zXZ\x00", "xz data", "Decompress it first"),
     (b"PK", "a zip archive that is not a torch checkpoint", "Unpack it to read what it holds"),
-    (b"\x80\x02", "a bare pickle", RESAVE),
-    (b"\x80\x03", "a bare pickle", RESAVE),
-    (b"\x80\x04", "a bare pickle", RESAVE),
-    (b"\x80\x05", "a bare pickle", RESAVE),
 )
 
 

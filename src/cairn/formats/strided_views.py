@@ -9,12 +9,17 @@ from cairn.formats.limits import MAX_INT64
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """Elements of a storage: `strides` is None when they are contiguous in row-major order."""
+    """Elements of a storage: `strides` is None when they are contiguous in row-major order.
+
+    `encoding` is what has to be undone before, as in `Piece`; then there are no strides.
+    """
 
     dtype: DType
     shape: tuple[int, ...]
     span: Span
     strides: tuple[int, ...] | None
+    encoding: tuple[str, ...] = ()
+    big_endian: bool = False
 
 
 def take_view(

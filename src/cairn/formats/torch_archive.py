@@ -5,14 +5,16 @@ other in the files of distributed checkpoints, and because assemblers need value
 does not keep.
 """
 
-from cairn.domain import Source, Span
+from cairn.domain import Source, Span, Storage
 from cairn.errors import MalformedError
 from cairn.formats.limits import MAX_DATA_PKL_BYTES, MAX_LAYOUT_OPCODES
 from cairn.formats.notes import Notes
 from cairn.formats.pickle_program import PickleProgram, Value, read_program
+from cairn.formats.pickled_arrays import INLINE_BYTES, PickledArrays
 from cairn.formats.sources import BytesSource
 from cairn.formats.torch_pickle import note_anomalies
 from cairn.formats.torch_storages import TorchStorages
+from cairn.formats.torch_tensors import TorchTensors
 from cairn.formats.zip_archive import ZipArchive
 
 PICKLE = "/data.pkl"
@@ -53,9 +55,20 @@ class TorchArchive:
         self.members = archive
         self.top = top
         self.program = read_member(archive, top + PICKLE, source, notes, budget)
+        place = archive.members[top + PICKLE]
+        self.arrays = PickledArrays(source.name, start + place.data.start) if place.stored else None
         self.storages = storages_in(archive, f"{top}/data/", source, start)
         self.value: Value = self.program.result()
         self.stray_bytes = archive.stray_bytes
+
+    def tensors(self) -> TorchTensors:
+        """What resolves the calls of its pickle."""
+        return TorchTensors(self.storages, self.arrays)
+
+    def used(self) -> tuple[Storage, ...]:
+        """What holds bytes of the tensors that were resolved, by place."""
+        inside = self.arrays.used() if self.arrays else []
+        return tuple(sorted((*self.storages.used(), *inside), key=lambda found: found.span))
 
     def note_leftovers(self, notes: Notes) -> None:
         """Remark on bytes that nothing refers to, once the tensors are known."""
@@ -119,7 +132,9 @@ def read_member(
     if not member.stored:
         notes.add(f"{base} is compressed, which torch.save does not do")
     label = f"{source.name}!{member.name[:100]}"
-    program = read_program(BytesSource(data, label), max_opcodes=budget.opcodes_left)
+    program = read_program(
+        BytesSource(data, label), max_opcodes=budget.opcodes_left, inline_bytes=INLINE_BYTES
+    )
     budget.spend(len(data), program.opcodes)
     note_anomalies(program, notes)
     if program.failure is None and program.end < len(data):

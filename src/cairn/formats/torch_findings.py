@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from cairn.domain import Role, Scalar, TensorInfo
+from cairn.domain import Piece, Role, Scalar, Span, TensorInfo
 from cairn.errors import LimitError
 from cairn.formats.limits import (
     MAX_ALL_NAMES_CHARS,
@@ -16,9 +16,10 @@ from cairn.formats.limits import (
 from cairn.formats.naming import is_deceptive, printable
 from cairn.formats.notes import Notes
 from cairn.formats.pickle_program import Value
+from cairn.formats.pickled_arrays import Rebuilt
 from cairn.formats.pickled_scalars import shown
 from cairn.formats.roles import role_of_leaf
-from cairn.formats.torch_tensors import Rebuilt
+from cairn.formats.strided_views import View
 
 _MAX_CLASSES_NAMED = 5
 
@@ -55,17 +56,9 @@ class Findings:
         """List what one rebuild call gave; `role` is what the containers around it said."""
         base = self.joined(prefix, key)
         for suffix, view in rebuilt.views:
-            self.tensors.append(
-                TensorInfo(
-                    name=self._unique((base + suffix).lstrip(".") or "tensor"),
-                    dtype=view.dtype,
-                    shape=view.shape,
-                    span=view.span,
-                    role=role_of_leaf(key or "", role, view.shape),
-                    strides=view.strides,
-                    container=printable(container, MAX_NAME_CHARS),
-                )
-            )
+            name = self._unique((base + suffix).lstrip(".") or "tensor")
+            given = role_of_leaf(key or "", role, view.shape)
+            self.tensors.append(_tensor(name, view, given, printable(container, MAX_NAME_CHARS)))
         for fact, scalar in rebuilt.facts:
             self.add_value(base, fact, scalar)
         if len(self.tensors) > MAX_TENSORS:
@@ -136,6 +129,26 @@ class Findings:
             raise LimitError(
                 f"names of more than {MAX_ALL_NAMES_CHARS} characters", source=self._source
             )
+
+
+def _tensor(name: str, view: View, role: Role, container: str) -> TensorInfo:
+    pieces: tuple[Piece, ...] = ()
+    span = view.span
+    if view.encoding:
+        start = (0,) * len(view.shape)
+        pieces = (Piece(view.span, start, view.shape, encoding=view.encoding),)
+        span = Span(0, 0)
+    return TensorInfo(
+        name=name,
+        dtype=view.dtype,
+        shape=view.shape,
+        span=span,
+        role=role,
+        strides=view.strides,
+        pieces=pieces,
+        big_endian=view.big_endian,
+        container=container,
+    )
 
 
 def _flat_key(prefix: str, key: str | None) -> str:

@@ -4,11 +4,10 @@ Sources: `torch/_utils.py` (the `_rebuild_*` functions), `torch/_tensor.py`
 (`Tensor._reduce_ex_internal`), `torch/serialization.py` (`persistent_id`) of torch 2.13.
 """
 
-from dataclasses import dataclass
-
 from cairn.domain import DType, Scalar
 from cairn.formats.pickle_program import Call, Global, Value
 from cairn.formats.pickle_values import call_target
+from cairn.formats.pickled_arrays import PickledArrays, Rebuilt
 from cairn.formats.strided_views import View
 from cairn.formats.torch_storages import TorchStorages, Where, is_size, is_torch_size
 from cairn.formats.torch_types import TORCH_DTYPES, TWO_PER_BYTE
@@ -16,23 +15,12 @@ from cairn.formats.torch_types import TORCH_DTYPES, TWO_PER_BYTE
 _MAX_WRAPPERS = 16  # a parameter around a subclass around a tensor is 3
 
 
-@dataclass(frozen=True, slots=True)
-class Rebuilt:
-    """What one rebuild call yields: views by suffix of the tensor's name, and remarks.
-
-    A plain tensor is one view with the suffix `""`.
-    """
-
-    views: tuple[tuple[str, View], ...]
-    facts: tuple[tuple[str, Scalar], ...] = ()
-    note: str = ""
-
-
 class TorchTensors:
-    """Resolves rebuild calls against the storages of one archive."""
+    """Resolves rebuild calls against the storages of one file, and NumPy arrays in its pickle."""
 
-    def __init__(self, storages: TorchStorages) -> None:
+    def __init__(self, storages: TorchStorages, arrays: PickledArrays | None = None) -> None:
         self._storages = storages
+        self._arrays = arrays
 
     def rebuilt(self, call: Call) -> Rebuilt | None:
         """What a call gives if it makes tensors, else None.
@@ -45,7 +33,7 @@ class TorchTensors:
         name = call_target(unwrapped)
         args = unwrapped.args
         if not name.startswith("torch.") or type(args) is not tuple:
-            return None
+            return self._arrays.rebuilt(call) if self._arrays else None
         match name, args:
             case (
                 "torch._utils._rebuild_tensor" | "torch._utils._rebuild_tensor_v2",
@@ -73,8 +61,9 @@ class TorchTensors:
                 return Rebuilt((), note="tensors on the meta device, which have no bytes")
             case ("torch._utils._rebuild_wrapper_subclass", _):
                 return Rebuilt((), note="wrapper tensors, whose parts are listed if plain")
-            case ("torch._utils._rebuild_device_tensor_from_numpy", _):
-                return Rebuilt((), note="tensors kept as NumPy arrays inside the pickle")
+            case ("torch._utils._rebuild_device_tensor_from_numpy", (Call() as array, *_)):
+                found = self._arrays.rebuilt(array) if self._arrays else None
+                return found or Rebuilt((), note="tensors kept as arrays that cannot be located")
         if name.startswith("torch._utils._rebuild_"):
             raise self._storages.refusal(
                 unwrapped, f"{name[:100]!r} has arguments of the wrong kind"

@@ -19,7 +19,6 @@ from cairn.formats.notes import Notes
 from cairn.formats.reader import Reader
 from cairn.formats.sources import WindowSource
 from cairn.formats.torch_archive import PICKLE, TorchArchive, item_name
-from cairn.formats.torch_tensors import TorchTensors
 from cairn.formats.torch_tree import TorchTree
 from cairn.formats.zip_directory import find_start
 
@@ -54,11 +53,11 @@ class DistcpReader(Reader):
         for span in _archives(source):
             window = WindowSource(source, span.start, span.stop, f"{source.name}@{span.start}")
             archive = TorchArchive(window, notes, start=span.start)
-            tree = TorchTree(TorchTensors(archive.storages), window.name, notes)
+            tree = TorchTree(archive.tensors(), window.name, notes)
             tree.walk(archive.value, None)
             archive.note_leftovers(notes)
             tensors += (replace(t, name=item_name(span.start, t.name)) for t in tree.found.tensors)
-            storages += archive.storages.used()
+            storages += archive.used()
             for key, value in tree.found.metadata.items():
                 if len(metadata) < MAX_METADATA_ITEMS:
                     metadata[item_name(span.start, key)] = value

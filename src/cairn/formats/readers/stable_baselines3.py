@@ -26,7 +26,6 @@ from cairn.formats.sources import WindowSource
 from cairn.formats.strict_json import parse_json
 from cairn.formats.torch_archive import PickleBudget, TorchArchive
 from cairn.formats.torch_findings import Findings
-from cairn.formats.torch_tensors import TorchTensors
 from cairn.formats.torch_tree import TorchTree
 from cairn.formats.zip_archive import Member, ZipArchive
 from cairn.formats.zip_directory import directory_bytes
@@ -112,10 +111,10 @@ def _walk_nested(
     storages: list[Storage] = []
     for member in nested:
         inner = _opened(member, source, notes, budget)
-        tree = TorchTree(TorchTensors(inner.storages), source.name, notes, found)
+        tree = TorchTree(inner.tensors(), source.name, notes, found)
         stem = member.name.removesuffix(_NESTED)
         tree.walk(inner.value, _role(stem), stem)
-        storages += inner.storages.used()
+        storages += inner.used()
         inner.note_leftovers(notes)
     return storages
 

@@ -18,6 +18,7 @@ from cairn.errors import LimitError, MalformedError
 from cairn.formats.limits import MAX_DATA_PKL_BYTES, MAX_LAYOUT_OPCODES
 from cairn.formats.notes import Notes
 from cairn.formats.pickle_program import Mapping, PickleProgram, Value, read_program
+from cairn.formats.pickled_arrays import INLINE_BYTES, PickledArrays
 from cairn.formats.reader import Reader
 from cairn.formats.roles import role_of_file
 from cairn.formats.sources import BytesSource, read_exactly
@@ -66,7 +67,8 @@ class TorchLegacyReader(Reader):
         keys = pickles.next(MAX_LAYOUT_OPCODES).value
         places = _storage_spans(source, pickles.end, keys, program)
         storages = TorchStorages(places, source.name)
-        tree = TorchTree(TorchTensors(storages), source.name, notes)
+        arrays = PickledArrays(source.name)
+        tree = TorchTree(TorchTensors(storages, arrays), source.name, notes)
         tree.walk(program.value, role_of_file(source.name))
         unused = storages.unused()
         if unused:
@@ -76,7 +78,7 @@ class TorchLegacyReader(Reader):
             format=self.name,
             size_bytes=source.size_bytes,
             tensors=tuple(tree.found.tensors),
-            storages=storages.used(),
+            storages=tuple(sorted((*storages.used(), *arrays.used()), key=lambda s: s.span)),
             metadata=tree.found.metadata,
             notes=notes.listed(),
             modules=tree.found.modules,
@@ -99,7 +101,9 @@ class _Pickles:
             MalformedError: it breaks off.
             LimitError: it is too long.
         """
-        program = read_program(self._source, self.end, max_opcodes=max_opcodes)
+        program = read_program(
+            self._source, self.end, max_opcodes=max_opcodes, inline_bytes=INLINE_BYTES
+        )
         program.result()
         if program.end - self.end > MAX_DATA_PKL_BYTES:
             raise LimitError(

@@ -58,10 +58,8 @@ class TorchScriptReader(Reader):
         code = ScriptSources(archive.members, archive.top)
         regroup(archive.program.calls, code)
         found = _Compiled(source.name, notes)
-        TorchTree(TorchTensors(archive.storages), source.name, notes, found).walk(
-            archive.value, None
-        )
-        storages = [*archive.storages.used(), *_walk_constants(archive, source, found, budget)]
+        TorchTree(archive.tensors(), source.name, notes, found).walk(archive.value, None)
+        storages = [*archive.used(), *_walk_constants(archive, source, found, budget)]
         archive.note_leftovers(notes)
         if code.count:
             notes.add(f"carries {code.count} files of TorchScript code, none of which is run")

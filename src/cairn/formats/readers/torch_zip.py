@@ -17,7 +17,6 @@ from cairn.formats.notes import Notes
 from cairn.formats.reader import Reader
 from cairn.formats.roles import role_of_file
 from cairn.formats.torch_archive import PICKLE, TorchArchive
-from cairn.formats.torch_tensors import TorchTensors
 from cairn.formats.torch_tree import TorchTree
 from cairn.formats.zip_directory import find_directory
 
@@ -51,14 +50,14 @@ class TorchZipReader(Reader):
         """Lay the archive out from its directory, its local headers and `data.pkl`."""
         notes = Notes()
         archive = TorchArchive(source, notes)
-        tree = TorchTree(TorchTensors(archive.storages), source.name, notes)
+        tree = TorchTree(archive.tensors(), source.name, notes)
         tree.walk(archive.value, role_of_file(source.name))
         archive.note_leftovers(notes)
         return Layout(
             format=self.name,
             size_bytes=source.size_bytes,
             tensors=tuple(tree.found.tensors),
-            storages=archive.storages.used(),
+            storages=archive.used(),
             metadata=tree.found.metadata,
             notes=notes.listed(),
             modules=tree.found.modules,
