@@ -8,6 +8,7 @@ from cairn.formats.assemblers.deepspeed import DeepSpeedAssembler
 from cairn.formats.assemblers.deepspeed_universal import UniversalAssembler
 from cairn.formats.assemblers.megatron import MegatronAssembler
 from cairn.formats.assemblers.mlx import MlxAssembler
+from cairn.formats.assemblers.orbax import OrbaxAssembler
 from cairn.formats.limits import HEAD_BYTES
 from cairn.formats.reader import Reader
 from cairn.formats.readers.ctranslate2 import CTranslate2Reader
@@ -64,6 +65,7 @@ ASSEMBLERS: Registry[Assembler] = Registry(
     [
         DcpAssembler(),
         DeepSpeedAssembler(),
+        OrbaxAssembler(),
         UniversalAssembler(),
         MegatronAssembler(),
         MlxAssembler(),
