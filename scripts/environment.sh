@@ -189,6 +189,7 @@ install_frameworks() { # $1: environment, $2: interpreter
     rm -f "$1/.cairn-requirements" &&
     install_torch "$1" &&
     pip_install "$1" -c "$1/.cairn-constraints" \
-      'tensorflow-cpu>=2.21' 'flax>=0.12' 'orbax-checkpoint>=0.12' 'ctranslate2>=4.8' 'deepspeed>=0.19' &&
+      'tensorflow-cpu>=2.21' 'flax>=0.12' 'orbax-checkpoint>=0.12' 'ctranslate2>=4.8' 'deepspeed>=0.19' \
+      'coremltools>=9.0' &&
     stamp "$1" "$digest"
 }

@@ -86,6 +86,13 @@ def test_a_ctranslate2_model_has_the_variables_it_was_made_of(tmp_path: Path) ->
     assert any(name.endswith("weight") for name in shared)
 
 
+@pytest.mark.parametrize("precision", ["FLOAT32", "FLOAT16"])
+def test_a_core_ml_program_has_the_weights_it_was_made_of(tmp_path: Path, precision: str) -> None:
+    expected = written("coreml_files", tmp_path, precision)
+    found = values_of(read_path(tmp_path / "model.mlpackage"))
+    assert sorted(found.values()) == sorted(raw.tobytes() for raw in expected.values())
+
+
 @pytest.mark.parametrize("stage", [1, 2, 3])
 def test_a_deepspeed_checkpoint_gives_its_masters_back(tmp_path: Path, stage: int) -> None:
     expected = written("deepspeed_files", tmp_path, str(stage))

@@ -3,6 +3,7 @@
 from cairn.domain import Layout, Source
 from cairn.errors import UntrustedDataError
 from cairn.formats.assembler import Assembler
+from cairn.formats.assemblers.coreml import CoremlAssembler
 from cairn.formats.assemblers.dcp import DcpAssembler
 from cairn.formats.assemblers.deepspeed import DeepSpeedAssembler
 from cairn.formats.assemblers.deepspeed_universal import UniversalAssembler
@@ -11,6 +12,7 @@ from cairn.formats.assemblers.mlx import MlxAssembler
 from cairn.formats.assemblers.orbax import OrbaxAssembler
 from cairn.formats.limits import HEAD_BYTES
 from cairn.formats.reader import Reader
+from cairn.formats.readers.coreml import CoremlReader
 from cairn.formats.readers.ctranslate2 import CTranslate2Reader
 from cairn.formats.readers.dcp_metadata import DcpMetadataReader
 from cairn.formats.readers.distcp import DistcpReader
@@ -18,6 +20,7 @@ from cairn.formats.readers.flax import FlaxReader
 from cairn.formats.readers.gguf import GgufReader
 from cairn.formats.readers.hdf5 import Hdf5Reader
 from cairn.formats.readers.keras import KerasReader
+from cairn.formats.readers.mil_blob import MilBlobReader
 from cairn.formats.readers.npy import NpyReader
 from cairn.formats.readers.npz import NpzReader
 from cairn.formats.readers.onnx import OnnxReader
@@ -48,12 +51,14 @@ READERS: Registry[Reader] = Registry(
         Hdf5Reader(),
         KerasReader(),
         TensorflowBundleReader(),
+        CoremlReader(),  # before saved models, which begin alike
         SavedModelReader(),
         TorchZipReader(),
         GgufReader(),
         NpyReader(),
         NpzReader(),
         OnnxReader(),
+        MilBlobReader(),
         TorchLegacyReader(),
         FlaxReader(),  # late: it knows its files by two bytes
         PickleFileReader(),  # after the formats that begin with a pickle
@@ -69,6 +74,7 @@ ASSEMBLERS: Registry[Assembler] = Registry(
         UniversalAssembler(),
         MegatronAssembler(),
         MlxAssembler(),
+        CoremlAssembler(),
     ],
 )
 

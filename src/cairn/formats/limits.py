@@ -128,6 +128,11 @@ MAX_ONNX_DEPTH = 16
 MAX_ONNX_PIECES = 4096
 """Numbers of one tensor that are a field each; packed fields have been written since 2017."""
 
+# --- Core ML -----------------------------------------------------------------------------
+
+MAX_COREML_DEPTH = 16
+"""Blocks inside operations of a program: loops and conditionals nest twice or thrice."""
+
 # --- pickle ------------------------------------------------------------------------------
 
 MAX_DATA_PKL_BYTES = 64 * MIB

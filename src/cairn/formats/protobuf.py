@@ -144,6 +144,8 @@ class Wire:
 
     def _varint(self, raw: bytes, at: int, base: int) -> tuple[int, int]:
         """The varint at `at`, and where it ends."""
+        if at < len(raw) and raw[at] < 0x80:  # most have one byte
+            return raw[at], at + 1
         value = 0
         for shift in range(0, 7 * MAX_VARINT_BYTES, 7):
             if at >= len(raw):

@@ -45,5 +45,5 @@ def unknown_format(head: bytes, source: str, size_bytes: int) -> UnknownFormatEr
     return UnknownFormatError(
         f"no reader recognises a file that begins with {head[:16].hex(' ')}",
         source=source,
-        hint="Known are safetensors and torch zip checkpoints",
+        hint="docs/formats/README.md lists what is read",
     )
