@@ -83,9 +83,10 @@ def test_a_database_is_recognised_and_named_and_not_claimed_to_be_read(tmp_path:
     )
     (assembly,) = checkpoint.assemblies
     assert assembly.metadata == {
-        "params.kernel": "jax.Array of shape [3, 5]",
-        "step": "jax.Array",
+        "tree.params.kernel": "jax.Array of shape [3, 5]",
+        "tree.step": "jax.Array",
     }
+    assert checkpoint.training == {}
 
 
 def test_a_database_without_metadata_is_recognised(tmp_path: Path) -> None:

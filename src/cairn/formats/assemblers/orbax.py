@@ -103,5 +103,6 @@ def _leaves(tree: Mapping[str, Any], anchor: str) -> Iterator[tuple[str, Scalar]
         words = str(value.get("value_type"))
         if value.get("write_shape") is not None:
             words += f" of shape {value['write_shape']}"
-        key = printable(name, MAX_METADATA_KEY_CHARS)
+        # Under a key of their own: a leaf named `step` is not how far training had come.
+        key = printable(f"tree.{name}", MAX_METADATA_KEY_CHARS)
         yield key, printable(words, MAX_METADATA_VALUE_CHARS)
