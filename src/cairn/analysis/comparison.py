@@ -5,14 +5,21 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cairn.analysis.floats import Buffer, floats, is_decodable, is_floating, parts_per_element
+from cairn.analysis.floats import (
+    Buffer,
+    Floats,
+    floats,
+    is_decodable,
+    is_floating,
+    parts_per_element,
+)
 from cairn.analysis.low_rank import RankEstimate, RowSample, rounding_noise
 from cairn.analysis.pair_kernels import (
     AFTER,
     BEFORE,
     DIFFERENCE,
-    MOST,
     PRODUCT,
+    RUN_ELEMENTS,
     add_sums,
     count_different,
 )
@@ -79,7 +86,8 @@ class PairComparison:
         self._has_words = before.block_elements == 1 and before.block_bytes in _WORDS
         self._cast = not self._same_dtype
         self._elements = self._changed = self._not_finite = 0
-        self._sums = np.zeros(5)
+        self._sums = np.zeros(4)
+        self._most = 0.0
         self._sample: RowSample | None = None
         rows, columns = shape[0] if shape else 1, 1
         for axis in shape[1:]:
@@ -96,12 +104,20 @@ class PairComparison:
             a, b = a.astype(np.float64), b.astype(np.float64)
         different = self._different(before, after, a, b)
         if not different:
-            self._not_finite += add_sums(a, a, self._sums)
+            self._add_sums(a, a)
             return
         self._changed += different
-        self._not_finite += add_sums(a, b, self._sums)
+        self._add_sums(a, b)
         if self._sample is not None:
             self._sample.add(first, a, b)
+
+    def _add_sums(self, a: Floats, b: Floats) -> None:
+        scratch = np.empty(RUN_ELEMENTS, a.dtype)
+        bits = scratch.view(np.int32 if a.dtype == np.float32 else np.int64)
+        left_out, most_bits, most = add_sums(a, b, scratch, bits, self._sums)
+        self._not_finite += left_out
+        found = float(np.array(most_bits, bits.dtype).view(a.dtype))
+        self._most = max(self._most, found, most)
 
     def _different(
         self,
@@ -135,7 +151,7 @@ class PairComparison:
             norm_before=norms[0],
             norm_after=norms[1],
             norm_difference=float(sums[DIFFERENCE]) ** 0.5,
-            largest_difference=float(sums[MOST]),
+            largest_difference=self._most,
             cosine=cosine,
             not_finite=self._not_finite,
             rank=self._rank(norms[1]),

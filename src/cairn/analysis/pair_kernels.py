@@ -15,9 +15,8 @@ RUN_ELEMENTS = 2048
 # Sums may run in vector lanes; NaN and infinities must survive, they send a run the slow way.
 _IN_LANES = frozenset({"reassoc", "contract"})
 
-BEFORE, AFTER, PRODUCT, DIFFERENCE, MOST = range(5)
-"""Places in the sums: of squares of each side, of products, of squared differences; and the
-largest absolute difference."""
+BEFORE, AFTER, PRODUCT, DIFFERENCE = range(4)
+"""Places in the sums: of squares of each side, of products, of squared differences."""
 
 Array = NDArray[np.generic]
 
@@ -49,18 +48,24 @@ def _run_sums(before: Array, after: Array) -> tuple[float, float, float, float]:
 
 
 @compiled()
-def _run_most(before: Array, after: Array) -> float:
-    """The largest absolute difference where all values are finite."""
-    most = 0.0
+def _run_most(before: Array, after: Array, scratch: Array, bits: Array) -> int:
+    """The bits of the largest absolute difference, where all are finite.
+
+    Floats without a sign are in the order of their bits, and integers are compared in lanes.
+    """
     for at in range(before.size):
-        most = max(most, np.float64(abs(after[at] - before[at])))
+        scratch[at] = abs(after[at] - before[at])
+    most: int = bits[0]
+    for at in range(before.size):
+        most = max(most, bits[at])
     return most
 
 
 @compiled()
-def _finite_sums(before: Array, after: Array, sums: NDArray[np.float64]) -> int:
-    """The sums over pairs of finite values; returns how many pairs were left out."""
+def _finite_sums(before: Array, after: Array, sums: NDArray[np.float64]) -> tuple[int, float]:
+    """Add to the sums over pairs of finite values; how many were left out, and the largest."""
     left_out = 0
+    most = 0.0
     for at in range(before.size):
         a = np.float64(before[at])
         b = np.float64(after[at])
@@ -71,17 +76,23 @@ def _finite_sums(before: Array, after: Array, sums: NDArray[np.float64]) -> int:
         sums[1] += b * b
         sums[2] += a * b
         sums[3] += (b - a) * (b - a)
-        sums[4] = max(sums[4], abs(b - a))
-    return left_out
+        most = max(most, abs(b - a))
+    return left_out, most
 
 
 @compiled()
-def add_sums(before: Array, after: Array, sums: NDArray[np.float64]) -> int:
-    """Add to the sums, raise the largest difference; returns how many pairs were left out.
+def add_sums(
+    before: Array, after: Array, scratch: Array, bits: Array, sums: NDArray[np.float64]
+) -> tuple[int, int, float]:
+    """Add to the sums over pairs of finite values.
 
-    Pairs are left out in which a value is not finite.
+    `scratch` holds `RUN_ELEMENTS` values of the type of the blocks, `bits` is the same memory as
+    signed integers. Returns how many pairs were left out, and the largest absolute difference:
+    as the bits of one of the values, and as a number for runs that hold what is not finite.
     """
     left_out = 0
+    most_bits = bits[0] * 0
+    most = 0.0
     for start in range(0, before.size, RUN_ELEMENTS):
         a = before[start : start + RUN_ELEMENTS]
         b = after[start : start + RUN_ELEMENTS]
@@ -92,7 +103,10 @@ def add_sums(before: Array, after: Array, sums: NDArray[np.float64]) -> int:
             sums[1] += found[1]
             sums[2] += found[2]
             sums[3] += found[3]
-            sums[4] = max(sums[4], _run_most(a, b))
+            if found[3] > 0:
+                most_bits = max(most_bits, _run_most(a, b, scratch, bits))
         else:
-            left_out += _finite_sums(a, b, sums)
-    return left_out
+            more, larger = _finite_sums(a, b, sums)
+            left_out += more
+            most = max(most, larger)
+    return left_out, most_bits, most
