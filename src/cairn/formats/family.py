@@ -39,8 +39,8 @@ class Family(ABC):
     labels: Mapping[str, str] = {}
     """Further names in configurations, with the label this family gives such models itself."""
 
-    order: tuple[str, ...] = ()
-    """The names of modules and parameters such that, sorted by it at every level, parameters
+    orders: tuple[tuple[str, ...], ...] = ()
+    """Names of modules and parameters such that, sorted by one of these at every level, parameters
     come in the order in which the model's code defines them; numbers count upwards. Files sorted
     by name lose that order, and optimizers number their states by it."""
 

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from cairn.domain import Scalar
 from cairn.formats.weight_names import Shape
 
+Parameter = tuple[str, Shape]
 _NUMBERED = re.compile(r"(?P<head>(?:.*\.)?)state\.(?P<number>\d{1,9})\.(?P<what>[^.]+)\Z")
 _COUNTED = re.compile(r"\[(\d+) values\]\Z")
 _NO_DECAY = re.compile(r"bias|layernorm|rmsnorm|(?:^|\.)norm(?:$|\.)|_norm(?:$|\.)")
@@ -68,31 +69,36 @@ class Match:
     reason: str = ""
 
 
-def matched(optimizer: NumberedStates, order: Sequence[tuple[str, Shape]] | None) -> Match:
+def matched(optimizer: NumberedStates, orders: Sequence[Sequence[Parameter]]) -> Match:
     """The parameter of each numbered state.
 
-    `order` are the parameters as the model defines them, or None if that cannot be known. All
-    states have to fit, or nothing is matched.
+    `orders` are the parameters in each order in which the model may define them. Every state has
+    to fit, and only one way to number them may, or nothing is matched.
     """
-    if order is None:
+    if not orders:
         return Match(reason="the order in which the model defines its parameters is not known")
     count = sum(optimizer.groups)
     if not optimizer.groups or max(optimizer.states, default=-1) >= count:
         return Match(reason="the file does not say which parameters the groups hold")
-    if count != len(order):
-        return Match(reason=f"the optimizer has {count} parameters, the weights have {len(order)}")
-    reason = ""
-    for candidate in _orders(optimizer.groups, order):
-        misfit = _misfit(optimizer, candidate)
-        if misfit is None:
-            return Match({number: candidate[number][0] for number in optimizer.states})
-        reason = reason or misfit
-    return Match(reason=reason or "the groups are not those with and without weight decay")
+    if count != len(orders[0]):
+        return Match(
+            reason=f"the optimizer has {count} parameters, the weights have {len(orders[0])}"
+        )
+    reason = "the groups are not those with and without weight decay"
+    fitting: list[dict[int, str]] = []
+    for order in orders:
+        for candidate in _numberings(optimizer.groups, order):
+            misfit = _misfit(optimizer, candidate)
+            reason = misfit or reason
+            names = {number: candidate[number][0] for number in optimizer.states}
+            if misfit is None and names not in fitting:
+                fitting.append(names)
+    if len(fitting) > 1:
+        return Match(reason=f"{len(fitting)} ways to number the parameters fit")
+    return Match(fitting[0]) if fitting else Match(reason=reason)
 
 
-def _orders(
-    groups: tuple[int, ...], order: Sequence[tuple[str, Shape]]
-) -> Iterator[list[tuple[str, Shape]]]:
+def _numberings(groups: tuple[int, ...], order: Sequence[Parameter]) -> Iterator[list[Parameter]]:
     """The ways in which training code gives parameters to an optimizer."""
     if len(groups) == 1:
         yield list(order)
@@ -114,7 +120,7 @@ def _orders(
             yield [*rest, *kept]
 
 
-def _misfit(optimizer: NumberedStates, order: Sequence[tuple[str, Shape]]) -> str | None:
+def _misfit(optimizer: NumberedStates, order: Sequence[Parameter]) -> str | None:
     for number, shapes in sorted(optimizer.states.items()):
         name, shape = order[number]
         for state in shapes:

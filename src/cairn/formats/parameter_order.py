@@ -14,21 +14,19 @@ _ADAPTERS = ("base_layer", "lora_dropout", "lora_A", "lora_B", "default")
 _WRAPPERS = ("base_model", "model", "module", "_orig_mod", "student", "teacher")
 
 
-def defined_order(names: Sequence[str], family: str | None) -> list[str] | None:
-    """The names in the order of their definition; None if it cannot be known.
+def defined_orders(names: Sequence[str], family: str | None) -> list[list[str]]:
+    """The orders in which a model of the family (by name) may define these parameters.
 
-    With a `family` (its name) the order is that family's; without, any family's that knows every
-    name, if all that do agree.
+    Without a family the order is any family's that knows every name, if all that do agree.
     """
-    orders = [
-        ranked
-        for each in FAMILIES
-        if each.order and family in (None, each.name)
-        if (ranked := _ranked(names, each.order)) is not None
-    ]
-    if not orders or any(order != orders[0] for order in orders):
-        return None
-    return orders[0]
+    found: list[list[str]] = []
+    for each in FAMILIES:
+        if family in (None, each.name):
+            for order in each.orders:
+                ranked = _ranked(names, order)
+                if ranked is not None and ranked not in found:
+                    found.append(ranked)
+    return found if family is not None or len(found) == 1 else []
 
 
 def _ranked(names: Iterable[str], order: Sequence[str]) -> list[str] | None:

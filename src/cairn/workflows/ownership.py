@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from cairn.domain import Layout, Role, Span, TensorInfo
 from cairn.formats.folder import folder_of
 from cairn.formats.optimizer_states import matched, numbered_states
-from cairn.formats.parameter_order import defined_order
+from cairn.formats.parameter_order import defined_orders
 from cairn.formats.recognition import recognise
 from cairn.formats.weight_names import Shape
 from cairn.workflows.models import Model
@@ -75,28 +75,27 @@ def _numbered(
     metadata = layout.metadata if layout is not None else {}
     shapes = [(state.name, state.shape) for state in states]
     for optimizer in numbered_states(shapes, metadata):
-        order = _parameters(path, optimizer.head, model, layouts)
-        match = matched(optimizer, order)
+        match = matched(optimizer, _orders(path, optimizer.head, model, layouts))
         for number, name in match.names.items():
             belongs[path, f"{optimizer.head}state.{number}"] = name
         if match.reason:
             yield f"{path}: optimizer states are not matched to parameters: {match.reason}"
 
 
-def _parameters(
+def _orders(
     path: str, head: str, model: Model, layouts: Mapping[str, Layout]
-) -> list[tuple[str, Shape]] | None:
-    """The parameters in the order in which the model defines them, tied ones once."""
+) -> list[list[tuple[str, Shape]]]:
+    """The parameters in each order in which the model may define them, tied ones once."""
     files = _files_of(path, model, layouts)
     weights = [t for t in _trained(model.tensors.values(), head) if t.role is Role.WEIGHTS]
     if files and all(layouts[file].format in _ORDERED_FORMATS for file in files):
         # Places in several files say nothing about each other.
         kept = _untied(weights) if len(files) == 1 else weights
-        return [(tensor.name, tensor.shape) for tensor in kept]
+        return [[(tensor.name, tensor.shape) for tensor in kept]]
     recognised = recognise({tensor.name: tensor.shape for tensor in weights})
     kind = recognised.kind if recognised is not None else None
-    order = defined_order([t.name for t in weights], None if kind == _ADAPTER else kind)
-    return None if order is None else [(name, model.tensors[name].shape) for name in order]
+    orders = defined_orders([t.name for t in weights], None if kind == _ADAPTER else kind)
+    return [[(name, model.tensors[name].shape) for name in order] for order in orders]
 
 
 def _files_of(path: str, model: Model, layouts: Mapping[str, Layout]) -> list[str]:

@@ -23,6 +23,18 @@ _NEEDS = (
     "embeddings.word_embeddings.weight",
     "embeddings.token_type_embeddings.weight",
 )
+_HEADS = (
+    *("bert", "roberta", "distilbert", "electra", "embeddings", "embeddings_project", "encoder"),
+    *("transformer", "pooler", "cls", "lm_head", "pre_classifier", "classifier", "qa_outputs"),
+    *("vocab_transform", "vocab_layer_norm", "vocab_projector"),
+)
+_WORDS = ("word_embeddings",)
+_LAYERS = (
+    *("layer", "attention", "sa_layer_norm", "ffn", "output_layer_norm", "intermediate", "self"),
+    *("output", "query", "key", "value", "q_lin", "k_lin", "v_lin", "out_lin", "lin1", "lin2"),
+    *("predictions", "seq_relationship", "weight", "bias", "transform", "dense", "LayerNorm"),
+    *("layer_norm", "out_proj", "decoder"),
+)
 
 
 class BertFamily(NamedFamily):
@@ -32,14 +44,10 @@ class BertFamily(NamedFamily):
     model_types = frozenset(
         ("bert", "roberta", "xlm-roberta", "camembert", "distilbert", "electra", "ernie")
     )
-    order = (
-        *("bert", "roberta", "distilbert", "embeddings", "encoder", "transformer", "pooler", "cls"),
-        *("lm_head", "pre_classifier", "classifier", "qa_outputs", "vocab_transform"),
-        *("vocab_layer_norm", "vocab_projector", "word_embeddings", "position_embeddings"),
-        *("token_type_embeddings", "LayerNorm", "layer", "attention", "sa_layer_norm", "ffn"),
-        *("output_layer_norm", "intermediate", "self", "output", "query", "key", "value", "q_lin"),
-        *("k_lin", "v_lin", "out_lin", "lin1", "lin2", "predictions", "seq_relationship"),
-        *("weight", "bias", "transform", "dense"),
+    orders = (
+        (*_HEADS, *_WORDS, "position_embeddings", "token_type_embeddings", *_LAYERS),
+        # RoBERTa makes its positions last.
+        (*_HEADS, *_WORDS, "token_type_embeddings", *_LAYERS, "position_embeddings"),
     )
     namings = (
         Naming(

@@ -42,12 +42,29 @@ class ClipFamily(NamedFamily):
     name = "clip"
     model_types = frozenset(("clip", "clip-text", "clip-vision"))
     labels = MappingProxyType({"clip_text_model": "clip-text", "clip_vision_model": "clip-vision"})
-    order = (
-        *("logit_scale", "text_model", "vision_model", "visual_projection", "text_projection"),
-        *("embeddings", "class_embedding", "patch_embedding", "token_embedding"),
-        *("position_embedding", "pre_layrnorm", "encoder", "final_layer_norm", "post_layernorm"),
-        *("layers", "self_attn", "k_proj", "v_proj", "q_proj", "out_proj", "layer_norm1", "mlp"),
-        *("fc1", "fc2", "layer_norm2", "weight", "bias"),
+    orders = (
+        (
+            *("logit_scale", "text_model", "vision_model", "visual_projection", "text_projection"),
+            *("embeddings", "class_embedding", "patch_embedding", "token_embedding"),
+            *(
+                "position_embedding",
+                "pre_layrnorm",
+                "encoder",
+                "final_layer_norm",
+                "post_layernorm",
+            ),
+            *(
+                "layers",
+                "self_attn",
+                "k_proj",
+                "v_proj",
+                "q_proj",
+                "out_proj",
+                "layer_norm1",
+                "mlp",
+            ),
+            *("fc1", "fc2", "layer_norm2", "weight", "bias"),
+        ),
     )
     namings = (
         Naming(

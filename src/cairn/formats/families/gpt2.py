@@ -32,9 +32,11 @@ class Gpt2Family(NamedFamily):
 
     name = "gpt2"
     model_types = frozenset(("gpt2", "openai-gpt2"))
-    order = (
-        *("transformer", "wte", "wpe", "h", "ln_1", "attn", "ln_2", "mlp", "ln_f", "lm_head"),
-        *("score", "c_attn", "c_fc", "c_proj", "weight", "bias"),
+    orders = (
+        (
+            *("transformer", "wte", "wpe", "h", "ln_1", "attn", "ln_2", "mlp", "ln_f", "lm_head"),
+            *("score", "c_attn", "c_fc", "c_proj", "weight", "bias"),
+        ),
     )
     namings = (
         Naming(

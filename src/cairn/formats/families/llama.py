@@ -65,12 +65,40 @@ class LlamaFamily(NamedFamily):
             *("gemma2", "gemma3_text", "phi3", "olmo", "olmo2", "olmoe", "granite", "smollm3"),
         )
     )
-    order = (
-        *("model", "embed_tokens", "layers", "self_attn", "q_proj", "k_proj", "v_proj", "o_proj"),
-        *("q_norm", "k_norm", "block_sparse_moe", "mlp", "gate", "experts", "gate_proj", "up_proj"),
-        *("gate_up_proj", "down_proj", "input_layernorm", "post_attention_layernorm"),
-        *("pre_feedforward_layernorm", "post_feedforward_layernorm", "norm", "lm_head", "score"),
-        *("weight", "bias"),
+    orders = (
+        (
+            *(
+                "model",
+                "embed_tokens",
+                "layers",
+                "self_attn",
+                "q_proj",
+                "k_proj",
+                "v_proj",
+                "o_proj",
+            ),
+            *(
+                "qkv_proj",
+                "q_norm",
+                "k_norm",
+                "block_sparse_moe",
+                "mlp",
+                "gate",
+                "experts",
+                "gate_proj",
+                "up_proj",
+            ),
+            *("shared_expert", "shared_expert_gate"),
+            *("gate_up_proj", "down_proj", "input_layernorm", "post_attention_layernorm"),
+            *(
+                "pre_feedforward_layernorm",
+                "post_feedforward_layernorm",
+                "norm",
+                "lm_head",
+                "score",
+            ),
+            *("weight", "bias"),
+        ),
     )
     namings = (
         Naming(

@@ -34,10 +34,22 @@ class ResNetFamily(NamedFamily):
 
     name = "resnet"
     model_types = frozenset(("resnet",))
-    order = (
-        *("resnet", "conv1", "bn1", "conv2", "bn2", "conv3", "bn3", "downsample"),
-        *("layer1", "layer2", "layer3", "layer4", "fc", "embedder", "encoder", "stages", "layers"),
-        *("shortcut", "layer", "convolution", "normalization", "classifier", "weight", "bias"),
+    orders = (
+        (
+            *("resnet", "conv1", "bn1", "conv2", "bn2", "conv3", "bn3", "downsample"),
+            *(
+                "layer1",
+                "layer2",
+                "layer3",
+                "layer4",
+                "fc",
+                "embedder",
+                "encoder",
+                "stages",
+                "layers",
+            ),
+            *("shortcut", "layer", "convolution", "normalization", "classifier", "weight", "bias"),
+        ),
     )
     namings = (
         Naming(

@@ -15,10 +15,12 @@ class RlPolicyFamily(NamedFamily):
 
     name = "rl-policy"
     model_types = frozenset(("ppo", "a2c", "dqn", "sac", "td3", "ddpg"))
-    order = (
-        *("log_std", "features_extractor", "pi_features_extractor", "vf_features_extractor"),
-        *("mlp_extractor", "action_net", "value_net_head", "policy_net", "value_net"),
-        *("q_net", "q_net_target", "weight", "bias"),
+    orders = (
+        (
+            *("log_std", "features_extractor", "pi_features_extractor", "vf_features_extractor"),
+            *("mlp_extractor", "action_net", "value_net_head", "policy_net", "value_net"),
+            *("q_net", "q_net_target", "weight", "bias"),
+        ),
     )
     namings = (
         Naming(

@@ -15,11 +15,20 @@ class T5Family(NamedFamily):
 
     name = "t5"
     model_types = frozenset(("t5", "mt5", "umt5"))
-    order = (
-        *("shared", "transformer", "encoder", "decoder", "lm_head", "classification_head"),
-        *("embed_tokens", "block", "final_layer_norm", "layer", "SelfAttention", "EncDecAttention"),
-        *("DenseReluDense", "layer_norm", "q", "k", "v", "o", "relative_attention_bias"),
-        *("wi", "wi_0", "wi_1", "wo", "weight", "bias"),
+    orders = (
+        (
+            *("shared", "transformer", "encoder", "decoder", "lm_head", "classification_head"),
+            *(
+                "embed_tokens",
+                "block",
+                "final_layer_norm",
+                "layer",
+                "SelfAttention",
+                "EncDecAttention",
+            ),
+            *("DenseReluDense", "layer_norm", "q", "k", "v", "o", "relative_attention_bias"),
+            *("wi", "wi_0", "wi_1", "wo", "weight", "bias"),
+        ),
     )
     namings = (
         Naming(

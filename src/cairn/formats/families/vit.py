@@ -34,13 +34,33 @@ class VitFamily(NamedFamily):
 
     name = "vit"
     model_types = frozenset(("vit", "deit", "vit_mae", "vit_msn"))
-    order = (
-        *("vit", "deit", "embeddings", "encoder", "layers", "layernorm", "pooler", "classifier"),
-        *("cls_classifier", "distillation_classifier", "cls_token", "position_embeddings"),
-        *("distillation_token", "mask_token", "patch_embeddings", "projection", "layer"),
-        *("attention", "intermediate", "output", "q_proj", "k_proj", "v_proj", "o_proj", "query"),
-        *("key", "value", "layernorm_before", "layernorm_after", "mlp", "fc1", "fc2", "dense"),
-        *("weight", "bias"),
+    orders = (
+        (
+            *(
+                "vit",
+                "deit",
+                "embeddings",
+                "encoder",
+                "layers",
+                "layernorm",
+                "pooler",
+                "classifier",
+            ),
+            *("cls_classifier", "distillation_classifier", "cls_token", "position_embeddings"),
+            *("distillation_token", "mask_token", "patch_embeddings", "projection", "layer"),
+            *(
+                "attention",
+                "intermediate",
+                "output",
+                "q_proj",
+                "k_proj",
+                "v_proj",
+                "o_proj",
+                "query",
+            ),
+            *("key", "value", "layernorm_before", "layernorm_after", "mlp", "fc1", "fc2", "dense"),
+            *("weight", "bias"),
+        ),
     )
     namings = (
         Naming(

@@ -29,10 +29,14 @@ class Wav2Vec2Family(NamedFamily):
 
     name = "wav2vec2"
     model_types = frozenset(("wav2vec2", "hubert"))
-    order = (
-        *("masked_spec_embed", "wav2vec2", "hubert", "feature_extractor", "feature_projection"),
-        *("encoder", "lm_head", "projector", "classifier", "conv_layers", "conv"),
-        *("layer_norm", "projection", "pos_conv_embed", "layers", "attention"),
+    orders = (
+        (
+            *("masked_spec_embed", "wav2vec2", "hubert", "feature_extractor", "feature_projection"),
+            *("encoder", "lm_head", "projector", "classifier", "conv_layers", "conv"),
+            *("pos_conv_embed", "attention", "layer_norm", "projection", "layers", "feed_forward"),
+            *("final_layer_norm", "k_proj", "v_proj", "q_proj", "out_proj", "intermediate_dense"),
+            *("output_dense", "weight", "bias", "parametrizations", "original0", "original1"),
+        ),
     )
     namings = (
         Naming(

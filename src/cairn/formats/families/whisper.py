@@ -14,11 +14,13 @@ class WhisperFamily(NamedFamily):
 
     name = "whisper"
     model_types = frozenset(("whisper",))
-    order = (
-        *("model", "encoder", "decoder", "proj_out", "conv1", "conv2", "embed_tokens"),
-        *("embed_positions", "layers", "layer_norm", "self_attn", "k_proj", "v_proj", "q_proj"),
-        *("out_proj", "self_attn_layer_norm", "encoder_attn", "encoder_attn_layer_norm", "fc1"),
-        *("fc2", "final_layer_norm", "weight", "bias"),
+    orders = (
+        (
+            *("model", "encoder", "decoder", "proj_out", "conv1", "conv2", "embed_tokens"),
+            *("embed_positions", "layers", "layer_norm", "self_attn", "k_proj", "v_proj", "q_proj"),
+            *("out_proj", "self_attn_layer_norm", "encoder_attn", "encoder_attn_layer_norm", "fc1"),
+            *("fc2", "final_layer_norm", "weight", "bias"),
+        ),
     )
     namings = (
         Naming(

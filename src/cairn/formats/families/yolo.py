@@ -28,12 +28,21 @@ class YoloFamily(NamedFamily):
 
     name = "yolo"
     model_types = frozenset(("yolos", "yolo"))
-    order = (
-        *("vit", "embeddings", "encoder", "layernorm", "class_labels_classifier", "bbox_predictor"),
-        *("cls_token", "detection_tokens", "position_embeddings", "patch_embeddings"),
-        *("mid_position_embeddings", "projection", "layer", "interpolation", "attention"),
-        *("intermediate", "output", "layernorm_before", "layernorm_after", "query", "key"),
-        *("value", "dense", "layers", "weight", "bias"),
+    orders = (
+        (
+            *(
+                "vit",
+                "embeddings",
+                "encoder",
+                "layernorm",
+                "class_labels_classifier",
+                "bbox_predictor",
+            ),
+            *("cls_token", "detection_tokens", "position_embeddings", "patch_embeddings"),
+            *("mid_position_embeddings", "projection", "layer", "interpolation", "attention"),
+            *("intermediate", "output", "layernorm_before", "layernorm_after", "query", "key"),
+            *("value", "dense", "layers", "weight", "bias"),
+        ),
     )
     namings = (
         Naming(
