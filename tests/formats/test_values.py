@@ -47,6 +47,15 @@ def test_a_wide_view_is_gathered_without_reading_its_hull(monkeypatch) -> None:
     assert values(tensor, BytesSource(stored.tobytes()), 500) == stored.T.tobytes()
 
 
+@pytest.mark.parametrize("axes", [(1, 0, 2), (2, 1, 0), (0, 2, 1), (2, 0, 1)])
+def test_large_transposed_views_are_copied_tile_by_tile_and_stay_the_same(axes) -> None:
+    stored = np.arange(300 * 5 * 290, dtype="<i4").reshape(300, 5, 290)
+    view = stored.transpose(axes)
+    strides = tuple(step // 4 for step in view.strides)
+    tensor = TensorInfo("t", DType.I32, view.shape, Span(0, stored.nbytes), strides=strides)
+    assert values(tensor, BytesSource(stored.tobytes()), 1 << 20) == view.tobytes()
+
+
 def test_a_view_that_repeats_one_element_forever_is_refused() -> None:
     tensor = TensorInfo("t", DType.F32, (1 << 40,), Span(0, 4), strides=(0,))
     with pytest.raises(LimitError, match="repeats"):

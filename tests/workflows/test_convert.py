@@ -5,13 +5,14 @@ import os
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 import safetensors.torch
 import torch
 from safetensors import safe_open
 from torch import nn
 
-from cairn.domain import Role
+from cairn.domain import Checkpoint, DType, Layout, Role, Span, Storage, TensorInfo
 from cairn.errors import (
     ConflictError,
     IntegrityError,
@@ -20,9 +21,11 @@ from cairn.errors import (
     UnavailableError,
 )
 from cairn.formats import BytesSource, File, FileSource
+from cairn.formats.reframed_source import ReframedSource
 from cairn.workflows import convert, written
 from cairn.workflows.convert import Choice, companions, plan, usual_name, write
 from cairn.workflows.inspect import read_path
+from cairn.workflows.readable import ReadableCheckpoint
 from tests.formats.making import TORCH_DTYPES, tensor_of
 
 EVERY_DTYPE = {
@@ -238,6 +241,109 @@ def test_what_safetensors_cannot_hold_is_named_and_can_be_left_out(tmp_path: Pat
     assert not (tmp_path / "o.safetensors").exists()
     found = converted(tmp_path / "w.pt", tmp_path / "o.safetensors", exclude=("c",))
     assert_equal(found, {"w": torch.ones(2)})
+
+
+def gguf_file(path: Path) -> dict[str, np.ndarray]:
+    """A GGUF file with quantised tensors; what `gguf` itself makes of them."""
+    gguf = pytest.importorskip("gguf")
+    values = np.random.default_rng(1).standard_normal((3, 512), np.float32)
+    expected = {}
+    writer = gguf.GGUFWriter(path, "llama")
+    for kind in ("Q8_0", "Q4_0"):
+        qtype = gguf.GGMLQuantizationType[kind]
+        packed = gguf.quants.quantize(values, qtype)
+        writer.add_tensor(f"{kind}.weight", packed, raw_dtype=qtype)
+        expected[f"{kind}.weight"] = gguf.quants.dequantize(packed, qtype)
+    writer.add_tensor("norm.weight", values[0])
+    expected["norm.weight"] = values[0]
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return expected
+
+
+@pytest.mark.parametrize("kind", [DType.F32, DType.F16])
+def test_quantised_tensors_are_written_as_numbers_when_asked_for(tmp_path: Path, kind) -> None:
+    expected = gguf_file(tmp_path / "m.gguf")
+    with pytest.raises(RequestError, match="--dequantise F16 writes it as numbers"):
+        converted(tmp_path / "m.gguf", tmp_path / "o.safetensors")
+    found = converted(tmp_path / "m.gguf", tmp_path / "o.safetensors", dequantise=kind)
+    width = np.dtype("f4" if kind is DType.F32 else "f2")
+    assert found.keys() == expected.keys()
+    for name, values in expected.items():
+        wanted = values if name.startswith("norm") else values.astype(width)
+        assert np.array_equal(found[name].numpy(), wanted), name
+
+
+def test_a_range_of_dequantised_values_is_right_wherever_it_begins(tmp_path: Path) -> None:
+    gguf_file(tmp_path / "m.gguf")
+    found = read_path(tmp_path / "m.gguf")
+    made = plan(found, "o", Choice(dequantise=DType.F16), "x").files["o"]
+    with ReframedSource(made, found.files, "o") as source:
+        whole = source.read_at(0, source.size_bytes)
+        for start in range(len(made.header), len(whole), 97):
+            assert source.read_at(start, 200) == whole[start : start + 200]
+
+
+def test_a_quantised_type_nobody_decodes_is_named(tmp_path: Path) -> None:
+    info = TensorInfo("w", DType.IQ1_S, (256,), Span(0, 50))
+    layout = Layout("gguf", 50, (info,), (Storage(Span(0, 50), DType.IQ1_S),))
+    found = ReadableCheckpoint(Checkpoint("x", {"x.gguf": layout}), {})
+    with pytest.raises(RequestError, match="type IQ1_S are not decoded; --exclude 'w'"):
+        plan(found, "o", Choice(dequantise=DType.F32), "x")
+
+
+def test_arrays_of_npz_files_come_out_as_numpy_loads_them(tmp_path: Path) -> None:
+    arrays = {
+        "plain": np.arange(12.0).reshape(3, 4),
+        "turned": np.asfortranarray(np.arange(12, dtype=np.int16).reshape(3, 4)),
+        "big": np.arange(6, dtype=">f4").reshape(2, 3),
+    }
+    for save in (np.savez, np.savez_compressed):
+        save(tmp_path / "a.npz", **arrays)
+        found = converted(tmp_path / "a.npz", tmp_path / f"{save.__name__}.safetensors")
+        assert found.keys() == arrays.keys()
+        assert all(np.array_equal(found[name].numpy(), arrays[name]) for name in arrays)
+
+
+def test_initialisers_of_an_onnx_model_come_out_as_onnx_reads_them(tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    from onnx import helper, numpy_helper
+
+    rng = np.random.default_rng(2)
+    arrays = {"w": rng.standard_normal((40, 30), np.float32), "b": np.arange(5)}
+    value = helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [40, 30])
+    weights = [numpy_helper.from_array(array, name) for name, array in arrays.items()]
+    graph = helper.make_graph([], "g", [value], [value], weights)
+    model = helper.make_model(graph)
+    onnx.save(model, tmp_path / "in.onnx")
+    onnx.save(
+        model, tmp_path / "out.onnx", save_as_external_data=True, location="out.data",
+        size_threshold=100,
+    )  # fmt: skip
+    for name in ("in", "out"):
+        found = converted(tmp_path / f"{name}.onnx", tmp_path / f"{name}.safetensors")
+        assert found.keys() == arrays.keys()
+        assert all(np.array_equal(found[key].numpy(), arrays[key]) for key in arrays)
+
+
+def test_the_format_before_torch_1_6_comes_out_as_torch_loads_it(tmp_path: Path) -> None:
+    value = {k: t for k, t in tied().items() if t.dtype in (torch.float32, torch.int64)}
+    torch.save(value, tmp_path / "old.pt", _use_new_zipfile_serialization=False)
+    loaded = torch.load(tmp_path / "old.pt")
+    assert_equal(converted(tmp_path / "old.pt", tmp_path / "o.safetensors"), loaded)
+
+
+def test_a_distributed_checkpoint_comes_out_under_the_names_of_its_state_dict(
+    tmp_path: Path,
+) -> None:
+    import torch.distributed.checkpoint as dcp
+
+    state = {"model": {"a.weight": torch.arange(12.0).reshape(3, 4), "b": torch.ones(2)}}
+    dcp.save(state, checkpoint_id=tmp_path / "dcp")
+    found = converted(tmp_path / "dcp", tmp_path / "o.safetensors")
+    assert_equal(found, state["model"])
 
 
 # --- which model ---------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """`cairn convert`: any checkpoint as safetensors."""
 
 import re
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,7 +10,7 @@ import typer
 from cairn.cli.console import byte_progress, err, human_bytes, out, print_json, visible
 from cairn.cli.options import AsJson, DataDir
 from cairn.cli.targets import read_target
-from cairn.domain import Role
+from cairn.domain import DType, Role
 from cairn.errors import RequestError
 
 if TYPE_CHECKING:
@@ -19,6 +20,13 @@ SUFFIX = ".safetensors"
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kMGT]?i?)B?", re.IGNORECASE)
 _POWERS = "kmgt"
 _SHOWN = 5
+
+
+class Numbers(StrEnum):
+    """What quantised tensors may become."""
+
+    F16 = "F16"
+    F32 = "F32"
 
 
 def convert(
@@ -60,6 +68,9 @@ def convert(
             "--drop-repeats", help="Write tied tensors once; the metadata names the others."
         ),
     ] = False,
+    dequantise: Annotated[
+        Numbers | None, typer.Option(help="Write quantised tensors of GGUF files as numbers.")
+    ] = None,
     shard_size: Annotated[
         str | None, typer.Option(metavar="SIZE", help="Most bytes of a file, such as 5GB.")
     ] = None,
@@ -86,6 +97,7 @@ def convert(
         prefix=prefix,
         drop_repeats=drop_repeats,
         shard_bytes=None if shard_size is None else parse_size(shard_size),
+        dequantise=None if dequantise is None else DType[dequantise.value],
     )
     whole_folder = target.suffix != SUFFIX
     folder = target if whole_folder else target.parent

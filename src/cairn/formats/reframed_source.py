@@ -13,9 +13,13 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
+import numpy as np
+
 from cairn.domain import Source
 from cairn.errors import MalformedError
+from cairn.formats.dtypes import numpy_dtype
 from cairn.formats.folder import Files, beside
+from cairn.formats.quantised import dequantise
 from cairn.formats.reframing import Outgoing, Reframing, Run
 from cairn.formats.sources import read_exactly
 from cairn.formats.values import blocks
@@ -129,7 +133,28 @@ def values(outgoing: Outgoing, files: "OpenFiles", start: int = 0) -> Iterator[m
     def open_part(reference: str) -> Iterator[Source]:
         yield files.source(beside(outgoing.path, reference), outgoing.path)
 
-    return blocks(outgoing.tensor, own, open_part, start=start)
+    tensor = outgoing.tensor
+    if outgoing.dtype is tensor.dtype:
+        return blocks(tensor, own, open_part, start=start)
+    width, together = outgoing.dtype.block_bytes, tensor.dtype.block_elements
+    first = start // (width * together)  # the block of quantised elements that holds `start`
+    raw = blocks(tensor, own, open_part, start=first * tensor.dtype.block_bytes)
+    return _numbers(outgoing, raw, first * together, start - first * together * width)
+
+
+def _numbers(
+    outgoing: Outgoing, raw: Iterator[memoryview], first: int, skipped: int
+) -> Iterator[memoryview]:
+    """Blocks of a quantised type from element `first` on, as numbers, without `skipped` bytes."""
+    kind = numpy_dtype(outgoing.dtype)
+    left = outgoing.tensor.elements - first
+    for block in raw:
+        numbers = dequantise(outgoing.tensor.dtype, np.frombuffer(block, np.uint8))[:left]
+        left -= len(numbers)
+        with np.errstate(over="ignore"):  # too large for the type wanted: infinite
+            plain = numbers.astype(kind).view(np.uint8).data
+        yield plain[skipped:]
+        skipped = 0
 
 
 def differing(

@@ -102,7 +102,7 @@ def _lacking(tensor: Outgoing) -> str:
     name = tensor.tensor.name[:200]
     where = f"tensor {name!r} of {tensor.path} has the dtype {tensor.dtype.label}"
     if tensor.dtype.is_block_quantised:
-        return f"{where}, which safetensors cannot hold; --dequantise writes it as numbers"
+        return f"{where}, which safetensors cannot hold; --dequantise F16 writes it as numbers"
     return f"{where}, which safetensors cannot hold; --exclude {name!r} leaves it out"
 
 

@@ -11,11 +11,11 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from types import MappingProxyType
 
-from cairn.domain import Checkpoint, Role, TensorInfo
+from cairn.domain import Checkpoint, DType, Role, TensorInfo
 from cairn.errors import IntegrityError, RequestError
 from cairn.formats import File, Files, FileSource, read_layout
 from cairn.formats.folder import folder_of
-from cairn.formats.reframing import Outgoing, Reframing, reframe
+from cairn.formats.reframing import Outgoing, Reframing, reframe, size_bytes
 from cairn.formats.safetensors_index import INDEX_SUFFIX
 from cairn.workflows.describe import PREFERRED_FORMATS
 from cairn.workflows.readable import ReadableCheckpoint
@@ -47,6 +47,7 @@ class Choice:
     prefix: str = ""
     drop_repeats: bool = False
     shard_bytes: int | None = None
+    dequantise: DType | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,18 +85,27 @@ def plan(found: ReadableCheckpoint, name: str, choice: Choice, source: str) -> C
         state = without_repeats(state)
     noted = {"format": FORMAT, **_provenance(found.checkpoint, state, source)}
     metadata = {**state.dropped, **noted}  # dropped names as safetensors.torch.save_model does
-    shards = list(_shards(state.tensors, choice.shard_bytes))
+    outgoing = [_outgoing(named, choice.dequantise) for named in state.tensors]
+    shards = list(_shards(outgoing, choice.shard_bytes))
     names = _shard_names(name, len(shards))
-    files = {
-        file: reframe(map(_outgoing, shard), metadata)
-        for file, shard in zip(names, shards, strict=True)
-    }
+    files = {file: reframe(shard, metadata) for file, shard in zip(names, shards, strict=True)}
     index = _index(names, shards) if len(shards) > 1 else None
     return Conversion(name, state, files, index, others)
 
 
-def _outgoing(named: NamedTensor) -> Outgoing:
-    return Outgoing(named.name, named.path, named.tensor, named.tensor.dtype)
+def _outgoing(named: NamedTensor, dequantised: DType | None) -> Outgoing:
+    dtype = named.tensor.dtype
+    if dequantised is None or not dtype.is_block_quantised:
+        return Outgoing(named.name, named.path, named.tensor, dtype)
+    # Here, because listing a checkpoint needs no arrays.
+    from cairn.formats.quantised import can_dequantise
+
+    if not can_dequantise(dtype):
+        raise RequestError(
+            f"values of the type {dtype.label} are not decoded;"
+            f" --exclude {named.tensor.name[:200]!r} leaves the tensor out"
+        )
+    return Outgoing(named.name, named.path, named.tensor, dequantised)
 
 
 def _provenance(checkpoint: Checkpoint, state: StateDict, source: str) -> dict[str, str]:
@@ -143,21 +153,19 @@ def _one_model(
 # --- shards --------------------------------------------------------------------------------
 
 
-def _shards(
-    tensors: Sequence[NamedTensor], shard_bytes: int | None
-) -> Iterator[Sequence[NamedTensor]]:
+def _shards(tensors: Sequence[Outgoing], shard_bytes: int | None) -> Iterator[Sequence[Outgoing]]:
     """Tensors in order, a new shard before the one that would make it larger than allowed."""
     if shard_bytes is None:
         yield tensors
         return
-    shard: list[NamedTensor] = []
+    shard: list[Outgoing] = []
     held = 0
-    for named in tensors:
-        size = named.tensor.size_bytes
+    for outgoing in tensors:
+        size = size_bytes(outgoing)
         if shard and held + size > shard_bytes:
             yield shard
             shard, held = [], 0
-        shard.append(named)
+        shard.append(outgoing)
         held += size
     yield shard
 
@@ -169,10 +177,10 @@ def _shard_names(name: str, count: int) -> list[str]:
     return [f"{stem}-{number:05}-of-{count:05}{SUFFIX}" for number in range(1, count + 1)]
 
 
-def _index(names: Sequence[str], shards: Sequence[Sequence[NamedTensor]]) -> str:
-    total = sum(named.tensor.size_bytes for shard in shards for named in shard)
+def _index(names: Sequence[str], shards: Sequence[Sequence[Outgoing]]) -> str:
+    total = sum(size_bytes(outgoing) for shard in shards for outgoing in shard)
     places = {
-        named.name: name for name, shard in zip(names, shards, strict=True) for named in shard
+        outgoing.name: name for name, shard in zip(names, shards, strict=True) for outgoing in shard
     }
     index = {"metadata": {"total_size": total}, "weight_map": dict(sorted(places.items()))}
     return json.dumps(index, indent=2, ensure_ascii=False) + "\n"
