@@ -469,15 +469,6 @@ def test_a_value_that_did_not_come_out_right_is_found(source: Path, monkeypatch,
     assert leftovers(source.parent) == {"damaged"}
 
 
-def test_bytes_are_copied_where_the_kernel_cannot(source: Path, monkeypatch) -> None:
-    def refuse(*_: object) -> int:
-        raise OSError(18, "Invalid cross-device link")
-
-    monkeypatch.setattr(written.os, "copy_file_range", refuse)
-    found = converted(source, source.parent / "o.safetensors")
-    assert_equal(found, torch.load(source))
-
-
 def test_progress_counts_every_byte_of_the_body(source: Path) -> None:
     found, seen = read_path(source), []
     conversion = plan(found, "o.safetensors", Choice(), "x")

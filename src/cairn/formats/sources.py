@@ -56,9 +56,9 @@ class FileSource:
             wanted -= len(piece)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
-    def fileno(self) -> int:
-        """The open file, for the kernel to copy from."""
-        return self._fd
+    def read_into(self, offset: int, buffer: memoryview) -> int:
+        """Fill a buffer from `offset`; the bytes that came, 0 only at the end of the file."""
+        return os.preadv(self._fd, [buffer], offset)
 
     def close(self) -> None:
         """Release the file; reading afterwards is an error. Closing twice is not."""
