@@ -116,7 +116,7 @@ def test_sources_under_any_paths_are_one_checkpoint(training_run: Path) -> None:
 def test_what_cannot_be_read_is_said_and_nothing_raises() -> None:
     sources = {
         "model.safetensors": b"\x10\x00\x00\x00\x00\x00\x00\x00{broken",
-        "pytorch_model.bin": b"\x80\x02}q\x00.",
+        "pytorch_model.bin": b"\x80\x02}q\x00.and more",
         "weights.gguf": b"GGUF\x03\x00\x00\x00",
         "pointer.bin": b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n",
         "empty.pt": b"",
@@ -127,7 +127,7 @@ def test_what_cannot_be_read_is_said_and_nothing_raises() -> None:
     }
     checkpoint = inspect_files({path: BytesSource(data) for path, data in sources.items()})
     assert set(checkpoint.unread) == set(sources) - {"notes.bin2"}
-    assert "bare pickle" in checkpoint.unread["pytorch_model.bin"]
+    assert "follow the end of the pickle" in checkpoint.unread["pytorch_model.bin"]
     assert "git lfs pull" in checkpoint.unread["pointer.bin"]
     assert "empty" in checkpoint.unread["empty.pt"]
     for path, reason in checkpoint.unread.items():

@@ -21,6 +21,7 @@ from cairn.formats.readers.gguf import GgufReader
 from cairn.formats.readers.hdf5 import Hdf5Reader
 from cairn.formats.readers.keras import KerasReader
 from cairn.formats.readers.mil_blob import MilBlobReader
+from cairn.formats.readers.nemo import NemoReader
 from cairn.formats.readers.npy import NpyReader
 from cairn.formats.readers.npz import NpzReader
 from cairn.formats.readers.onnx import OnnxReader
@@ -61,6 +62,7 @@ READERS: Registry[Reader] = Registry(
         MilBlobReader(),
         TorchLegacyReader(),
         FlaxReader(),  # late: it knows its files by two bytes
+        NemoReader(),
         PickleFileReader(),  # after the formats that begin with a pickle
     ],
 )

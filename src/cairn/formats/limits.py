@@ -82,6 +82,12 @@ MAX_ZIP_MEMBERS = 262_144
 MAX_ZIP_DIRECTORY_BYTES = 32 * MIB
 """Central directory: 46 bytes and a name (about 25) per member, with room for zip64 extras."""
 
+MAX_TAR_MEMBERS = 2000
+"""Headers of one tar archive: a .nemo holds a dozen files."""
+
+MAX_TAR_RECORD_BYTES = 64 << 10
+"""Pax records of one member: a path and some numbers."""
+
 MAX_GRAPH_BYTES = 32 * MIB
 """JSON of an exported program: some 1,500 bytes per node, so 20,000 nodes."""
 

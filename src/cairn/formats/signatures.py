@@ -1,5 +1,7 @@
 """How files we cannot lay out begin, so that the error can say what they are and what to do."""
 
+import zlib
+
 from cairn.errors import UnknownFormatError
 
 RESAVE = "Load it with torch in a sandbox and save its state_dict as safetensors"
@@ -17,12 +19,15 @@ SIGNATURES: tuple[tuple[bytes, str, str], ...] = (
     (b"GGUF", "a GGUF file", "No reader for GGUF is installed"),
     (b"\x93NUMPY", "a NumPy array", "No reader for NumPy files is installed"),
     (b"7z\xbc\xaf\x27\x1c", "a 7z archive", "Checkpoints in 7z archives are not read; unpack it"),
-    (b"\x1f\x8b", "gzip data", "Decompress it first"),
     (b"\x28\xb5\x2f\xfd", "Zstandard data", "Decompress it first"),
     (b"BZh", "bzip2 data", "Decompress it first"),
     (b"\xfd7zXZ\x00", "xz data", "Decompress it first"),
     (b"PK", "a zip archive that is not a torch checkpoint", "Unpack it to read what it holds"),
 )
+
+
+_GZIP = b"\x1f\x8b"
+_MAX_PEEKED_BYTES = 4096
 
 
 def unknown_format(head: bytes, source: str, size_bytes: int) -> UnknownFormatError:
@@ -32,6 +37,8 @@ def unknown_format(head: bytes, source: str, size_bytes: int) -> UnknownFormatEr
     for magic, what, advice in SIGNATURES:
         if head.startswith(magic):
             return UnknownFormatError(f"this is {what}", source=source, hint=advice)
+    if head.startswith(_GZIP):
+        return _compressed(head, source)
     if head[257:262] == b"ustar":
         # `torch.save` of 2016 made a tar of these four files (`legacy_load` in
         # torch/serialization.py); `sys_info` comes first.
@@ -47,3 +54,17 @@ def unknown_format(head: bytes, source: str, size_bytes: int) -> UnknownFormatEr
         source=source,
         hint="docs/formats/README.md lists what is read",
     )
+
+
+def _compressed(head: bytes, source: str) -> UnknownFormatError:
+    """What gzip data holds, as far as its first page tells."""
+    try:
+        plain = zlib.decompressobj(16 + zlib.MAX_WBITS).decompress(head, _MAX_PEEKED_BYTES)
+    except zlib.error:
+        plain = b""
+    what = "gzip data"
+    if plain[257:262] == b"ustar":
+        what = "a compressed tar archive, whose tensors are not read yet"
+        if b"model_config.yaml" in plain:
+            what = "a compressed NeMo archive, whose tensors are not read yet"
+    return UnknownFormatError(f"this is {what}", source=source, hint="Decompress it first")
