@@ -6,7 +6,7 @@ from cairn.formats import ASSEMBLERS, READERS
 from cairn.formats.recognition import FAMILIES
 from cairn.plugins import Registry
 from cairn.store import CODECS
-from tests.architecture.checkout import SOURCE
+from tests.architecture.checkout import ROOT, SOURCE
 
 
 @pytest.mark.parametrize(
@@ -31,3 +31,10 @@ def test_every_plug_in_is_registered(folder: str, registry: Registry) -> None:
 )
 def test_every_plug_in_explains_itself(registry: Registry) -> None:
     assert [plugin.name for plugin in registry if not type(plugin).__doc__] == []
+
+
+def test_every_page_on_a_format_is_in_the_table_of_formats() -> None:
+    folder = ROOT / "docs" / "formats"
+    index = (folder / "README.md").read_text()
+    pages = {path.name for path in folder.glob("*.md")} - {"README.md"}
+    assert {page for page in pages if f"]({page})" not in index} == set()

@@ -14,7 +14,9 @@ from cairn.workflows.house import House
 from cairn.workflows.inspect import inspect_files, inspect_repo
 from cairn.workflows.stored_file import opened
 
-MAX_REMEMBERED = 60_000  # tensors and metadata entries of about 0.5 kB each: some 30 MB at most
+MAX_REMEMBERED = (
+    60_000  # tensors, metadata entries and modules of about 0.5 kB each: some 30 MB at most
+)
 
 CheckpointMemory = Memory[Checkpoint]
 
@@ -26,7 +28,9 @@ def checkpoint_memory() -> CheckpointMemory:
 
 def _weight(checkpoint: Checkpoint) -> int:
     layouts = checkpoint.layouts.values()
-    return 1 + sum(len(layout.tensors) + len(layout.metadata) for layout in layouts)
+    held = sum(len(layout.tensors) + len(layout.metadata) for layout in layouts)
+    modules = sum(1 for _ in checkpoint.modules.walk()) if checkpoint.modules else 0
+    return 1 + held + modules + len(checkpoint.belongs)
 
 
 def read_revision(
