@@ -9,7 +9,7 @@ import torch
 import torch.distributed.checkpoint as dcp
 
 from cairn.domain import Assembly, Role
-from cairn.errors import MalformedError
+from cairn.errors import LimitError, MalformedError
 from cairn.formats import BytesSource
 from cairn.formats.assemblers.megatron import MegatronAssembler
 from cairn.testing.assemblers import AssemblerConformance, only_assembly, values_of
@@ -138,3 +138,14 @@ def test_metadata_of_a_derived_class_is_read(tmp_path: Path) -> None:
     derived.__dict__.update(plain.__dict__)
     (tmp_path / ".metadata").write_bytes(pickle.dumps(derived))
     assert [t.name for _, t in inspect_path(tmp_path).tensors()] == ["w"]
+
+
+def test_strided_tensors_by_the_thousand_are_no_bomb(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A view of 60 columns is 60 pieces and costs the file some hundred bytes."""
+    monkeypatch.setattr("cairn.formats.strided_pieces.MAX_CHUNKS", 1000)
+    wide = torch.zeros(60, 60).t()
+    contents = {
+        "mp_rank_00/model_optim_rng.pt": saved({"model": {f"w{n}": wide[:, :] for n in range(17)}})
+    }
+    with pytest.raises(LimitError, match="more than 1000 pieces"):
+        assembly_of(contents)

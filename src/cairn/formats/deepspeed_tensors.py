@@ -14,9 +14,9 @@ from cairn.errors import LimitError, MalformedError
 from cairn.formats.deepspeed_files import Part
 from cairn.formats.deepspeed_states import ModelStates, Partitioning, Shapes
 from cairn.formats.flat_runs import FlatRuns
-from cairn.formats.limits import MAX_CHUNKS, MAX_NAME_CHARS, MAX_TENSORS
+from cairn.formats.limits import MAX_NAME_CHARS, MAX_TENSORS
 from cairn.formats.naming import printable
-from cairn.formats.strided_pieces import pieces_of
+from cairn.formats.strided_pieces import Pieces
 
 _MASTER = {
     1: "optimizer_state_dict.single_partition_of_fp32_groups.",
@@ -59,7 +59,7 @@ class ZeroTensors:
                 self._moments.setdefault(int(match[1]), {})[match[2]] = name
         self._names: set[str] = set()
         self._masters: dict[str, TensorInfo] = {}
-        self._pieces_left = MAX_CHUNKS
+        self._made = Pieces(states[0].path)
         self._prefix = ""
 
     def settings(self) -> Iterator[tuple[str, Scalar]]:
@@ -101,9 +101,6 @@ class ZeroTensors:
         for tensor in first.layout.tensors:
             if tensor.name.startswith(_FRAGMENT) or (self.stage == 3 and tensor.name in absent):
                 continue
-            pieces: Iterable[Piece] = ()
-            if tensor.elements:
-                pieces = pieces_of(tensor, (0,) * len(tensor.shape), first.name)
             is_buffer = tensor.name.removeprefix("module.") in self._model.buffers
             self._list(
                 replace(
@@ -111,7 +108,7 @@ class ZeroTensors:
                     name=self._prefix + tensor.name,
                     span=Span(0, 0),
                     strides=None,
-                    pieces=self._counted(pieces),
+                    pieces=self._made.whole(tensor, first.name),
                     role=Role.BUFFERS if is_buffer else tensor.role,
                     container=self._prefix + tensor.container if tensor.container else "",
                 )
@@ -128,7 +125,9 @@ class ZeroTensors:
         for at, (name, shape) in enumerate(shapes.items()):
             count = prod(shape)
             for key, vector in runs.items():
-                self._add(name, key, shape, vector.dtype, vector.pieces(offset, count))
+                self._add(
+                    name, key, shape, vector.dtype, self._made.counted(vector.pieces(offset, count))
+                )
             self._add_scalars(name, number, ranks[0])
             offset += count + (paddings[at] if at < len(paddings) else 0)
         # Two paddings of up to 2 * ranks elements that the file does not say exactly.
@@ -152,7 +151,7 @@ class ZeroTensors:
         for shapes in self._model.groups:
             for name, shape in shapes.items():
                 for key, vectors in runs.items():
-                    pieces = self._split(vectors, offset, prod(shape))
+                    pieces = self._made.counted(self._split(vectors, offset, prod(shape)))
                     self._add(name, key, shape, vectors[0].dtype, pieces)
                 self._add_scalars(name, 0, held[0][0])
                 offset += self._partition(prod(shape))
@@ -172,7 +171,7 @@ class ZeroTensors:
                 if fragment is None:
                     raise self._refusal(f"{name[:200]!r} is not in {part.path[:200]!r}")
                 parts.append(FlatRuns([(part.name, fragment)]))
-            pieces = self._split(parts, 0, prod(shape))
+            pieces = self._made.counted(self._split(parts, 0, prod(shape)))
             self._add(name, _FP32, shape, parts[0].dtype, pieces)
 
     def _split(self, vectors: list[FlatRuns], offset: int, count: int) -> Iterator[Piece]:
@@ -218,11 +217,11 @@ class ZeroTensors:
         for key, stored in self._moments.get(number, {}).items():
             tensor = self._stored[0][stored]
             if key not in flat and tensor.elements:
-                pieces = pieces_of(tensor, (0,) * len(tensor.shape), self._optimizers[0].name)
+                pieces = self._made.whole(tensor, self._optimizers[0].name)
                 self._add(name, key, tensor.shape, tensor.dtype, pieces)
 
     def _add(
-        self, name: str, key: str, shape: tuple[int, ...], dtype: DType, pieces: Iterable[Piece]
+        self, name: str, key: str, shape: tuple[int, ...], dtype: DType, pieces: tuple[Piece, ...]
     ) -> None:
         is_weight = key == _FP32 and self.stage == 3
         full = f"{self._prefix}optimizer.state.{name}.{key}"
@@ -232,7 +231,7 @@ class ZeroTensors:
             shape=shape,
             span=Span(0, 0),
             role=Role.WEIGHTS if is_weight else Role.OPTIMIZER,
-            pieces=self._counted(pieces),
+            pieces=pieces,
             container=f"{self._prefix}module" if is_weight else "",
         )
         if key == _FP32:
@@ -242,15 +241,6 @@ class ZeroTensors:
     def _master_name(self, name: str) -> str:
         group = "module" if self.stage == 3 else "optimizer.fp32"
         return printable(f"{self._prefix}{group}.{name}", MAX_NAME_CHARS)
-
-    def _counted(self, pieces: Iterable[Piece]) -> tuple[Piece, ...]:
-        found: list[Piece] = []
-        for piece in pieces:
-            found.append(piece)
-            self._pieces_left -= 1
-            if self._pieces_left < 0:
-                raise LimitError(f"more than {MAX_CHUNKS} pieces", source=self._states[0].path)
-        return tuple(found)
 
     def _list(self, tensor: TensorInfo) -> None:
         if tensor.name in self._names:

@@ -1,22 +1,57 @@
-"""A stored tensor as pieces of a larger one: one box, or several where its elements lie strided."""
+"""Stored tensors as pieces of larger ones: one box, or several where their elements lie strided."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import product
 from math import prod
 
 from cairn.domain import Piece, Span, TensorInfo
 from cairn.errors import LimitError
+from cairn.formats.limits import MAX_CHUNKS
 
 MAX_RUNS = 4096
 """Boxes one strided tensor is cut into. A transposed weight needs one per column."""
 
 
-def pieces_of(stored: TensorInfo, start: tuple[int, ...], path: str) -> Iterator[Piece]:
-    """The pieces that hold a tensor read from the file at `path`, in a box that begins at `start`.
+class Pieces:
+    """Makes the pieces of one assembly, of which there may be `MAX_CHUNKS` in all."""
 
-    Raises:
-        LimitError: its elements lie in more than `MAX_RUNS` runs.
-    """
+    def __init__(self, anchor: str) -> None:
+        self._anchor = anchor
+        self._left = MAX_CHUNKS
+
+    def counted(self, pieces: Iterable[Piece]) -> tuple[Piece, ...]:
+        """All of them.
+
+        Raises:
+            LimitError: with those made before there are too many.
+        """
+        found: list[Piece] = []
+        for piece in pieces:
+            found.append(piece)
+            self._left -= 1
+            if self._left < 0:
+                raise LimitError(f"more than {MAX_CHUNKS} pieces", source=self._anchor)
+        return tuple(found)
+
+    def whole(self, stored: TensorInfo, path: str) -> tuple[Piece, ...]:
+        """The pieces of a tensor that is listed as it is stored in the file at `path`.
+
+        Raises:
+            LimitError: its elements lie in more than `MAX_RUNS` runs, or as `counted`.
+        """
+        start = (0,) * len(stored.shape)
+        return self.counted(_pieces_of(stored, start, path)) if stored.elements else ()
+
+    def chunk(self, stored: TensorInfo, start: tuple[int, ...], path: str) -> tuple[Piece, ...]:
+        """The pieces of a stored tensor that is the box beginning at `start` of another.
+
+        Raises:
+            LimitError: as `whole`.
+        """
+        return self.counted(_pieces_of(stored, start, path))
+
+
+def _pieces_of(stored: TensorInfo, start: tuple[int, ...], path: str) -> Iterator[Piece]:
     if stored.strides is None:
         yield Piece(stored.span, start, stored.shape, path)
         return

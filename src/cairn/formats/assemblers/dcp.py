@@ -10,7 +10,7 @@ https://docs.pytorch.org/docs/stable/distributed.checkpoint.html.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from math import prod
 
 from cairn.domain import Assembly, Layout, Piece, Role, Scalar, Span, TensorInfo
@@ -23,7 +23,7 @@ from cairn.formats.limits import MAX_METADATA_ITEMS, MAX_METADATA_KEY_CHARS, MAX
 from cairn.formats.naming import is_deceptive, printable
 from cairn.formats.notes import Notes
 from cairn.formats.roles import role_of_flat_name, role_of_keys, role_of_leaf
-from cairn.formats.strided_pieces import pieces_of
+from cairn.formats.strided_pieces import Pieces
 from cairn.formats.torch_archive import item_name
 
 _ANCHOR = ".metadata"
@@ -85,6 +85,7 @@ class _Shards:
     ) -> None:
         self._anchor = anchor
         self._found = found
+        self._made = Pieces(anchor)
         self._tensors: dict[tuple[str, str], TensorInfo] = {}
         self._values: dict[tuple[str, str], list[tuple[str, Scalar]]] = {}
         self.parts = {anchor}
@@ -139,10 +140,10 @@ class _Shards:
             container=keys[0] if len(keys) > 1 and role is Role.WEIGHTS else "",
         )
 
-    def _pieces(self, name: str, known: ChunkedTensor, box: Box) -> Iterator[Piece]:
+    def _pieces(self, name: str, known: ChunkedTensor, box: Box) -> tuple[Piece, ...]:
         start, extent = box
         if not prod(extent):
-            return
+            return ()
         item = self._item(name, start)
         stored = self._tensors.get((item.path, item_name(item.offset, "tensor")))
         what = f"the chunk of tensor {name[:200]!r} at {start}"
@@ -156,7 +157,7 @@ class _Shards:
                 f" {known.dtype.label} {extent} expected",
                 source=self._anchor,
             )
-        yield from pieces_of(stored, start, item.path)
+        return self._made.chunk(stored, start, item.path)
 
     def _item(self, name: str, start: tuple[int, ...]) -> StoredItem:
         item = self._found.items.get((name, start))

@@ -12,14 +12,14 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
-from cairn.domain import Assembly, Layout, Role, Scalar, Span, TensorInfo
+from cairn.domain import Assembly, Layout, Piece, Role, Scalar, Span, TensorInfo
 from cairn.errors import MalformedError
 from cairn.formats.assembler import Assembler
 from cairn.formats.deepspeed_files import ranks_of
 from cairn.formats.folder import Files, folder_of, part
 from cairn.formats.limits import MAX_NAME_CHARS
 from cairn.formats.naming import printable
-from cairn.formats.strided_pieces import pieces_of
+from cairn.formats.strided_pieces import Pieces
 
 _STATE = re.compile(r"(?s)(?P<top>.*/)?zero/(?P<parameter>[^/]+)/(?P<key>[^/]+)\.pt")
 _GROUPS = "optimizer_state.pt"
@@ -53,15 +53,15 @@ class UniversalAssembler(Assembler):
                 )
         parts: set[str] = {path for path in stage3 if path in layouts}
         tensors: list[TensorInfo] = []
+        made = Pieces(anchor)
         for parameter, keys in states.items():
             for key, path in keys.items():
                 part(files, anchor, path[len(top) :])
                 stored = _held(anchor, path, layouts)
                 parts.add(path)
                 if stored is not None:
-                    tensors.append(
-                        _renamed(stored, parameter, key, path[len(top) :], is_weights=is_weights)
-                    )
+                    pieces = made.whole(stored, path[len(top) :])
+                    tensors.append(_renamed(stored, parameter, key, pieces, is_weights=is_weights))
         groups = layouts.get(f"{anchor}/{_GROUPS}")
         if groups is not None:
             parts.add(f"{anchor}/{_GROUPS}")
@@ -116,9 +116,8 @@ def _held(anchor: str, path: str, layouts: Mapping[str, Layout]) -> TensorInfo |
 
 
 def _renamed(
-    stored: TensorInfo, parameter: str, key: str, path: str, *, is_weights: bool
+    stored: TensorInfo, parameter: str, key: str, pieces: tuple[Piece, ...], *, is_weights: bool
 ) -> TensorInfo:
-    pieces = pieces_of(stored, (0,) * len(stored.shape), path) if stored.elements else ()
     is_weight = is_weights and key == _FP32
     name = f"optimizer.state.{parameter}.{key}"
     if key == _FP32:
@@ -128,7 +127,7 @@ def _renamed(
         name=printable(name, MAX_NAME_CHARS),
         span=Span(0, 0),
         strides=None,
-        pieces=tuple(pieces),
+        pieces=pieces,
         role=Role.WEIGHTS if is_weight else Role.OPTIMIZER,
         container="module" if is_weight else "",
     )

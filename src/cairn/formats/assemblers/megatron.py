@@ -23,7 +23,7 @@ from cairn.formats.folder import Files, folder_of, part
 from cairn.formats.limits import MAX_NAME_CHARS, MAX_TENSORS
 from cairn.formats.naming import printable
 from cairn.formats.notes import Notes
-from cairn.formats.strided_pieces import pieces_of
+from cairn.formats.strided_pieces import Pieces
 
 _RANK = re.compile(
     r"(?s)(?P<top>.*/)?(?P<folder>mp_rank_(?P<t>\d{2})(?:_(?P<p>\d{3}))?(?:_(?P<e>\d{3}))?)/"
@@ -58,6 +58,7 @@ class MegatronAssembler(Assembler):
         ranks = _ranks(top, files)
         _check_grid(anchor, ranks)
         notes = Notes()
+        made = Pieces(anchor)
         tensors: list[TensorInfo] = []
         parts: set[str] = set()
         main: Layout | None = None
@@ -76,7 +77,7 @@ class MegatronAssembler(Assembler):
                     main = layout
                 if group:
                     notes.add("flat buffers of the distributed optimizer are listed as they are")
-                tensors += _listed(layout, prefix + group, f"{folder}/{name}.pt")
+                tensors += _listed(layout, prefix + group, f"{folder}/{name}.pt", made)
                 if len(tensors) > MAX_TENSORS:
                     raise LimitError(f"more than {MAX_TENSORS} tensors", source=anchor)
         if len(ranks) > 1:
@@ -123,15 +124,14 @@ def _check_grid(anchor: str, ranks: Mapping[str, list[str]]) -> None:
             raise MalformedError(f"the file '{folder}/{_MAIN[0]}.pt' is missing", source=anchor)
 
 
-def _listed(layout: Layout, prefix: str, path: str) -> Iterator[TensorInfo]:
+def _listed(layout: Layout, prefix: str, path: str, made: Pieces) -> Iterator[TensorInfo]:
     for tensor in layout.tensors:
-        pieces = pieces_of(tensor, (0,) * len(tensor.shape), path) if tensor.elements else ()
         yield replace(
             tensor,
             name=printable(prefix + tensor.name, MAX_NAME_CHARS),
             span=Span(0, 0),
             strides=None,
-            pieces=tuple(pieces),
+            pieces=made.whole(tensor, path),
             container=prefix + tensor.container if tensor.container else "",
         )
 
