@@ -196,7 +196,7 @@ def test_inspect_lists_global_tensors_and_how_far_training_had_come(tmp_path: Pa
     found = inspect_path(tmp_path)
     assert found.formats == ("dcp", "dcp-metadata", "distcp")
     assert found.parameters_by_dtype() == {DType.F32: 8}
-    assert found.training == {"step": 7}
+    assert found.training["step"] == 7
     assert not found.unread
 
 
