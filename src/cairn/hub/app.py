@@ -1,9 +1,9 @@
 """The hub as one ASGI application: which rooms of routes it has and what wraps them.
 
-`request.app.state` holds `house`, `settings`, `signer`, `checkpoints` and `views` (made lately),
-and `on_upload` (call it while bytes arrive). Routes are tried in order: Xet, the Hugging Face
-wire, our own API, pages. Each package gives a list `routes`; `hub.web.routes` may also give
-`error_page(request, status, message)` for browsers.
+`request.app.state` holds `house`, `settings`, `signer`, `checkpoints`, `comparisons` and `views`
+(made lately), and `on_upload` (call it while bytes arrive). Routes are tried in order: Xet, the
+Hugging Face wire, our own API, pages. Each package gives a list `routes`;
+`hub.web.routes` may also give `error_page(request, status, message)` for browsers.
 """
 
 from collections.abc import Callable
@@ -20,6 +20,7 @@ from cairn.hub import errors
 from cairn.hub.api import routes as api
 from cairn.hub.api.store import TotalsMemory
 from cairn.hub.checkpoints import checkpoint_memory
+from cairn.hub.comparisons import comparison_memory
 from cairn.hub.hf import routes as hf
 from cairn.hub.memory import Memory
 from cairn.hub.rim import Rim
@@ -74,6 +75,7 @@ def create_app(
     app.state.settings = settings
     app.state.signer = Signer(secret)
     app.state.checkpoints = checkpoint_memory()
+    app.state.comparisons = comparison_memory()
     app.state.views = view_memory()
     app.state.readmes = Memory[Markup](MAX_README_CHARACTERS, len)
     app.state.store_totals = TotalsMemory()

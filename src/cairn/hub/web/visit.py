@@ -123,13 +123,13 @@ class Visit:
 Page = Callable[[Visit], Response]
 
 
-def endpoint(page: Page) -> Callable[[Request], Awaitable[Response]]:
-    """The Starlette endpoint for a page."""
+def endpoint(page: Page, *, long: bool = False) -> Callable[[Request], Awaitable[Response]]:
+    """The Starlette endpoint for a page; `long` for one that may take seconds."""
 
     async def serve(request: Request) -> Response:
         actor = await visitor_of(request)
         visit = Visit(request, house_of(request), actor)
-        return await threads.call(page, visit)
+        return await (threads.call_long if long else threads.call)(page, visit)
 
     return serve
 
