@@ -1,10 +1,10 @@
 """What a checkpoint is, as lines for a terminal: family, facts, parts, modules."""
 
 from collections.abc import Iterable, Iterator
-from itertools import groupby
 from typing import TYPE_CHECKING
 
 from cairn.cli.console import visible
+from cairn.workflows.module_runs import runs
 
 if TYPE_CHECKING:
     from cairn.domain import Architecture, Checkpoint, Completeness, Fact, Module
@@ -73,26 +73,16 @@ def tree_lines(checkpoint: "Checkpoint") -> list[str]:
 
 
 def _below(children: "Iterable[Module]", indent: str) -> Iterator[str]:
-    runs = [list(run) for _, run in groupby(children, key=_look)]
-    for at, run in enumerate(runs):
-        is_last = at == len(runs) - 1
-        first = run[0]
-        name = first.name if len(run) == 1 else f"{first.name}-{run[-1].name} {_TIMES}{len(run)}"
+    found = list(runs(children))
+    for at, run in enumerate(found):
+        is_last = at == len(found) - 1
+        first = run.first
+        name = run.name if run.count == 1 else f"{run.name} {_TIMES}{run.count}"
         class_name = f" [cyan]{visible(first.class_name)}[/cyan]" if first.class_name else ""
-        each = " each" if len(run) > 1 else ""
+        each = " each" if run.count > 1 else ""
         branch = "└─ " if is_last else "├─ "
         yield f"[dim]{indent}{branch}[/dim]{visible(name)}{class_name} {_size(first)}{each}"
         yield from _below(first.children, indent + ("   " if is_last else "│  "))
-
-
-def _look(module: "Module") -> object:
-    """What two numbered siblings must share to be shown as one; others are shown by themselves."""
-    if not module.name.isdecimal():
-        return module.name
-    return tuple(
-        (depth, m.name if depth else "", m.class_name, m.parameters, m.tensors)
-        for depth, m in module.walk()
-    )
 
 
 def _size(module: "Module") -> str:

@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from cairn.domain import Checkpoint, Role, Scalar
 from cairn.errors import EntryNotFoundError, RequestError
+from cairn.hub.web.model import ModelShown, model_of
 from cairn.hub.web.modules import module_counts
 from cairn.hub.web.parts import dtype_parts, role_tint, tint
 from cairn.hub.web.svg import Part, stacked_bar
@@ -52,6 +53,7 @@ class Anatomy:
     metadata: list[tuple[str, str]]
     evidence: str
     config: list[tuple[str, str]]
+    model: ModelShown
 
 
 NO_CONFIG = "no config.json that says the architecture"
@@ -89,6 +91,7 @@ def anatomy_of(visit: Visit, checkpoint: Checkpoint, if_unknown: str = NO_CONFIG
         next=visit.with_query(page=number + 1) if start + PAGE_SIZE < len(matching) else None,
         page_note=f"{start + 1:,} to {start + len(shown):,} of {len(matching):,}",
         metadata=_metadata(checkpoint),
+        model=model_of(checkpoint),
         **_totals(checkpoint, rows),
         **_architecture(checkpoint, if_unknown),
     )
