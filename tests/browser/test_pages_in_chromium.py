@@ -19,6 +19,7 @@ PATHS = [
     f"{MINILM}/blob/main/vocab.txt",
     f"{MINILM}/blob/main/model.safetensors",
     f"{MINILM}/commits/main",
+    f"{MINILM}/compare/main...main",
     f"{MINILM}/tensors/main",
     f"{MINILM}/storage/main",
     "/ada/wide",

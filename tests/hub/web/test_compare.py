@@ -37,6 +37,7 @@ def test_the_page_says_which_tensor_and_which_setting_changed(home):
     assert table.count("<tr>") == 1
     assert "dropout from 0.1 to 0.25" in page
     assert "<title>layer.0" in page
+    assert f'name="before" value="{before}"' in page  # a short id would not resolve
 
 
 def test_a_revision_compared_with_itself_differs_in_nothing(home):

@@ -34,6 +34,7 @@ def _compare(visit: Visit) -> Response:
         section=repo.record.id.type.plural,
         now=visit.now,
         ends=[_end(name, view.revision) for name, view in zip(names, (before, after), strict=True)],
+        names=names,
         sentences=summary(found),
         found=found,
         rows=[_row(change) for change in rows[:MAX_ROWS]],
