@@ -1,10 +1,11 @@
 """The repository works elsewhere: no path of the machine it was written on, nothing secret."""
 
 import re
+import subprocess
 
 import pytest
 
-from tests.architecture.checkout import texts
+from tests.architecture.checkout import ROOT, texts
 
 MACHINE_PATH = re.compile(
     r"(?<![\w.\-/])/(?:work/\w|root/[.\w]|opt/(?:pypi|wheels)|(?:home|Users)/[a-z]\w*/)"
@@ -16,6 +17,7 @@ SECRET = re.compile(
     r"-----BEGIN [A-Z ]*PRIVATE KEY-----|\bhf_[A-Za-z0-9]{30,}|\bAKIA[0-9A-Z]{16}\b"
     r"|\bcairn_[A-Za-z0-9_-]{43}\b"
 )
+UNFINISHED_MERGE = re.compile(r"^(?:<{7} |>{7} )", re.MULTILINE)
 
 
 @pytest.mark.parametrize("name", texts())
@@ -30,6 +32,19 @@ def test_a_file_names_no_path_of_a_machine(name: str) -> None:
 @pytest.mark.parametrize("name", texts())
 def test_a_file_holds_no_secret(name: str) -> None:
     assert SECRET.search(texts()[name]) is None
+
+
+@pytest.mark.parametrize("name", texts())
+def test_a_file_holds_no_unfinished_merge(name: str) -> None:
+    assert UNFINISHED_MERGE.search(texts()[name]) is None
+
+
+def test_no_link_is_kept_in_the_repository() -> None:
+    """A link leads to a place on the machine it was made on."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-s"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert [line for line in listed.stdout.splitlines() if line.startswith("120000")] == []
 
 
 @pytest.mark.parametrize(
