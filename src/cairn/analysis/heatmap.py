@@ -21,6 +21,7 @@ _COLOURS = (
 )
 _UNCHANGED, _UNKNOWN = "#f2f0ea", "#d9d6cf"
 _INK, _SOFT = "#22252a", "#5d6166"
+_LEGEND_WIDTH = 410  # ten boxes, and what the two greys mean
 _FONT = "DejaVu Sans, Verdana, sans-serif"
 
 
@@ -38,7 +39,7 @@ class HeatMap:
         left = 16 + 6.6 * max([len(_cut(row)) for row in self.rows] or [0])
         top = 52 + 4.9 * max([len(_cut(column)) for column in self.columns] or [0])
         width = left + CELL_WIDTH * len(self.columns) + 90
-        width = max(width, 420.0)
+        width = max(width, left + _LEGEND_WIDTH)
         height = top + CELL_HEIGHT * len(self.rows) + 64
         parts = [
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}"'
