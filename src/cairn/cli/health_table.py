@@ -8,7 +8,7 @@ from cairn.cli.console import visible
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from cairn.domain import Histogram, TensorStatistics, Trouble
+    from cairn.domain import Histogram
     from cairn.workflows.health import TensorHealth
 
 _LEVELS = "▁▂▃▄▅▆▇█"
@@ -40,7 +40,7 @@ def health_table(rows: "Sequence[TensorHealth]", *, several_files: bool) -> "Ren
 
 def health_remarks(measured: "Sequence[TensorHealth]") -> list[str]:
     """The summary, and a line for every tensor with trouble, up to a screenful."""
-    from cairn.workflows.health import summarise
+    from cairn.workflows.health import summarise, trouble_text
 
     summary = summarise(measured)
     counts = [f"{kind.value} in {count:,}" for kind, count in summary.troubles.items()]
@@ -60,25 +60,6 @@ def health_remarks(measured: "Sequence[TensorHealth]") -> list[str]:
         if health.not_read
     )
     return lines
-
-
-def trouble_text(trouble: "Trouble", found: "TensorStatistics") -> str:
-    """What stands out, with its count."""
-    from cairn.domain import Trouble
-
-    match trouble:
-        case Trouble.NAN:
-            return f"{found.nans:,} of {found.count:,} values are NaN"
-        case Trouble.INFINITE:
-            return f"{found.infinities:,} of {found.count:,} values are infinite"
-        case Trouble.DEAD_ROWS:
-            return f"{found.dead_rows:,} of {found.rows:,} rows are all zero"
-        case Trouble.CONSTANT:
-            return f"every value is {_number(found.minimum)}"
-        case Trouble.LARGE:
-            return f"values as large as {_number(found.abs_max)}"
-        case _:
-            return str(trouble.value)
 
 
 def sparkline(histogram: "Histogram | None") -> str:

@@ -11,8 +11,8 @@ from cairn.workflows.diff import Difference, bytes_to_compare, compare, pairing_
 from cairn.workflows.house import House
 from cairn.workflows.inspect import read_repo
 
-MAX_VALUE_BYTES = 64 << 20
-"""Bytes of both sides read for one page: about half a second of one core."""
+MAX_VALUE_BYTES = 256 << 20
+"""Bytes of both sides read for one page: about a second of both cores."""
 
 MAX_REMEMBERED = 20_000  # tensor pairs of about 1 kB each: some 20 MB
 

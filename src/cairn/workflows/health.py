@@ -111,6 +111,23 @@ def troubles_of(tensor: TensorInfo, statistics: TensorStatistics) -> tuple[Troub
     return tuple(found)
 
 
+def trouble_text(trouble: Trouble, found: TensorStatistics) -> str:
+    """What stands out, in words, with its count."""
+    match trouble:
+        case Trouble.NAN:
+            return f"{found.nans:,} of {found.count:,} values are NaN"
+        case Trouble.INFINITE:
+            return f"{found.infinities:,} of {found.count:,} values are infinite"
+        case Trouble.DEAD_ROWS:
+            return f"{found.dead_rows:,} of {found.rows:,} rows are all zero"
+        case Trouble.CONSTANT:
+            return f"every value is {found.minimum:.4g}"
+        case Trouble.LARGE:
+            return f"values as large as {found.abs_max:.4g}"
+        case _:
+            return str(trouble.value)
+
+
 def _has_exponent(dtype: DType) -> bool:
     from cairn.analysis.floats import is_floating
 

@@ -23,7 +23,7 @@ TENSORS = safetensors(
     }
 )
 BASE = "/api/cairn"
-OF_A_REPO = ("inspect/{rev}", "sizes/{rev}")
+OF_A_REPO = ("inspect/{rev}", "health/{rev}", "compare/{revisions}", "sizes/{rev}")
 
 
 @pytest.fixture(scope="module")
@@ -186,7 +186,9 @@ def test_hostile_queries_on_a_real_repo_get_the_documented_answers(operations, v
     @BOUNDED
     @given(case=operations[f"/{{kind}}/{{namespace}}/{{name}}/{verb}"].as_strategy())
     def attempt(case):
-        case.path_parameters.update(kind="models", namespace="ada", name="model", rev="main")
+        case.path_parameters.update(kind="models", namespace="ada", name="model")
+        which = {"revisions": "main...main"} if "compare" in verb else {"rev": "main"}
+        case.path_parameters.update(which)
         answer = case.call(headers={"host": "testserver"})
         assert answer.status_code in (200, 422)
         case.validate_response(answer, checks=CHECKED)

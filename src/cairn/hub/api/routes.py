@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter
 
-from cairn.hub.api import compare, health, inspect, sizes, store
+from cairn.hub.api import compare, health, inspect, sizes, store, tensor_health
 
 router = APIRouter(prefix="/api/cairn", tags=["cairn"])
-for part in (health, store, inspect, compare, sizes):
+for part in (health, store, inspect, tensor_health, compare, sizes):
     router.include_router(part.router)

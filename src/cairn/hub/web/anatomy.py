@@ -7,8 +7,9 @@ from typing import Any
 
 from markupsafe import Markup
 
-from cairn.domain import Checkpoint, Role, Scalar
+from cairn.domain import Checkpoint, Entry, Role, Scalar
 from cairn.errors import EntryNotFoundError, RequestError
+from cairn.hub.web.health_view import HealthView, health_view
 from cairn.hub.web.model import ModelShown, model_of
 from cairn.hub.web.modules import module_counts
 from cairn.hub.web.parts import dtype_parts, role_tint, tint
@@ -16,6 +17,7 @@ from cairn.hub.web.svg import Part, stacked_bar
 from cairn.hub.web.tensor_rows import COLUMNS, TensorRow, chosen_rows, tensor_rows
 from cairn.hub.web.visit import Visit
 from cairn.hub.web.wording import bytes_text, count_text
+from cairn.workflows.stored_health import known_health
 
 PAGE_SIZE = 500
 MAX_METADATA_ROWS = 400
@@ -54,15 +56,18 @@ class Anatomy:
     evidence: str
     config: list[tuple[str, str]]
     model: ModelShown
+    health: HealthView
 
 
 NO_CONFIG = "no config.json that says the architecture"
 
 
-def anatomy_of(visit: Visit, checkpoint: Checkpoint, if_unknown: str = NO_CONFIG) -> Anatomy:
+def anatomy_of(
+    visit: Visit, checkpoint: Checkpoint, entries: Mapping[str, Entry], if_unknown: str = NO_CONFIG
+) -> Anatomy:
     """Arrange a checkpoint as the query parameters (q, dtype, role, file, sort, order, page) ask.
 
-    `if_unknown` is said where no architecture is known.
+    `entries` are the files it was read from; `if_unknown` is said where no architecture is known.
 
     Raises:
         RequestError: a parameter has a value that does not exist.
@@ -92,6 +97,9 @@ def anatomy_of(visit: Visit, checkpoint: Checkpoint, if_unknown: str = NO_CONFIG
         page_note=f"{start + 1:,} to {start + len(shown):,} of {len(matching):,}",
         metadata=_metadata(checkpoint),
         model=model_of(checkpoint),
+        health=health_view(
+            known_health(visit.house, checkpoint, entries), ((row.file, row.name) for row in shown)
+        ),
         **_totals(checkpoint, rows),
         **_architecture(checkpoint, if_unknown),
     )

@@ -71,8 +71,9 @@ def _inside(visit: Visit, repo: RepoView, entry: Entry) -> dict[str, Any]:
     if looks_like_checkpoint(entry):
         checkpoint = read_file(visit.memory, visit.house, entry)
         if checkpoint.layouts:
+            entries = {entry.path: entry}
             return {
-                "anatomy": anatomy_of(visit, checkpoint, _ARCHITECTURE_ELSEWHERE),
+                "anatomy": anatomy_of(visit, checkpoint, entries, _ARCHITECTURE_ELSEWHERE),
                 "as_safetensors": _view(visit, entry),
             }
         reason = next(iter(checkpoint.unread.values()), "")

@@ -13,17 +13,20 @@ from cairn.workflows.browse import View
 
 def _tensors(visit: Visit) -> Response:
     repo = load_repo(visit)
-    checkpoint = None
+    anatomy = None
     if repo.revision is not None:
         view = View(repo.record, repo.revision)
         checkpoint = read_revision(visit.memory, visit.house, visit.actor, view)
+        if checkpoint is not None:
+            entries = visit.house.catalog.history.manifest(repo.revision.tree).entries
+            anatomy = anatomy_of(visit, checkpoint, entries)
     return visit.render(
         "tensors.html",
         repo=repo,
         tab="tensors",
         section=repo.record.id.type.plural,
         now=visit.now,
-        anatomy=anatomy_of(visit, checkpoint) if checkpoint is not None else None,
+        anatomy=anatomy,
     )
 
 

@@ -1,0 +1,144 @@
+"""What the values of a repo's tensors are like, as far as the hub has measured them, in pages."""
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends, Query, Request
+from pydantic import BaseModel, Field
+
+from cairn.domain import Actor, Checkpoint
+from cairn.hub import threads
+from cairn.hub.api.inspect import MAX_TENSORS
+from cairn.hub.api.problems import PROBLEMS
+from cairn.hub.api.repos import Kind, Name, Rev, caller, open_revision
+from cairn.hub.checkpoints import CheckpointMemory, read_revision
+from cairn.hub.identity import house_of
+from cairn.workflows.health import TensorHealth, summarise
+from cairn.workflows.plain_statistics import SCHEMA, plain_health, plain_summary
+from cairn.workflows.stored_health import known_health
+
+router = APIRouter()
+
+
+class Distinct(BaseModel):
+    """Different values; not exact means that there are more than that."""
+
+    count: int
+    exact: bool
+
+
+class Rows(BaseModel):
+    """Runs along the first axis; dead ones hold nothing but zeros."""
+
+    count: int
+    dead: int
+
+
+class Rank(BaseModel):
+    """Ranks from the singular values, or why they were not computed."""
+
+    effective: float | None = None
+    stable: float | None = None
+    full: int | None = None
+    not_computed: str | None = None
+
+
+class LinearHistogram(BaseModel):
+    """Equal bins over four deviations around the mean, derived from finer logarithmic ones."""
+
+    evidence: Literal["derived"]
+    low: float
+    high: float
+    counts: list[int]
+    below: int
+    above: int
+
+
+class Statistics(BaseModel):
+    """Numbers about all values of a tensor; moments and extremes are of the finite ones."""
+
+    evidence: Literal["measured"]
+    count: int
+    nan: int
+    positive_infinity: int
+    negative_infinity: int
+    zeros: int
+    subnormals: int
+    min: int | float | None
+    max: int | float | None
+    abs_max: int | float | None
+    mean: float | None
+    std: float | None
+    l2_norm: float | None
+    constant: bool
+    distinct: Distinct
+    rows: Rows | None
+    rank: Rank
+    octaves: list[tuple[int, int, int]] = Field(
+        description="Exponent of two, negative and positive values of that magnitude."
+    )
+    histogram: LinearHistogram | None
+
+
+class TensorMeasured(BaseModel):
+    """One tensor: its statistics, or why it has none."""
+
+    file: str
+    name: str
+    statistics: Statistics | None
+    not_read: str | None
+    troubles: list[str]
+
+
+class CheckpointHealth(BaseModel):
+    """The tensors of a revision that were measured."""
+
+    schema_: int = Field(alias="schema", description="Rises when a key changes its meaning.")
+    commit: str = Field(description="The revision that was read.")
+    measured: int
+    not_read: int
+    troubles: dict[str, int] = Field(description="How many tensors have which trouble.")
+    waiting: list[str] = Field(description="Files whose values were not measured yet.")
+    tensors: list[TensorMeasured] = Field(description="This page of the tensors that match.")
+    matching: int = Field(description="Known tensors that match the filter, on all pages.")
+    offset: int = Field(description="Matching tensors before the first one listed.")
+
+
+@router.get("/{kind}/{namespace}/{name}/health/{rev:path}", responses=PROBLEMS)
+async def health(
+    request: Request,
+    actor: Annotated[Actor, Depends(caller)],
+    kind: Kind,
+    namespace: Name,
+    name: Name,
+    rev: Rev,
+    filter: Annotated[  # noqa: A002 - the name of the query parameter, as in the command
+        str, Query(max_length=200, description="Only tensors whose name contains this.")
+    ] = "",
+    limit: Annotated[int, Query(ge=0, le=MAX_TENSORS, description="Most tensors to list.")] = 1000,
+    offset: Annotated[int, Query(ge=0, le=10**9, description="Tensors to leave out first.")] = 0,
+) -> CheckpointHealth:
+    """Statistics of a revision's tensors, measured in the background; nothing is read now."""
+    house = house_of(request)
+    memory: CheckpointMemory = request.app.state.checkpoints
+
+    def work() -> CheckpointHealth:
+        view = open_revision(house, actor, kind, namespace, name, rev)
+        found = read_revision(memory, house, actor, view) or Checkpoint("", {})
+        entries = house.catalog.history.manifest(view.revision.tree).entries
+        known = known_health(house, found, entries)
+        matching = [one for one in known.tensors.values() if filter in one.tensor.name]
+        return CheckpointHealth(
+            schema=SCHEMA,
+            commit=view.revision.id,
+            **plain_summary(summarise(known.tensors.values())),
+            waiting=list(known.waiting),
+            tensors=[_measured(one) for one in matching[offset : offset + limit]],
+            matching=len(matching),
+            offset=offset,
+        )
+
+    return await threads.call_long(work)
+
+
+def _measured(one: TensorHealth) -> TensorMeasured:
+    return TensorMeasured(file=one.path, name=one.tensor.name, **plain_health(one))
