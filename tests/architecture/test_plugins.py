@@ -1,5 +1,7 @@
 """Plug-ins: every module of a plug-in folder is in its room's table."""
 
+from typing import Any
+
 import pytest
 
 from cairn.formats import ASSEMBLERS, READERS
@@ -21,7 +23,7 @@ from tests.architecture.checkout import ROOT, SOURCE
 def test_every_plug_in_is_registered(folder: str, registry: Registry) -> None:
     files = {path.stem for path in (SOURCE / folder).glob("[!_]*.py")}
     package = f"cairn.{folder.replace('/', '.')}."
-    homes = [type(plugin).__module__ for plugin in registry]
+    homes = [type(real(plugin)).__module__ for plugin in registry]
     registered = {home.removeprefix(package) for home in homes if home.startswith(package)}
     assert files - {"base"} == registered
 
@@ -30,7 +32,17 @@ def test_every_plug_in_is_registered(folder: str, registry: Registry) -> None:
     "registry", [READERS, ASSEMBLERS, FAMILIES, CODECS], ids=lambda registry: registry.kind
 )
 def test_every_plug_in_explains_itself(registry: Registry) -> None:
-    assert [plugin.name for plugin in registry if not type(plugin).__doc__] == []
+    assert [plugin.name for plugin in registry if not type(real(plugin)).__doc__] == []
+
+
+@pytest.mark.parametrize("registry", [READERS, ASSEMBLERS], ids=lambda registry: registry.kind)
+def test_what_is_deferred_goes_by_the_name_it_has_itself(registry: Registry) -> None:
+    assert [plugin.name for plugin in registry] == [real(plugin).name for plugin in registry]
+
+
+def real(plugin: Any) -> Any:
+    """The plug-in itself where another one stands for it until it is needed."""
+    return getattr(plugin, "real", plugin)
 
 
 def test_every_page_on_a_format_is_in_the_table_of_formats() -> None:

@@ -3,80 +3,74 @@
 from cairn.domain import Layout, Source
 from cairn.errors import UntrustedDataError
 from cairn.formats.assembler import Assembler
-from cairn.formats.assemblers.coreml import CoremlAssembler
-from cairn.formats.assemblers.dcp import DcpAssembler
-from cairn.formats.assemblers.deepspeed import DeepSpeedAssembler
-from cairn.formats.assemblers.deepspeed_universal import UniversalAssembler
-from cairn.formats.assemblers.megatron import MegatronAssembler
-from cairn.formats.assemblers.mlx import MlxAssembler
-from cairn.formats.assemblers.orbax import OrbaxAssembler
+from cairn.formats.deferred import (
+    DeferredAssembler,
+    DeferredReader,
+    anything,
+    begins,
+    holds,
+)
 from cairn.formats.limits import HEAD_BYTES
 from cairn.formats.reader import Reader
-from cairn.formats.readers.coreml import CoremlReader
-from cairn.formats.readers.ctranslate2 import CTranslate2Reader
-from cairn.formats.readers.dcp_metadata import DcpMetadataReader
-from cairn.formats.readers.distcp import DistcpReader
-from cairn.formats.readers.flax import FlaxReader
-from cairn.formats.readers.gguf import GgufReader
-from cairn.formats.readers.hdf5 import Hdf5Reader
-from cairn.formats.readers.keras import KerasReader
-from cairn.formats.readers.mil_blob import MilBlobReader
-from cairn.formats.readers.nemo import NemoReader
-from cairn.formats.readers.npy import NpyReader
-from cairn.formats.readers.npz import NpzReader
-from cairn.formats.readers.onnx import OnnxReader
-from cairn.formats.readers.pickle_file import PickleFileReader
-from cairn.formats.readers.safetensors import SafetensorsReader
-from cairn.formats.readers.stable_baselines3 import StableBaselines3Reader
-from cairn.formats.readers.tensorflow_bundle import TensorflowBundleReader
-from cairn.formats.readers.tensorflow_saved_model import SavedModelReader
-from cairn.formats.readers.torch_export import TorchExportReader
-from cairn.formats.readers.torch_legacy import TorchLegacyReader
-from cairn.formats.readers.torch_script import TorchScriptReader
-from cairn.formats.readers.torch_zip import TorchZipReader
 from cairn.formats.signatures import unknown_format
 from cairn.plugins import Registry
 
 __all__ = ["ASSEMBLERS", "READERS", "Assembler", "Reader", "find_reader", "read_layout"]
 
+_ZIP = begins(b"PK\x03\x04")
+_PROTOBUF = begins(b"\x08")
+_PICKLE = begins(b"\x80")
+_MSGPACK_MAP = begins(*(bytes([first]) for first in (*range(0x81, 0x90), 0xDE, 0xDF)))
+
+# Name, where the reader is, and what all its files have in common; asked from top to bottom.
 READERS: Registry[Reader] = Registry(
     "reader",
     [
-        SafetensorsReader(),
-        StableBaselines3Reader(),
-        TorchExportReader(),
-        TorchScriptReader(),  # before torch-zip, which it also is
-        DcpMetadataReader(),
-        CTranslate2Reader(),
-        DistcpReader(),  # before torch-zip: begins as that does
-        Hdf5Reader(),
-        KerasReader(),
-        TensorflowBundleReader(),
-        CoremlReader(),  # before saved models, which begin alike
-        SavedModelReader(),
-        TorchZipReader(),
-        GgufReader(),
-        NpyReader(),
-        NpzReader(),
-        OnnxReader(),
-        MilBlobReader(),
-        TorchLegacyReader(),
-        FlaxReader(),  # late: it knows its files by two bytes
-        NemoReader(),
-        PickleFileReader(),  # after the formats that begin with a pickle
+        DeferredReader("safetensors", "safetensors:SafetensorsReader", anything),
+        DeferredReader("stable-baselines3", "stable_baselines3:StableBaselines3Reader", _ZIP),
+        DeferredReader("torch-export", "torch_export:TorchExportReader", _ZIP),
+        # Before torch-zip, which it also is.
+        DeferredReader("torchscript", "torch_script:TorchScriptReader", _ZIP),
+        DeferredReader("dcp-metadata", "dcp_metadata:DcpMetadataReader", _PICKLE),
+        DeferredReader("ctranslate2", "ctranslate2:CTranslate2Reader", holds(b"Spec\0")),
+        # Before torch-zip: begins as that does.
+        DeferredReader("distcp", "distcp:DistcpReader", _ZIP),
+        DeferredReader("hdf5", "hdf5:Hdf5Reader", holds(b"\x89HDF\r\n\x1a\n")),
+        DeferredReader("keras", "keras:KerasReader", _ZIP),
+        DeferredReader("tensorflow-bundle", "tensorflow_bundle:TensorflowBundleReader", anything),
+        # Before saved models, which begin alike.
+        DeferredReader("coreml", "coreml:CoremlReader", _PROTOBUF),
+        DeferredReader(
+            "tensorflow-saved-model", "tensorflow_saved_model:SavedModelReader", _PROTOBUF
+        ),
+        DeferredReader("torch-zip", "torch_zip:TorchZipReader", _ZIP),
+        DeferredReader("gguf", "gguf:GgufReader", begins(b"GGUF")),
+        DeferredReader("npy", "npy:NpyReader", begins(b"\x93NUMPY")),
+        DeferredReader("npz", "npz:NpzReader", _ZIP),
+        DeferredReader("onnx", "onnx:OnnxReader", _PROTOBUF),
+        DeferredReader("mil-blob", "mil_blob:MilBlobReader", holds(b"\xef\xbe\xad\xde")),
+        DeferredReader("torch-legacy", "torch_legacy:TorchLegacyReader", begins(b"\x80", b"L")),
+        # Late: it knows its files by two bytes.
+        DeferredReader("flax-msgpack", "flax:FlaxReader", _MSGPACK_MAP),
+        DeferredReader("nemo", "nemo:NemoReader", holds(b"ustar")),
+        # After the formats that begin with a pickle.
+        DeferredReader("pickle", "pickle_file:PickleFileReader", _PICKLE),
     ],
 )
 
+# Name, where the assembler is, and what is in a path wherever it has something to do.
 ASSEMBLERS: Registry[Assembler] = Registry(
     "assembler",
     [
-        DcpAssembler(),
-        DeepSpeedAssembler(),
-        OrbaxAssembler(),
-        UniversalAssembler(),
-        MegatronAssembler(),
-        MlxAssembler(),
-        CoremlAssembler(),
+        DeferredAssembler("dcp", "dcp:DcpAssembler", ".metadata", ".distcp"),
+        DeferredAssembler("deepspeed", "deepspeed:DeepSpeedAssembler", "_optim_states.pt"),
+        DeferredAssembler("orbax", "orbax:OrbaxAssembler", "_METADATA", "manifest.ocdbt"),
+        DeferredAssembler(
+            "deepspeed-universal", "deepspeed_universal:UniversalAssembler", "/fp32.pt"
+        ),
+        DeferredAssembler("megatron", "megatron:MegatronAssembler", "mp_rank_"),
+        DeferredAssembler("mlx", "mlx:MlxAssembler", "config.json"),
+        DeferredAssembler("coreml", "coreml:CoremlAssembler", ".mlmodel"),
     ],
 )
 
