@@ -346,7 +346,7 @@ def test_inspecting_a_path_imports_nothing_heavy() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["safetensors", "torch"])
-def test_a_gigabyte_takes_half_a_second_and_little_memory(tmp_path: Path, kind: str) -> None:
+def test_a_gigabyte_is_listed_without_reading_it(tmp_path: Path, kind: str) -> None:
     names = [f"layers.{i}.{part}" for i in range(25) for part in "qkvo"]
     if kind == "safetensors":
         path, size = tmp_path / "big.safetensors", 10_000_000
@@ -362,8 +362,10 @@ def test_a_gigabyte_takes_half_a_second_and_little_memory(tmp_path: Path, kind: 
         torch.save({name: torch.zeros(2_500_000) for name in names}, path)
     assert path.stat().st_size >= 1_000_000_000
     runs = [usage_of(COMMAND, "inspect", path) for _ in range(5)]
-    # Processor time: the wall clock of a busy machine says nothing about the command.
-    assert min(cpu_s for cpu_s, _ in runs) < 0.5
+    # Against the command's own start: seconds say nothing on a busy machine. Reading the file
+    # would take as long again, see benchmarks/listing.py for the figures.
+    start_s = min(usage_of(COMMAND, "--version")[0] for _ in range(5))
+    assert min(cpu_s for cpu_s, _ in runs) < 6 * start_s
     assert max(peak_bytes for _, peak_bytes in runs) < 100_000_000
 
 
