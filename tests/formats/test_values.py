@@ -126,6 +126,37 @@ def test_a_bomb_is_refused_before_it_unfolds() -> None:
         decode(b"", ("zlib",), DType.U8, 1 << 40)
 
 
+@pytest.mark.parametrize("pieces", [(), (Piece(Span(0, 8), (0,), (2,)),) * 1000])
+def test_a_petabyte_that_hardly_any_byte_holds_is_refused(pieces) -> None:
+    nothing = Piece(Span(0, 0), (0,), (0,))
+    tensor = TensorInfo("t", DType.F32, (10**15,), Span(0, 0), pieces=(nothing, *pieces))
+    with pytest.raises(LimitError, match="is held by pieces"):
+        next(blocks(tensor, BytesSource(bytes(8))))
+
+
+def test_one_compressed_chunk_under_a_million_places_is_refused() -> None:
+    raw = zlib.compress(bytes(1 << 20))
+    pieces = tuple(
+        Piece(Span(at % 2, len(raw)), (at << 20,), (1 << 20,), encoding=("zlib",))
+        for at in range(10_000)
+    )
+    tensor = TensorInfo("t", DType.U8, (10_000 << 20,), Span(0, 0), pieces=pieces)
+    with pytest.raises(LimitError, match="unfold"):
+        next(blocks(tensor, BytesSource(raw)))
+
+
+def test_chunks_too_large_to_remember_are_not_decoded_again_and_again(monkeypatch) -> None:
+    monkeypatch.setattr("cairn.formats.values._MAX_KEPT_BYTES", 1 << 10)
+    column = zlib.compress(bytes(range(256)) * 16)
+    pieces = tuple(
+        Piece(Span(0, len(column)), (0, at), (4096, 1), encoding=("zlib",)) for at in (0, 1)
+    )
+    tensor = TensorInfo("t", DType.U8, (4096, 2), Span(0, 0), pieces=pieces)
+    assert len(values(tensor, BytesSource(column), 1 << 10)) == 8192
+    with pytest.raises(LimitError, match="again and again"):
+        values(tensor, BytesSource(column), 16)
+
+
 def turned() -> tuple[TensorInfo, bytes, bytes]:
     stored = np.arange(6 * 9, dtype="<f4").reshape(6, 9)
     tensor = TensorInfo("t", DType.F32, (9, 6), Span(0, stored.nbytes), strides=(1, 9))

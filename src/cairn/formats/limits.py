@@ -213,6 +213,18 @@ MAX_UNSTORED_BYTES = 256 * MIB
 """Bytes of a tensor that no byte in the file holds (never written, so zero) before it is only
 noted: a few header bytes may declare any shape, and statistics would run through all of it."""
 
+MAX_DEFLATE_RATIO = 1032
+"""Plain over compressed size that DEFLATE reaches at most: 258 bytes from two bits."""
+
+MAX_DECODED_AGAIN = 64
+"""Times the bytes of a tensor that its encoded pieces may be decoded to, when they are too large
+to be remembered: 512 boxes that each need a whole column of 256 MiB would take minutes."""
+
+MIN_VALUE_BYTES = 1024 * MIB
+MAX_VALUE_RATIO = 100
+"""Bytes of all values of a checkpoint that are read or written: these, or so many times the bytes
+of its files if that is more. Quantised models grow by 16, tied weights by 2, zeros without end."""
+
 # --- msgpack -----------------------------------------------------------------------------
 
 MAX_MSGPACK_ITEMS = 2_000_000

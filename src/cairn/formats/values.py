@@ -16,6 +16,8 @@ from cairn.domain import Piece, Source, TensorInfo
 from cairn.errors import LimitError, MalformedError
 from cairn.formats.dtypes import unit_dtype
 from cairn.formats.encodings import decode
+from cairn.formats.limits import MAX_DECODED_AGAIN
+from cairn.formats.unfolding import check_unfolding
 
 BLOCK_BYTES = 1 << 20
 """Bytes handed out at once: large against the cost of a call, small against the L2 cache."""
@@ -51,11 +53,13 @@ def blocks(
     Raises:
         MalformedError: a file is shorter than its layout said, a piece does not decode, or a
             piece lies in a file that is not there.
-        LimitError: a view that repeats its elements too often, too large an encoded piece.
+        LimitError: a view that repeats its elements too often, too large an encoded piece, or
+            pieces that hold next to nothing of the tensor.
     """
     if not tensor.elements:
         return
     if tensor.pieces:
+        check_unfolding(tensor)
         arrays = _PieceReader(tensor, source, open_part, block_bytes).boxes(start)
     elif tensor.strides is not None:
         arrays = _strided(tensor, _present(tensor, source), block_bytes, start)
@@ -245,6 +249,7 @@ class _PieceReader:
         self._shape = (-(-tensor.elements // self._per_unit),) if self._flat else tensor.shape
         self._decoded: dict[int, NDArray[np.void]] = {}
         self._decoded_bytes = 0
+        self._may_decode = MAX_DECODED_AGAIN * max(tensor.size_bytes, _MAX_KEPT_BYTES)
 
     def boxes(self, since: int) -> Iterator[Located]:
         """The tensor box by box, from the one that holds byte `since`."""
@@ -316,6 +321,12 @@ class _PieceReader:
         whole = self._decoded.get(at)
         if whole is None:
             plain = prod(extent) * self._unit.itemsize + piece.skip_bytes
+            self._may_decode -= plain
+            if self._may_decode < 0:
+                raise LimitError(
+                    f"pieces of tensor {self._tensor.name[:200]!r} are too large to be decoded"
+                    " again and again"
+                )
             with self._opened(piece) as source:
                 raw = _exactly(source, piece.span.start, piece.span.size_bytes)
             data = decode(raw, piece.encoding, self._tensor.dtype, plain)

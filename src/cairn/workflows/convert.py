@@ -12,7 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from cairn.domain import Checkpoint, DType, Role, TensorInfo
-from cairn.errors import IntegrityError, RequestError
+from cairn.errors import IntegrityError, LimitError, RequestError
 from cairn.formats import File, Files, FileSource, read_layout
 from cairn.formats.folder import folder_of
 from cairn.formats.reframing import Outgoing, Reframing, reframe, size_bytes
@@ -75,7 +75,7 @@ def plan(found: ReadableCheckpoint, name: str, choice: Choice, source: str) -> C
 
     Raises:
         RequestError: nothing is chosen, the choice is ambiguous, or safetensors cannot hold it.
-        LimitError: a header would become too large.
+        LimitError: a header would become too large, or the values far larger than the files.
     """
     tensors, others = _one_model(found.checkpoint, choice.roles)
     kept = [(p, t) for p, t in tensors if not any(fnmatchcase(t.name, g) for g in choice.exclude)]
@@ -86,6 +86,12 @@ def plan(found: ReadableCheckpoint, name: str, choice: Choice, source: str) -> C
     noted = {"format": FORMAT, **_provenance(found.checkpoint, state, source)}
     metadata = {**state.dropped, **noted}  # dropped names as safetensors.torch.save_model does
     outgoing = [_outgoing(named, choice.dequantise) for named in state.tensors]
+    written = sum(size_bytes(each) for each in outgoing)
+    if written > found.max_value_bytes:
+        raise LimitError(
+            f"{written} bytes of values would be written, which these files cannot hold",
+            source=source,
+        )
     shards = list(_shards(outgoing, choice.shard_bytes))
     names = _shard_names(name, len(shards))
     files = {file: reframe(shard, metadata) for file, shard in zip(names, shards, strict=True)}

@@ -63,10 +63,13 @@ def measure_tensors(
 
     side = QUICK_SIDE if max_rank_side is None else max_rank_side
     waiting: deque[Future[TensorHealth]] = deque()
+    left = readable.max_value_bytes
     with ThreadPoolExecutor(threads, thread_name_prefix="cairn-health") as pool:
         try:
             for path, tensor in tensors:
-                waiting.append(pool.submit(_measured, readable, path, tensor, progress, side))
+                left -= tensor.size_bytes
+                work = _measured if left >= 0 else _left_out
+                waiting.append(pool.submit(work, readable, path, tensor, progress, side))
                 if len(waiting) > 2 * threads:
                     yield waiting.popleft().result()
             while waiting:
@@ -152,6 +155,12 @@ def _measured(
     except (UntrustedDataError, IntegrityError, BlobNotFoundError) as error:
         return TensorHealth(path, tensor, None, str(error))
     return TensorHealth(path, tensor, found, troubles=troubles_of(tensor, found))
+
+
+def _left_out(
+    _: ReadableCheckpoint, path: str, tensor: TensorInfo, __: Progress | None, ___: int
+) -> TensorHealth:
+    return TensorHealth(path, tensor, None, "values of far more bytes than the files have")
 
 
 def _watched(blocks: Iterable[memoryview], progress: Progress | None) -> Iterator[memoryview]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from cairn.domain import Checkpoint, Source, TensorInfo
 from cairn.errors import MalformedError
 from cairn.formats.folder import File, Files, beside
+from cairn.formats.limits import MAX_VALUE_RATIO, MIN_VALUE_BYTES
 
 BLOCK_BYTES = 1 << 20
 """Bytes handed out at once; see `cairn.formats.values`."""
@@ -46,6 +47,12 @@ class ReadableCheckpoint:
 
             own = open_once(path) if path in self.files else None
             yield from blocks(tensor, own, open_part, block_bytes)
+
+    @property
+    def max_value_bytes(self) -> int:
+        """Bytes of values worth reading: far more than honest files of this size hold."""
+        held = sum(file.size_bytes for file in self.files.values())
+        return max(MIN_VALUE_BYTES, MAX_VALUE_RATIO * held)
 
     def _file(self, path: str, name: str) -> File:
         file = self.files.get(name)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import Enum
+from itertools import accumulate
 from math import prod
 from typing import TYPE_CHECKING
 
@@ -57,8 +58,13 @@ def compare_values(
 
     `progress` gets the bytes of both sides newly done, from several threads.
     """
+    left = before.max_value_bytes + after.max_value_bytes
+    reached = accumulate(p.before.tensor.size_bytes + p.after.tensor.size_bytes for p in pairs)
 
-    def work(pair: Pair) -> TensorChange:
+    def work(pair: Pair, so_far: int) -> TensorChange:
+        if so_far > left:
+            why = "values of far more bytes than the files have"
+            return TensorChange(pair, Verdict.UNKNOWN, why=why)
         try:
             found = _compared(before, after, pair)
         except UntrustedDataError as error:
@@ -68,7 +74,7 @@ def compare_values(
         return found
 
     with ThreadPoolExecutor(WORKERS, "cairn-diff") as pool:
-        return list(pool.map(work, pairs))
+        return list(pool.map(work, pairs, reached))
 
 
 def compare_headers(pairs: tuple[Pair, ...]) -> list[TensorChange]:

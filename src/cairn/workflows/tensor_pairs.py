@@ -1,11 +1,13 @@
 """Which tensor of one checkpoint is which tensor of another: by name, by wrapper, by content."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import blake2b
 
 from cairn.domain import Checkpoint, Role, TensorInfo
+from cairn.errors import UntrustedDataError
 from cairn.formats.folder import folder_of
 from cairn.workflows.readable import ReadableCheckpoint
 
@@ -142,25 +144,36 @@ def _equal_contents(
     removed: dict[str, Placed],
     added: dict[str, Placed],
 ) -> list[Pair]:
-    """Pair what has one dtype, shape and content; only candidates on both sides are read."""
-    by_kind: dict[object, list[Placed]] = defaultdict(list)
-    for one in added.values():
-        by_kind[_kind(one)].append(one)
+    """Pair what has one dtype, shape and content; only candidates on both sides are read.
+
+    What cannot be read, or is far more than the files have, has no pair.
+    """
+    kinds = {_kind(one) for one in removed.values()} & {_kind(one) for one in added.values()}
+    by_content: dict[object, list[str]] = defaultdict(list)
+    for name, content in _contents(after, added, kinds):
+        by_content[content].append(name)
+    for names in by_content.values():
+        names.reverse()  # the first is taken first, from the end
     pairs: list[Pair] = []
-    digests: dict[str, bytes] = {}
-
-    def digest(side: ReadableCheckpoint, label: str, one: Placed) -> bytes:
-        key = f"{label}:{one.name}"
-        if key not in digests:
-            digests[key] = content_digest(side.blocks, one)
-        return digests[key]
-
-    for name, one in list(removed.items()):
-        for other in by_kind.get(_kind(one), ()):
-            if other.name in added and digest(before, "a", one) == digest(after, "b", other):
-                pairs.append(Pair(removed.pop(name), added.pop(other.name)))
-                break
+    for name, content in _contents(before, removed, kinds):
+        if by_content.get(content):
+            pairs.append(Pair(removed.pop(name), added.pop(by_content[content].pop())))
     return pairs
+
+
+def _contents(
+    side: ReadableCheckpoint, tensors: Mapping[str, Placed], kinds: set[object]
+) -> Iterator[tuple[str, object]]:
+    """What tensors of these kinds are, content included, by name."""
+    left = side.max_value_bytes
+    for name, one in list(tensors.items()):
+        if _kind(one) not in kinds:
+            continue
+        left -= one.tensor.size_bytes
+        if left < 0:
+            return
+        with suppress(UntrustedDataError):
+            yield name, (_kind(one), content_digest(side.blocks, one))
 
 
 def _kind(one: Placed) -> object:
