@@ -323,3 +323,15 @@ def test_large_tensors_are_skipped_unread() -> None:
     source = CountingSource(BytesSource(data))
     assert len(read_layout(source).tensors) == 8
     assert source.bytes_read < len(data) // 8
+
+
+@pytest.mark.parametrize("kind", [TensorProto.FLOAT, TensorProto.COMPLEX64, TensorProto.COMPLEX128])
+def test_numbers_in_a_field_that_is_not_theirs_are_named_and_not_read(kind: int) -> None:
+    """Found by fuzzing: the values of a complex number among integers raised a TypeError."""
+    proto = TensorProto(name="odd", data_type=kind, dims=[2], int32_data=[1, 2])
+    data = onnx.helper.make_model(
+        onnx.helper.make_graph([], "g", [], [], initializer=[proto])
+    ).SerializeToString()
+    layout = read_layout(BytesSource(data))
+    assert layout.tensors == ()
+    assert any("field for integers" in note for note in layout.notes)

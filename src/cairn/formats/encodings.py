@@ -84,6 +84,8 @@ def _varint(data: bytes, _: str, dtype: DType, plain_bytes: int) -> bytes:
     raw = np.frombuffer(data, np.uint8)
     ends = np.flatnonzero(raw < 0x80)
     size = dtype.block_bytes
+    if size not in (1, 2, 4, 8):
+        raise MalformedError(f"elements of {dtype.label} are no varints")
     cut_off = len(raw) > 0 and (not len(ends) or ends[-1] != len(raw) - 1)
     if cut_off or len(ends) * size != plain_bytes:
         raise MalformedError("a list of varints has another length than its tensor")

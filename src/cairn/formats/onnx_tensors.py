@@ -182,6 +182,10 @@ def _number(proto: TensorProto, key: str) -> int | None:
     return int(text)
 
 
+# onnx.proto gives them fields of their own; only the bits of halves and bytes go as integers.
+_NEVER_VARINTS = frozenset((DType.F32, DType.F64, DType.C64, DType.C128))
+
+
 def _numbers(
     proto: TensorProto, name: str, dtype: DType, shape: tuple[int, ...], role: Role
 ) -> TensorInfo | str:
@@ -194,6 +198,8 @@ def _numbers(
     first = proto.numbers[0]
     packed = first.wire_type == DELIMITED
     as_varints = first.number in _VARINT_DATA
+    if as_varints and dtype in _NEVER_VARINTS:
+        return f"its numbers of {dtype.label} lie in a field for integers"
     if packed and len(proto.numbers) == 1 and not as_varints:
         return TensorInfo(name, dtype, shape, first.span, role)
     units = -(-prod(shape) // dtype.block_elements)
