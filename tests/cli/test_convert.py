@@ -54,6 +54,8 @@ def test_what_cannot_be_converted_says_why(tmp_path: Path, saved: Path) -> None:
     assert "no such file" in cairn("convert", "./none.pt", out, expect=3).stderr
     assert "role optimizer" in cairn("convert", str(saved), out, "--role", "optimizer",
                                      expect=2).stderr  # fmt: skip
+    other = cairn("convert", str(saved), str(tmp_path / "o.bin"), expect=2).stderr
+    assert "only safetensors is written" in other and not (tmp_path / "o.bin").exists()
     missing = str(tmp_path / "no/o.safetensors")
     assert "no such folder" in cairn("convert", str(saved), missing, expect=3).stderr
 

@@ -111,6 +111,42 @@ def test_wrappers_other_formats_and_lost_names_still_pair(base: Path, tmp_path: 
     assert [(c.pair.after.name, c.verdict) for c in moved] == [("tower.first", Verdict.EQUAL)]
 
 
+def test_models_that_share_only_fresh_biases_and_norms_share_nothing(
+    base: Path, tmp_path: Path
+) -> None:
+    state = load_file(base / "model.safetensors")
+    other = {f"other.{at}": torch.randn_like(state[name]) for at, name in enumerate(state)}
+    other |= {f"bias.{at}": torch.zeros(64) for at in range(3)}
+    save_file(other, tmp_path / "other.safetensors")
+    found = diff(base / "model.safetensors", tmp_path / "other.safetensors")
+    assert not found.tensors
+    assert summary(found)[0] == "No tensor is on both sides."
+
+
+def test_weights_that_changed_by_more_than_themselves_are_no_fine_tune(tmp_path: Path) -> None:
+    for name, seed in (("a", 1), ("b", 2)):
+        torch.manual_seed(seed)
+        save_file({"w": torch.randn(40, 40)}, tmp_path / f"{name}.safetensors")
+    found = diff(tmp_path / "a.safetensors", tmp_path / "b.safetensors")
+    assert summary(found)[0].startswith("Different weights: All 1 tensor changed, by 13")
+
+
+def test_folders_without_tensors_differ_by_their_files(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "a" / "train.csv").write_text("1\n")
+    assert not diff(tmp_path / "a", tmp_path / "b").is_same
+
+
+def test_training_metadata_says_first_how_far_training_came(tmp_path: Path) -> None:
+    for name, epoch, lr in (("a", 1, 0.1), ("b", 2, 0.2)):
+        saved = {"epoch": epoch, "a_first": epoch, "model": {"w": torch.ones(2)}, f"only_{name}": 1}
+        torch.save(saved | {"args": {"lr": lr}}, tmp_path / f"{name}.pt")
+    text = summary(diff(tmp_path / "a.pt", tmp_path / "b.pt"))[-1]
+    assert text.startswith("Training metadata: epoch from 1 to 2; a_first from 1 to 2; args.lr")
+    assert text.endswith("; only after: only_b; only before: only_a.")
+
+
 def test_added_removed_resized_transposed_and_reshaped(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     square = torch.from_numpy(rng.normal(size=(4, 6)).astype(np.float32))

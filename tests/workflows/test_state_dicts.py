@@ -74,7 +74,7 @@ def test_two_state_dicts_in_one_file_keep_their_containers_apart() -> None:
 
 
 def test_what_lies_beside_the_state_dict_is_named_as_left_out() -> None:
-    state = state_dict(tensors_of({"state_dict": STATE, "best_acc1": torch.tensor(71.5)}))
+    state = state_dict(tensors_of({"state_dict": STATE, "best_acc1": torch.tensor([71.5])}))
     assert state.left_out == ("best_acc1",)
 
 

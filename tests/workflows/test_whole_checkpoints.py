@@ -44,6 +44,35 @@ def test_the_table_of_families_is_what_inspect_says(paths: dict[str, Path]) -> N
     assert current == document(paths), "run: .venv/bin/python -m scripts.format_table"
 
 
+def test_a_graph_or_the_classes_of_modules_state_the_architecture(tmp_path: Path) -> None:
+    network = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.ReLU())
+    torch.save(network, tmp_path / "whole.pt")
+    torch.jit.script(network).save(str(tmp_path / "script.pt"))
+    torch.export.save(torch.export.export(network, (torch.zeros(2, 3),)), tmp_path / "graph.pt2")
+    torch.save(network.state_dict(), tmp_path / "bare.pt")
+
+    def evidence(name: str) -> str | None:
+        found = inspect_path(tmp_path / name).completeness
+        assert found is not None
+        return found.present.get(Part.ARCHITECTURE)
+
+    assert evidence("whole.pt") == "classes of modules in whole.pt"
+    assert evidence("script.pt") == "code in script.pt"
+    assert evidence("graph.pt2") == "graph in graph.pt2"
+    assert evidence("bare.pt") is None
+
+
+def test_single_numbers_beside_the_weights_are_not_weights(tmp_path: Path) -> None:
+    network = torch.nn.Linear(2, 2)
+    best = torch.tensor(71.5)
+    torch.save({"state_dict": network.state_dict(), "best_acc1": best}, tmp_path / "loop.pt")
+    torch.save({"logit_scale": best, **network.state_dict()}, tmp_path / "bare.pt")
+    roles = {t.name: t.role for _, t in inspect_path(tmp_path / "loop.pt").tensors()}
+    assert roles["best_acc1"] is Role.METADATA
+    roles = {t.name: t.role for _, t in inspect_path(tmp_path / "bare.pt").tensors()}
+    assert roles["logit_scale"] is Role.WEIGHTS
+
+
 # --- whose optimizer state ------------------------------------------------------------------
 
 

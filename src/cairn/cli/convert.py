@@ -17,6 +17,11 @@ if TYPE_CHECKING:
     from cairn.workflows.convert import Conversion
 
 SUFFIX = ".safetensors"
+OTHER_FORMATS = frozenset(
+    (".bin", ".pt", ".pth", ".ckpt", ".gguf", ".onnx", ".npz", ".h5", ".keras", ".msgpack")
+)
+"""Endings that ask for a format convert does not write; a folder is not called so by intent."""
+
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kMGT]?i?)B?", re.IGNORECASE)
 _POWERS = "kmgt"
 _SHOWN = 5
@@ -100,6 +105,10 @@ def convert(
         dequantise=None if dequantise is None else DType[dequantise.value],
     )
     whole_folder = target.suffix != SUFFIX
+    if target.suffix.lower() in OTHER_FORMATS and not target.is_dir():
+        raise RequestError(
+            f"{target}: only safetensors is written; OUT ends in {SUFFIX}, or is a folder"
+        )
     folder = target if whole_folder else target.parent
     name = verb.usual_name(found) if whole_folder else target.name
     conversion = verb.plan(found, name, choice, label)

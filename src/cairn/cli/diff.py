@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 DEFAULT_ROWS = 30
 DIFFERENT = 1
 _GLOB_CHARACTERS = frozenset("*?[")
+_MANY_TIMES = 9.995  # from here on a percentage has more digits than it tells
 _PLOTS = (".svg", ".png")
 
 
@@ -105,7 +106,7 @@ def _print(found: "Difference", limit: int | None) -> None:
         console.print(_table(shown))
     hidden = len(found.tensors if limit is None else found.changed) - len(shown)
     if hidden > 0:
-        console.print(f"{hidden:,} more changed tensors: --all shows them, --filter chooses")
+        console.print(f"{hidden:,} more tensors: --all shows them, --filter chooses")
     for note in found.notes:
         console.print(f"[yellow]note[/yellow] {visible(note)}")
     for path, reason in found.unread.items():
@@ -155,11 +156,15 @@ def _cells(change: "TensorChange") -> list[str]:
     rank = found.rank.rank if found.rank else None
     return [
         *cells,
-        "from zero" if relative is None else f"{100 * relative:.3g} %",
+        "from zero" if relative is None else _relative(relative),
         f"{100 * found.changed_fraction:.3g} %",
         "" if found.cosine is None else f"{found.cosine:.5f}",
         "" if rank is None else str(rank),
     ]
+
+
+def _relative(relative: float) -> str:
+    return f"{100 * relative:.3g} %" if relative < _MANY_TIMES else f"{relative:,.0f} times"
 
 
 def _arrow(before: str, after: str) -> str:

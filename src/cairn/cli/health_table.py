@@ -1,7 +1,7 @@
 """How `cairn inspect --stats` shows the statistics of tensors in a terminal."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from cairn.cli.console import visible
 
@@ -14,26 +14,37 @@ if TYPE_CHECKING:
 _LEVELS = "▁▂▃▄▅▆▇█"
 _SPARKS = 20
 _MAX_REMARKS = 40
+_COLUMNS: "dict[str, Literal['left', 'right']]" = {
+    **dict.fromkeys(("min", "max", "mean", "std", "zeros", "distinct", "rank"), "right"),
+    "histogram": "left",
+    "remarks": "left",
+}
+_WIDE = 140
+_NARROW = ("min", "max", "std", "zeros")
+"""What a terminal of fewer columns than `_WIDE` shows; trouble is told below the table too."""
+_MIN_NAME = 20
 
 
-def health_table(rows: "Sequence[TensorHealth]", *, several_files: bool) -> "RenderableType":
-    """One line per tensor: numbers, histogram, what stands out."""
+def health_table(
+    rows: "Sequence[TensorHealth]", *, several_files: bool, columns: int
+) -> "RenderableType":
+    """One line per tensor: numbers, histogram, what stands out; as much as the columns hold."""
     from rich.table import Table
 
+    shown = [name for name in _COLUMNS if columns >= _WIDE or name in _NARROW]
     table = Table(header_style="bold", box=None, pad_edge=False)
-    table.add_column("tensor", overflow="fold")  # a name cut short names nothing
-    table.add_column("dtype")
+    table.add_column("tensor", overflow="fold", min_width=_MIN_NAME)  # cut short, it names nothing
+    table.add_column("dtype", no_wrap=True)
     table.add_column("shape", overflow="fold")
-    for name in ("min", "max", "mean", "std", "zeros", "distinct", "rank"):
-        table.add_column(name, justify="right")
-    table.add_column("histogram", no_wrap=True)
-    table.add_column("remarks", overflow="fold")
+    for name in shown:
+        table.add_column(name, justify=_COLUMNS[name], no_wrap=name != "remarks")
     if several_files:
         table.add_column("file", overflow="fold")
     for health in rows:
         shape = " x ".join(str(axis) for axis in health.tensor.shape) or "scalar"
+        numbers = dict(zip(_COLUMNS, _numbers(health), strict=True))
         cells = [visible(health.tensor.name), health.tensor.dtype.label, shape]
-        cells += _numbers(health)
+        cells += (numbers[name] for name in shown)
         table.add_row(*cells, *([visible(health.path)] if several_files else []))
     return table
 

@@ -11,20 +11,20 @@ from cairn.cli.architecture import architecture_rows, completeness_rows, tree_li
 from cairn.cli.console import byte_progress, human_bytes, out, print_json, visible
 from cairn.cli.errors import exit_code
 from cairn.cli.options import AsJson, DataDir
+from cairn.cli.plain_values import value_rows
 from cairn.cli.targets import read_target
 from cairn.errors import MalformedError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from cairn.domain import Checkpoint, Scalar
+    from cairn.domain import Checkpoint
     from cairn.workflows.health import TensorHealth
     from cairn.workflows.inspection import Located
     from cairn.workflows.readable import ReadableCheckpoint
 
 DEFAULT_ROWS = 40
 NOTHING_READ = exit_code(MalformedError("nothing read"))
-_MAX_TRAINING_ROWS = 12
 _GLOB_CHARACTERS = frozenset("*?[")
 
 
@@ -39,7 +39,7 @@ class Sort(StrEnum):
 
 def inspect(
     target: Annotated[
-        str, typer.Argument(help="A file, a folder, or a repo of this hub: org/name[@revision].")
+        str, typer.Argument(help="A file, a folder, or a repo of this hub: org/name@revision.")
     ],
     filter_by: Annotated[
         str, typer.Option("--filter", "-f", help="Show tensors whose name contains or globs this.")
@@ -126,7 +126,8 @@ def _print(
     console.print(_summary(checkpoint))
     if rows and measured is not None:
         several = len(checkpoint.layouts) > 1
-        console.print(health_table(measured[: len(rows)], several_files=several))
+        shown = measured[: len(rows)]
+        console.print(health_table(shown, several_files=several, columns=console.width))
     elif rows:
         console.print(_table(checkpoint, rows))
     if len(rows) < matching:
@@ -166,10 +167,14 @@ def _summary(checkpoint: "Checkpoint") -> "RenderableType":
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     table.add_row("checkpoint", visible(checkpoint.name))
-    formats = checkpoint.formats
     files = len(checkpoint.layouts)
+    if not files:
+        table.add_row("format", "no file here holds tensors")
+        if checkpoint.other_files_bytes:
+            table.add_row("size", f"{human_bytes(checkpoint.other_files_bytes)} of other files")
+        return table
     counted = f" ({files} files)" if files != 1 else ""
-    table.add_row("format", f"{', '.join(formats) or 'none recognised'}{counted}")
+    table.add_row("format", f"{', '.join(checkpoint.formats)}{counted}")
     table.add_row("size", f"{human_bytes(checkpoint.size_bytes)} ({checkpoint.size_bytes:,} bytes)")
     found = checkpoint.architecture
     if found:
@@ -181,6 +186,9 @@ def _summary(checkpoint: "Checkpoint") -> "RenderableType":
         for dtype, count in sorted(parameters.items(), key=lambda item: -item[1])
     )
     total = sum(parameters.values())
+    of_one = found.facts.get("parameters") if found else None
+    if of_one is not None and of_one.value != total:
+        table.add_row("of the model", f"{of_one.value:,} parameters")
     table.add_row("parameters", f"{total:,}{f' ({by_dtype})' if by_dtype else ''}")
     for role, counts in role_totals(checkpoint).items():
         size = human_bytes(counts["size_bytes"])
@@ -188,18 +196,9 @@ def _summary(checkpoint: "Checkpoint") -> "RenderableType":
     if checkpoint.completeness:
         for label, text in completeness_rows(checkpoint.completeness):
             table.add_row(label, text)
-    for key, value in list(_training(checkpoint).items())[:_MAX_TRAINING_ROWS]:
-        table.add_row(f"[dim]{visible(key[:60])}[/dim]", visible(str(value)[:200]))
+    for label, text in value_rows(checkpoint):
+        table.add_row(label, text)
     return table
-
-
-def _training(checkpoint: "Checkpoint") -> "dict[str, Scalar]":
-    """Progress, then the other plain values of the files, those at the top first."""
-    shown = dict(checkpoint.training)
-    for _, values in checkpoint.values():
-        for key, value in sorted(values.items(), key=lambda item: item[0].count(".")):
-            shown.setdefault(key, value)
-    return shown
 
 
 def _table(checkpoint: "Checkpoint", rows: "Sequence[Located]") -> "RenderableType":
@@ -236,7 +235,9 @@ def _table(checkpoint: "Checkpoint", rows: "Sequence[Located]") -> "RenderableTy
 def _remarks(checkpoint: "Checkpoint") -> list[str]:
     """What is odd, and what could not be read."""
     notes = [("note", note) for note in checkpoint.notes]
+    assembled = frozenset[str]().union(*(each.parts for each in checkpoint.assemblies))
     for path, layout in checkpoint.layouts.items():
-        notes.extend(("note", f"{path}: {note}") for note in layout.notes)
+        if path not in assembled:  # what a part says is said of the whole
+            notes.extend(("note", f"{path}: {note}") for note in layout.notes)
     notes.extend(("unread", f"{reason}") for reason in checkpoint.unread.values())
     return [f"[yellow]{kind}[/yellow] {visible(text)}" for kind, text in notes]

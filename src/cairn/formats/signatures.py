@@ -6,6 +6,9 @@ from cairn.errors import UnknownFormatError
 
 RESAVE = "Load it with torch in a sandbox and save its state_dict as safetensors"
 
+_PAGE = "A server may have answered with it in place of the file; download that again"
+_NO_CHECKPOINT = "It holds no tensors"
+
 # Each: first bytes, what it is, what to do.
 SIGNATURES: tuple[tuple[bytes, str, str], ...] = (
     (
@@ -16,16 +19,23 @@ SIGNATURES: tuple[tuple[bytes, str, str], ...] = (
     (b"tjgg", "a GGML file from before GGUF", "Convert the model again with a current llama.cpp"),
     (b"fmgg", "a GGML file from before GGUF", "Convert the model again with a current llama.cpp"),
     (b"lmgg", "a GGML file from before GGUF", "Convert the model again with a current llama.cpp"),
-    (b"GGUF", "a GGUF file", "No reader for GGUF is installed"),
-    (b"\x93NUMPY", "a NumPy array", "No reader for NumPy files is installed"),
     (b"7z\xbc\xaf\x27\x1c", "a 7z archive", "Checkpoints in 7z archives are not read; unpack it"),
     (b"\x28\xb5\x2f\xfd", "Zstandard data", "Decompress it first"),
     (b"BZh", "bzip2 data", "Decompress it first"),
     (b"\xfd7zXZ\x00", "xz data", "Decompress it first"),
+    (b"<!DOCTYPE", "a web page", _PAGE),
+    (b"<!doctype", "a web page", _PAGE),
+    (b"<html", "a web page", _PAGE),
+    (b"\x89PNG", "a PNG image", _NO_CHECKPOINT),
+    (b"\xff\xd8\xff", "a JPEG image", _NO_CHECKPOINT),
+    (b"%PDF", "a PDF document", _NO_CHECKPOINT),
+    (b"PAR1", "a Parquet file: rows of a data set", _NO_CHECKPOINT),
+    (b"ARROW1", "an Arrow file: rows of a data set", _NO_CHECKPOINT),
     (b"PK", "a zip archive that is not a torch checkpoint", "Unpack it to read what it holds"),
 )
 
 
+_SHOWN_BYTES = 16
 _GZIP = b"\x1f\x8b"
 _MAX_PEEKED_BYTES = 4096
 
@@ -50,10 +60,16 @@ def unknown_format(head: bytes, source: str, size_bytes: int) -> UnknownFormatEr
             )
         return UnknownFormatError("this is a tar archive", source=source, hint="Unpack it first")
     return UnknownFormatError(
-        f"no reader recognises a file that begins with {head[:16].hex(' ')}",
+        f"no reader recognises a file that begins with {_beginning(head[:_SHOWN_BYTES])}",
         source=source,
         hint="docs/formats/README.md lists what is read",
     )
+
+
+def _beginning(head: bytes) -> str:
+    """Text as text, other bytes as numbers."""
+    text = head.decode("ascii", "replace").rstrip()
+    return repr(text) if text.isascii() and text.isprintable() and text else head.hex(" ")
 
 
 def _compressed(head: bytes, source: str) -> UnknownFormatError:

@@ -1,6 +1,7 @@
 """What a walk through a torch pickle found: tensors, plain values, modules, all within limits."""
 
 from collections import Counter
+from dataclasses import replace
 
 from cairn.domain import Piece, Role, Scalar, Span, TensorInfo
 from cairn.errors import LimitError
@@ -18,7 +19,7 @@ from cairn.formats.notes import Notes
 from cairn.formats.pickle_program import Value
 from cairn.formats.pickled_arrays import Rebuilt
 from cairn.formats.pickled_scalars import shown
-from cairn.formats.roles import role_of_leaf
+from cairn.formats.roles import role_of_key, role_of_leaf
 from cairn.formats.strided_views import View
 
 _MAX_CLASSES_NAMED = 5
@@ -99,6 +100,7 @@ class Findings:
 
     def conclude(self) -> None:
         """Put the metadata together and remark on what was left out."""
+        self._set_apart_numbers()
         for key, value in self._settings.items():
             if len(self.metadata) >= MAX_METADATA_ITEMS:
                 self._metadata_cut = True
@@ -110,6 +112,17 @@ class Findings:
             named = ", ".join(list(self._classes)[:_MAX_CLASSES_NAMED])
             more = " and others" if len(self._classes) > _MAX_CLASSES_NAMED else ""
             self._notes.add(f"unpickling would make objects of {named}{more}")
+
+    def _set_apart_numbers(self) -> None:
+        """Single numbers beside a dictionary of weights (`best_acc1`) are not weights."""
+        weights = [tensor for tensor in self.tensors if tensor.role is Role.WEIGHTS]
+        if any(role_of_key(t.container.partition(".")[0]) is Role.WEIGHTS for t in weights):
+            self.tensors = [
+                replace(tensor, role=Role.METADATA)
+                if tensor.role is Role.WEIGHTS and not tensor.container and not tensor.shape
+                else tensor
+                for tensor in self.tensors
+            ]
 
     def _unique(self, name: str) -> str:
         name = printable(name, MAX_NAME_CHARS)

@@ -25,6 +25,14 @@ from cairn.workflows.progress import POSITION_KEYS
 
 _BY_NAMES = "tensor names"
 _RL_FORMAT = "stable-baselines3"
+# What files hold beside the weights that computes the model's output.
+_GRAPHS = {
+    "onnx": "graph",
+    "torch-export": "graph",
+    "torchscript": "code",
+    "tensorflow-saved-model": "graph",
+    "coreml": "program",
+}
 _PROCESSES = "distributed_state.num_processes"
 _OFF_POLICY = frozenset(("dqn", "sac", "td3", "ddpg"))
 
@@ -90,14 +98,15 @@ def _evidence_by_role(found: Findings) -> dict[Role, str]:
 def _counted(paths: Mapping[str, int]) -> str:
     total = sum(paths.values())
     first = min(paths)
-    place = first if len(paths) == 1 else f"{first} and {len(paths) - 1} more files"
+    others = len(paths) - 1
+    place = f"{first} and {others:,} more file{'s' * (others != 1)}" if others else first
     return f"{total:,} tensor{'s' * (total != 1)} in {place}"
 
 
 def _present(found: Findings, by_role: Mapping[Role, str]) -> Iterator[tuple[Part, str]]:
-    architecture = found.architecture
-    if architecture is not None and not architecture.evidence.startswith(_BY_NAMES):
-        yield Part.ARCHITECTURE, architecture.evidence
+    stated = _architecture(found)
+    if stated:
+        yield Part.ARCHITECTURE, stated
     if Role.WEIGHTS in by_role:
         yield Part.WEIGHTS, by_role[Role.WEIGHTS]
     if Role.OPTIMIZER in by_role:
@@ -105,6 +114,21 @@ def _present(found: Findings, by_role: Mapping[Role, str]) -> Iterator[tuple[Par
     metadata = list(_metadata(found))
     if metadata:
         yield Part.METADATA, ", ".join(metadata)
+
+
+def _architecture(found: Findings) -> str:
+    """What states the architecture: a configuration, a graph, the classes of modules."""
+    architecture = found.architecture
+    if architecture is not None and not architecture.evidence.startswith(_BY_NAMES):
+        return architecture.evidence
+    for path, layout in sorted(found.layouts.items()):
+        graph = _GRAPHS.get(layout.format)
+        if graph is not None:
+            return f"{graph} in {path}"
+    for path, layout in sorted(found.layouts.items()):
+        if layout.modules:
+            return f"classes of modules in {path}"
+    return ""
 
 
 def _metadata(found: Findings) -> Iterator[str]:

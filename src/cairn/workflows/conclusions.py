@@ -24,7 +24,7 @@ from cairn.workflows.companions import (
 )
 from cairn.workflows.completeness import Findings, completeness_of
 from cairn.workflows.indexed_files import INDEX_SUFFIXES
-from cairn.workflows.models import Model, models_in
+from cairn.workflows.models import Model, models_in, repeated, several
 from cairn.workflows.ownership import ownership
 from cairn.workflows.progress import progress_in, trainer_progress
 from cairn.workflows.references import unreachable
@@ -62,7 +62,11 @@ def conclude(
     )
     notes = [*_index_notes(layouts, files, unread), *incomplete_series(layouts)]
     notes += (f"{each.path}: {note}" for each in assemblies for note in each.notes)
-    models = _described(files, models_in(layouts, assemblies))
+    every = models_in(layouts, assemblies)
+    models = _described(files, every)
+    notes += repeated(layouts, assemblies)
+    if shallowest(files, PIPELINE) is None and (note := several(every)):
+        notes.append(note)
     architecture, contradictions = _architecture(files, models, unread)
     belongs, unmatched = ownership(found.tensors(), layouts, models)
     trained = _trainer_progress(files, unread)

@@ -144,12 +144,15 @@ def _one_model(
     rivals = sorted({folder for folder, _ in able if folder.count("/") == top.count("/")})
     if len(rivals) > 1:
         listed = ", ".join(rivals[:8])
-        raise RequestError(f"holds several models, in {listed}; convert one of these folders")
+        raise RequestError(
+            f"{checkpoint.name} holds several models, in {listed}; convert one of these folders"
+        )
     within = [kind for folder, kind in able if folder == top]
     best = next((kind for kind in PREFERRED_FORMATS if kind in within), None)
     if best is None and len(within) > 1:
         raise RequestError(
-            f"holds weights in several formats ({', '.join(sorted(within))}); name one file"
+            f"{checkpoint.name} holds weights in several formats ({', '.join(sorted(within))});"
+            " name one file"
         )
     mine = (top, best or within[0])
     others = {path for key in able if key != mine for path, _ in groups[key]}

@@ -146,7 +146,7 @@ def _other_files(before: ReadableCheckpoint, after: ReadableCheckpoint) -> list[
             on_both = path in before.files and path in after.files
             if on_both and path.rpartition("/")[2] in _COMPARED_FILES:
                 known.add(path)
-    if len(before.files) < 2 or len(after.files) < 2:
+    if any(len(side.files) == 1 and side.checkpoint.layouts for side in (before, after)):
         return []
     return file_changes(before.files, after.files, frozenset(known))
 

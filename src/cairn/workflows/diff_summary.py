@@ -46,7 +46,9 @@ def _weights(found: Difference) -> Iterator[str]:
     if not model:
         yield "No tensor is on both sides."
     elif verdicts[Verdict.EQUAL] == len(model):
-        yield f"Identical weights: all {_count(model)} are equal."
+        alone = [one for one in (*found.added, *found.removed) if one.tensor.role in _MODEL]
+        there = f"all {_count(model)}{' on both sides' if alone else ''} are equal."
+        yield there.capitalize() if alone else f"Identical weights: {there}"
     elif verdicts[Verdict.CAST] and not changed:
         yield from _cast(model)
     elif changed:
@@ -95,7 +97,8 @@ def _low_rank(changed: list[TensorChange]) -> str:
 def _fine_tune(model: list[TensorChange], changed: list[TensorChange]) -> str:
     compared = [c for c in changed if c.comparison and c.comparison.relative_change is not None]
     share = "All" if len(changed) == len(model) else f"{len(changed)} of"
-    text = f"Fine-tuned: {share} {_count(len(model))} changed, by {_overall(changed)} in all"
+    verdict = "Fine-tuned" if _overall_share(changed) < 1 else "Different weights"
+    text = f"{verdict}: {share} {_count(len(model))} changed, by {_overall(changed)} in all"
     if not compared:
         return f"{text}."
     most = max(compared, key=_relative)
@@ -108,11 +111,16 @@ def _relative(change: TensorChange) -> float:
 
 
 def _overall(changed: Iterable[TensorChange]) -> str:
-    """The norm of all differences together over the norm of all that changed."""
+    share = _overall_share(changed)
+    return _percent(share) if share else "an unknown amount"
+
+
+def _overall_share(changed: Iterable[TensorChange]) -> float:
+    """The norm of all differences over that of all that changed; 0 if it was zero before."""
     compared = [c.comparison for c in changed if c.comparison]
     difference = sum(c.norm_difference**2 for c in compared) ** 0.5
     before = sum(c.norm_before**2 for c in compared) ** 0.5
-    return _percent(difference / before) if before else "an unknown amount"
+    return difference / before if before else 0.0
 
 
 def _frozen(model: list[TensorChange], changed: list[TensorChange]) -> Iterator[str]:
@@ -164,9 +172,15 @@ def _shape(one: Placed) -> str:
 
 def _names(found: Difference) -> Iterator[str]:
     for label, side in (("added", found.added), ("removed", found.removed)):
-        if side:
-            shown = _listed([one.name for one in side[:SHOWN]])
-            yield f"{_count(side)} {label}: {shown}{_others(side)}."
+        model = [one for one in side if one.tensor.role in _MODEL]
+        if model:
+            names = [one.name for one in model[:SHOWN]]
+            shown = ", ".join(names) if len(model) > SHOWN else _listed(names)
+            yield f"{_count(model)} {label}: {shown}{_others(model)}."
+        state = [one for one in side if one.tensor.role not in _MODEL]
+        if state:
+            roles = _listed(dict.fromkeys(one.tensor.role.value for one in state))
+            yield f"{_count(state)} of the training state {label} ({roles})."
     renamed = [c for c in found.tensors if c.pair.is_renamed]
     if renamed and found.wrapper:
         lost = found.wrapper.startswith("-")
@@ -211,9 +225,23 @@ def _tokenizers(found: Difference) -> Iterator[str]:
 
 
 def _training(found: Difference) -> Iterator[str]:
-    if found.training:
-        shown = [f"{key} {_values(*both)}" for key, both in list(found.training.items())[:SHOWN]]
-        yield f"Training metadata: {'; '.join(shown)}{_others(found.training)}."
+    """Progress first; of what only one side says, how much there is."""
+    if not found.training:
+        return
+    progress = dict.fromkeys((*found.before.training, *found.after.training))
+    order = {key: at for at, key in enumerate(progress)}
+    both = [key for key, values in found.training.items() if None not in values]
+    told = sorted(both, key=lambda key: order.get(key, len(order)))
+    sentences = []
+    if told:
+        shown = [f"{key} {_values(*found.training[key])}" for key in told[:SHOWN]]
+        sentences.append(f"{'; '.join(shown)}{_others(told)}")
+    for side, label in ((0, "only after"), (1, "only before")):
+        alone = [key for key, values in found.training.items() if values[side] is None]
+        if alone:
+            first = sorted(alone, key=lambda key: order.get(key, len(order)))[:SHOWN]
+            sentences.append(f"{label}: {', '.join(first)}{_others(alone)}")
+    yield f"Training metadata: {'; '.join(sentences)}."
 
 
 def _files(found: Difference) -> Iterator[str]:

@@ -13,6 +13,7 @@ from cairn.formats.folder import folder_of
 
 # Of several formats in one folder, the one whose names are those of the model's own code.
 _PREFERRED_FORMATS = ("safetensors", "dcp", "torch-zip", "torch-legacy")
+_MAX_NAMED = 8
 _OF_A_MODEL = frozenset((Role.WEIGHTS, Role.BUFFERS))
 
 
@@ -39,6 +40,36 @@ def models_in(layouts: Mapping[str, Layout], assemblies: Iterable[Assembly]) -> 
     found = [_model(folder, by_format) for folder, by_format in folders.items()]
     kept = [model for model in found if model.tensors or model.embedded or model.classes]
     return sorted(kept, key=lambda model: (model.folder.count("/"), model.folder))
+
+
+def several(models: Iterable[Model]) -> str:
+    """A note where sums over all files are not those of one model, or nothing."""
+    folders = [m.folder for m in models if any(t.role is Role.WEIGHTS for t in m.tensors.values())]
+    if len(folders) < 2:
+        return ""
+    named = ", ".join(folder or "the top" for folder in folders[:_MAX_NAMED])
+    more = f" and {len(folders) - _MAX_NAMED:,} more" if len(folders) > _MAX_NAMED else ""
+    return (
+        f"{len(folders):,} models, in {named}{more}: the architecture is that of the first, counts"
+        " and parts are of all together; name one folder to see it alone"
+    )
+
+
+def repeated(layouts: Mapping[str, Layout], assemblies: Iterable[Assembly]) -> Iterator[str]:
+    """A note for each folder that holds the same weights in several formats."""
+    held: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    for listing in _listings(layouts, assemblies):
+        names = {t.name for t in listing.tensors if t.role is Role.WEIGHTS}
+        if names:
+            held[listing.folder][listing.format] |= names
+    for folder, by_format in sorted(held.items()):
+        kinds = sorted(by_format, key=_preference)
+        same = [kind for kind in kinds[1:] if by_format[kind] & by_format[kinds[0]]]
+        if same:
+            yield (
+                f"{folder or 'the top folder'} holds the same weights as"
+                f" {', '.join([kinds[0], *same])}: counts are of all together"
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -144,12 +144,14 @@ def _place(named: NamedTensor) -> str:
 
 
 def _none_of(roles: Sequence[Role], listed: list[tuple[str, TensorInfo]]) -> str:
+    if not listed:
+        return "there are no tensors in it"
     wanted = " or ".join(role.value for role in roles)
     counts: dict[Role, int] = {}
     for _, tensor in listed:
         counts[tensor.role] = counts.get(tensor.role, 0) + 1
     there = ", ".join(f"{role.value} ({count})" for role, count in counts.items())
-    return f"there are no tensors with the role {wanted}; there are: {there or 'none at all'}"
+    return f"there are no tensors with the role {wanted}; there are: {there}"
 
 
 def _some(tensors: Sequence[NamedTensor]) -> str:

@@ -1,7 +1,7 @@
 """Which tensor of one checkpoint is which tensor of another: by name, by wrapper, by content."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -155,9 +155,15 @@ def _equal_contents(
     for names in by_content.values():
         names.reverse()  # the first is taken first, from the end
     pairs: list[Pair] = []
+    contents: list[object] = []
     for name, content in _contents(before, removed, kinds):
         if by_content.get(content):
-            pairs.append(Pair(removed.pop(name), added.pop(by_content[content].pop())))
+            pairs.append(Pair(removed[name], added[by_content[content].pop()]))
+            contents.append(content)
+    if not _tell_apart(pairs, contents):
+        return []
+    for pair in pairs:
+        del removed[pair.before.name], added[pair.after.name]
     return pairs
 
 
@@ -174,6 +180,20 @@ def _contents(
             return
         with suppress(UntrustedDataError):
             yield name, (_kind(one), content_digest(side.blocks, one))
+
+
+def _tell_apart(pairs: Sequence[Pair], contents: Sequence[object]) -> bool:
+    """Whether any pair of weights is not one of many that are alike.
+
+    Fresh biases and norms of any two models of one width are equal: zeros and ones.
+    """
+    times = Counter(contents)
+    weights = [
+        content
+        for pair, content in zip(pairs, contents, strict=True)
+        if pair.before.tensor.role is Role.WEIGHTS
+    ]
+    return not weights or any(times[found] == 1 for found in weights)
 
 
 def _kind(one: Placed) -> object:
