@@ -5,7 +5,9 @@ import re
 
 import numpy as np
 
+from cairn.domain import RepoId, RepoType
 from cairn.hub import comparisons
+from cairn.hub.web import compare
 from tests.hub.web.homes import safetensors
 
 
@@ -61,6 +63,7 @@ def test_values_of_large_checkpoints_are_left_alone_and_the_page_says_so(home, m
     monkeypatch.setattr(comparisons, "MAX_VALUE_BYTES", 100)
     page = home.page(f"/ada/model/compare/{before}...{after}")
     assert "Values were not compared" in page
+    assert f"cairn diff ada/model@{before} ada/model@{after}" in page
     told = home.client.get(f"/api/cairn/models/ada/model/compare/{before}...{after}").json()
     assert told["values_compared"] is False
 
@@ -115,3 +118,48 @@ def test_an_unreadable_file_is_named_and_not_called_the_same(home):
     page = home.page("/ada/broken/compare/main...main")
     assert "could not be read" in page
     assert "Nothing differs" not in page
+
+
+def test_the_tensors_that_changed_are_filtered_by_name_and_paged(home, monkeypatch):
+    repo = home.repo("ada/model")
+    shape = ("F32", (1,))
+    for value in (b"\0\0\x80\x3f", b"\0\0\0\x40"):
+        tensors = {f"layer.{at}.weight": (*shape, value) for at in range(5)}
+        home.commit(repo, {"model.safetensors": safetensors(tensors)})
+    parent, now = _last_two(home)
+    path = f"/ada/model/compare/{parent}...{now}"
+    monkeypatch.setattr(compare, "MAX_ROWS", 2)
+    assert "1 to 2 of 5" in home.page(path)
+    assert "5 to 5 of 5" in home.page(f"{path}?start=4")
+    assert "1 to 2 of 5" in home.page(f"{path}?start=no")
+    table = home.page(f"{path}?q=layer.3").partition("<tbody>")[2].partition("</tbody>")[0]
+    assert table.count("<tr>") == 1
+    assert "No tensor that changed" in home.page(f"{path}?q=nothing")
+
+
+def _last_two(home):
+    record = home.house.catalog.repos.get(RepoId.parse(RepoType.MODEL, "ada/model"))
+    now = home.house.catalog.history.resolve(record.uid, "refs/heads/main")
+    return now.parents[0], now.id
+
+
+def test_training_tokenizer_and_other_files_are_shown(home):
+    repo = home.repo("ada/model", {"vocab.txt": b"a\nb\n", "notes.csv": b"1"})
+    first = {"model.safetensors": _model(0.0), "trainer_state.json": b'{"global_step": 10}'}
+    before = home.commit(repo, first).id
+    second = {
+        "vocab.txt": b"a\nb\nc\n",
+        "notes.csv": b"2",
+        "trainer_state.json": b'{"global_step": 20}',
+    }
+    page = home.page(f"/ada/model/compare/{before}...{home.commit(repo, second).id}")
+    for heading in ("Tokenizer", "Training", "Other files"):
+        assert f">{heading}</h2>" in page
+
+
+def test_a_repo_without_tensors_is_compared_by_its_files(home):
+    repo = home.repo("ada/notes", {"a.csv": b"1", "b.csv": b"1"})
+    before = home.page("/ada/notes/compare/main...main")
+    assert "Nothing differs." in before
+    home.commit(repo, {"a.csv": b"2"})
+    assert "/ada/notes/compare" in home.page("/ada/notes/commits/main")
