@@ -4,7 +4,6 @@ from pathlib import Path
 
 from cairn.errors import EntryNotFoundError
 from cairn.formats import File, FileSource
-from cairn.formats.dcp_metadata import read_dcp_metadata
 from cairn.formats.folder import beside
 from cairn.formats.notes import Notes
 from cairn.formats.safetensors_index import INDEX_SUFFIX, read_index
@@ -46,5 +45,8 @@ def indexed_files(path: Path) -> dict[str, File]:
 def _named_by(path: Path) -> tuple[str, ...]:
     with FileSource(path, name=path.name) as source:
         if path.name == _DCP_METADATA:
+            # Imported here: reading pickles is half of what starting up would cost.
+            from cairn.formats.dcp_metadata import read_dcp_metadata
+
             return read_dcp_metadata(source, Notes()).paths
         return read_index(source).shards
