@@ -12,7 +12,7 @@ from cairn.workflows.house import House
 from cairn.workflows.inspect import read_repo
 
 MAX_VALUE_BYTES = 256 << 20
-"""Bytes of both sides read for one page: about a second of both cores."""
+"""Bytes of both sides read for one page: 0.1 to 0.2 s on two cores, see docs/benchmarks.md."""
 
 MAX_REMEMBERED = 20_000  # tensor pairs of about 1 kB each: some 20 MB
 
