@@ -1,9 +1,11 @@
 """Runs the installed `cairn` command the way a shell does."""
 
 import os
+import pty
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 CAIRN = Path(sys.executable).parent / "cairn"
@@ -26,3 +28,18 @@ def cairn(
     )
     assert done.returncode == expect, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done
+
+
+def cairn_on_a_terminal(*arguments: str, columns: int) -> str:
+    """What `cairn ARGUMENTS` prints on a terminal of this width."""
+    ours, its = pty.openpty()
+    env = {**os.environ, "COLUMNS": str(columns), "TERM": "xterm"}
+    told = b""
+    with subprocess.Popen([str(CAIRN), *arguments], stdout=its, stderr=its, env=env) as running:
+        os.close(its)
+        with suppress(OSError):  # Linux says EIO, not end of file, once the other side is closed
+            while block := os.read(ours, 4096):
+                told += block
+    os.close(ours)
+    assert running.returncode == 0, told
+    return told.decode()

@@ -9,7 +9,7 @@ import torch
 from safetensors.numpy import save_file
 from torch import nn
 
-from tests.cli.command import cairn
+from tests.cli.command import cairn, cairn_on_a_terminal
 
 
 def test_a_folder_whose_only_checkpoint_cannot_be_read_is_no_success(tmp_path: Path) -> None:
@@ -67,3 +67,14 @@ def test_several_models_in_one_folder_are_told_apart_from_one(tmp_path: Path) ->
 def test_what_is_no_checkpoint_is_named(tmp_path: Path, content: bytes, said: str) -> None:
     (tmp_path / "model.bin").write_bytes(content)
     assert said in cairn("inspect", str(tmp_path / "model.bin"), expect=6).stderr
+
+
+def test_a_narrow_terminal_names_the_statistics_it_hides(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    save_file({"w": np.arange(6, dtype=np.float32).reshape(2, 3)}, path)
+    narrow = " ".join(cairn_on_a_terminal("inspect", "--stats", str(path), columns=100).split())
+    assert "5 columns are hidden at this width: mean, distinct, rank, histogram, remarks" in narrow
+    assert "140 columns or --json show them" in narrow
+    wide = cairn_on_a_terminal("inspect", "--stats", str(path), columns=160)
+    assert "hidden" not in wide
+    assert "distinct" in wide

@@ -21,7 +21,7 @@ _COLUMNS: "dict[str, Literal['left', 'right']]" = {
 }
 _WIDE = 140
 _NARROW = ("min", "max", "std", "zeros")
-"""What a terminal of fewer columns than `_WIDE` shows; trouble is told below the table too."""
+"""What a terminal of fewer columns than `_WIDE` shows; a line below the table names the others."""
 _MIN_NAME = 20
 
 
@@ -47,6 +47,17 @@ def health_table(
         cells += (numbers[name] for name in shown)
         table.add_row(*cells, *([visible(health.path)] if several_files else []))
     return table
+
+
+def hidden_columns(columns: int) -> str:
+    """A line that names what `health_table` leaves out at this width; empty where it shows all."""
+    hidden = [name for name in _COLUMNS if columns < _WIDE and name not in _NARROW]
+    if not hidden:
+        return ""
+    return (
+        f"{len(hidden)} columns are hidden at this width: {', '.join(hidden)};"
+        f" {_WIDE} columns or --json show them"
+    )
 
 
 def health_remarks(measured: "Sequence[TensorHealth]") -> list[str]:

@@ -120,7 +120,7 @@ def _print(
     filter_by: str,
     measured: "list[TensorHealth] | None",
 ) -> None:
-    from cairn.cli.health_table import health_remarks, health_table
+    from cairn.cli.health_table import health_remarks, health_table, hidden_columns
 
     console = out()
     console.print(_summary(checkpoint))
@@ -128,6 +128,8 @@ def _print(
         several = len(checkpoint.layouts) > 1
         shown = measured[: len(rows)]
         console.print(health_table(shown, several_files=several, columns=console.width))
+        if hidden := hidden_columns(console.width):
+            console.print(hidden)
     elif rows:
         console.print(_table(checkpoint, rows))
     if len(rows) < matching:
