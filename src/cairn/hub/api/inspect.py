@@ -2,20 +2,18 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, Field
 
-from cairn.domain import Actor, Checkpoint
+from cairn.domain import Actor
 from cairn.hub import threads
 from cairn.hub.api.problems import PROBLEMS
-from cairn.hub.api.repos import Kind, Name, Rev, caller, open_revision
-from cairn.hub.checkpoints import CheckpointMemory, read_revision
-from cairn.hub.identity import house_of
+from cairn.hub.api.repos import caller
+from cairn.hub.api.tensor_pages import RevisionAsked, TensorPage
 from cairn.workflows.inspection import describe
 
 router = APIRouter()
 
-MAX_TENSORS = 5000
 Value = str | int | float | bool | None
 
 
@@ -137,26 +135,16 @@ class Inspection(BaseModel):
 async def inspect(
     request: Request,
     actor: Annotated[Actor, Depends(caller)],
-    kind: Kind,
-    namespace: Name,
-    name: Name,
-    rev: Rev,
-    filter: Annotated[  # noqa: A002 - the name of the query parameter, as in the command
-        str, Query(max_length=200, description="Only tensors whose name contains this.")
-    ] = "",
-    limit: Annotated[int, Query(ge=0, le=MAX_TENSORS, description="Most tensors to list.")] = 1000,
-    offset: Annotated[int, Query(ge=0, le=10**9, description="Tensors to leave out first.")] = 0,
+    asked: Annotated[RevisionAsked, Depends()],
+    page: Annotated[TensorPage, Depends()],
 ) -> Inspection:
     """Formats, architecture, parameters and tensors of a revision, read without running it."""
-    house = house_of(request)
-    memory: CheckpointMemory = request.app.state.checkpoints
 
     def work() -> Inspection:
-        view = open_revision(house, actor, kind, namespace, name, rev)
-        found = read_revision(memory, house, actor, view) or Checkpoint("", {})
-        matching = [row for row in found.tensors() if filter in row[1].name]
-        told = describe(found, matching[offset : offset + limit])
+        view, found = asked.read(request, actor)
+        matching = page.matching(found.tensors(), lambda row: row[1].name)
+        told = describe(found, page.of(matching))
         told |= {"name": str(view.repo.id), "commit": view.revision.id}
-        return Inspection(**told, matching=len(matching), offset=offset)
+        return Inspection(**told, matching=len(matching), offset=page.offset)
 
     return await threads.call_long(work)

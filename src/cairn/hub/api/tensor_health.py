@@ -2,15 +2,14 @@
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, Field
 
-from cairn.domain import Actor, Checkpoint
+from cairn.domain import Actor
 from cairn.hub import threads
-from cairn.hub.api.inspect import MAX_TENSORS
 from cairn.hub.api.problems import PROBLEMS
-from cairn.hub.api.repos import Kind, Name, Rev, caller, open_revision
-from cairn.hub.checkpoints import CheckpointMemory, read_revision
+from cairn.hub.api.repos import caller
+from cairn.hub.api.tensor_pages import RevisionAsked, TensorPage
 from cairn.hub.identity import house_of
 from cairn.workflows.health import TensorHealth, summarise
 from cairn.workflows.plain_statistics import SCHEMA, plain_health, plain_summary
@@ -107,34 +106,25 @@ class CheckpointHealth(BaseModel):
 async def health(
     request: Request,
     actor: Annotated[Actor, Depends(caller)],
-    kind: Kind,
-    namespace: Name,
-    name: Name,
-    rev: Rev,
-    filter: Annotated[  # noqa: A002 - the name of the query parameter, as in the command
-        str, Query(max_length=200, description="Only tensors whose name contains this.")
-    ] = "",
-    limit: Annotated[int, Query(ge=0, le=MAX_TENSORS, description="Most tensors to list.")] = 1000,
-    offset: Annotated[int, Query(ge=0, le=10**9, description="Tensors to leave out first.")] = 0,
+    asked: Annotated[RevisionAsked, Depends()],
+    page: Annotated[TensorPage, Depends()],
 ) -> CheckpointHealth:
     """Statistics of a revision's tensors, measured in the background; nothing is read now."""
     house = house_of(request)
-    memory: CheckpointMemory = request.app.state.checkpoints
 
     def work() -> CheckpointHealth:
-        view = open_revision(house, actor, kind, namespace, name, rev)
-        found = read_revision(memory, house, actor, view) or Checkpoint("", {})
+        view, found = asked.read(request, actor)
         entries = house.catalog.history.manifest(view.revision.tree).entries
         known = known_health(house, found, entries)
-        matching = [one for one in known.tensors.values() if filter in one.tensor.name]
+        matching = page.matching(known.tensors.values(), lambda one: one.tensor.name)
         return CheckpointHealth(
             schema=SCHEMA,
             commit=view.revision.id,
             **plain_summary(summarise(known.tensors.values())),
             waiting=list(known.waiting),
-            tensors=[_measured(one) for one in matching[offset : offset + limit]],
+            tensors=[_measured(one) for one in page.of(matching)],
             matching=len(matching),
-            offset=offset,
+            offset=page.offset,
         )
 
     return await threads.call_long(work)
