@@ -33,3 +33,16 @@ def test_a_newer_form_makes_blobs_due_again_and_replaces_the_older(catalog: Cata
     assert catalog.blob_health.due(2, 10) == []
     assert catalog.blob_health.due(1, 10) == []
     assert catalog.blob_health.get([digest], 2) == {digest: "new"}
+
+
+def test_what_was_measured_goes_with_the_last_repo_that_held_the_blob(catalog: Catalog) -> None:
+    repos = [new_repo(catalog, name) for name in ("a/one", "a/two")]
+    for repo in repos:
+        commit(catalog, repo, put("x", b"shared"))
+    digest = blob(b"shared").digest
+    catalog.blob_health.put(digest, 1, "{}")
+    catalog.repos.delete(repos[0].id)
+    assert catalog.blob_health.forget_unowned() == 0
+    catalog.repos.delete(repos[1].id)
+    assert catalog.blob_health.forget_unowned() == 1
+    assert catalog.blob_health.get([digest], 1) == {}

@@ -8,7 +8,10 @@ from safetensors.numpy import save
 
 from cairn.domain import RepoId, Trouble
 from cairn.workflows.inspect import inspect_repo
+from cairn.workflows.maintain import collect_garbage
 from cairn.workflows.optimize import optimize_pending
+from cairn.workflows.plain_statistics import SCHEMA
+from cairn.workflows.repos import delete_repo
 from cairn.workflows.stored_health import KnownHealth, known_health, measure_pending
 from tests.hub.web.homes import Home, open_home
 
@@ -72,3 +75,16 @@ def test_a_file_that_is_no_checkpoint_is_not_looked_at_again(home: Home) -> None
     home.repo("ada/one", {"model.bin": b"PK\3\4 not a zip", "notes.txt": b"text"})
     assert list(measure_pending(home.house, always))
     assert list(measure_pending(home.house, always)) == []
+
+
+def test_garbage_collection_takes_the_notes_of_blobs_nobody_has(home: Home) -> None:
+    gone = home.repo("ada/one", {"model.safetensors": save({"w": SICK})})
+    kept = home.repo("ada/two", {"model.safetensors": save({"w": HEALTHY})})
+    assert list(measure_pending(home.house, always))
+    revision = home.house.catalog.history.resolve(home.house.catalog.repos.get(gone).uid, "main")
+    entry = home.house.catalog.history.manifest(revision.tree).entries["model.safetensors"]
+    assert home.house.catalog.blob_health.get([entry.blob.digest], SCHEMA)
+    delete_repo(home.house, home.ada, gone)
+    collect_garbage(home.house, grace_s=0)
+    assert home.house.catalog.blob_health.get([entry.blob.digest], SCHEMA) == {}
+    assert known(home, kept).waiting == ()

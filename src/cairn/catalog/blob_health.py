@@ -3,7 +3,7 @@
 import zlib
 from collections.abc import Iterable
 
-from sqlalchemy import and_, delete, insert, select
+from sqlalchemy import and_, delete, exists, insert, select
 
 from cairn.catalog.database import Database
 from cairn.catalog.schema import blob_health, repo_blobs
@@ -57,3 +57,9 @@ class BlobHealth:
                 for row in connection.execute(query):
                     found[Digest.sha256(row.digest.hex())] = zlib.decompress(row.content).decode()
         return found
+
+    def forget_unowned(self) -> int:
+        """Drop what is known of blobs that no repo holds any more; returns of how many."""
+        owned = exists().where(repo_blobs.c.digest == blob_health.c.digest)
+        with self._database.write() as connection:
+            return connection.execute(delete(blob_health).where(~owned)).rowcount
