@@ -4,10 +4,9 @@ import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
+import click
 import pytest
-import typer
 
 import cairn.domain
 from cairn.cli.main import app
@@ -31,10 +30,9 @@ everywhere = pytest.mark.parametrize("name", documents())
 
 @everywhere
 def test_documents_name_only_commands_that_exist(name: str) -> None:
-    root = typer.main.get_command(app)
     unknown = []
     for first, second in commands_named_in(documents()[name]):
-        command = subcommands(root).get(first)
+        command = subcommands(app).get(first)
         if command is None:
             unknown.append(first)
         elif (below := subcommands(command)) and second and second not in below:
@@ -134,5 +132,9 @@ def commands_named_in(text: str) -> Iterator[tuple[str, str]]:
         yield from COMMAND.findall(block or inline)
 
 
-def subcommands(command: Any) -> dict[str, Any]:
-    return getattr(command, "commands", {})
+def subcommands(command: click.Command) -> dict[str, click.Command]:
+    if not isinstance(command, click.Group):
+        return {}
+    ctx = click.Context(command)
+    found = {name: command.get_command(ctx, name) for name in command.list_commands(ctx)}
+    return {name: below for name, below in found.items() if below is not None}

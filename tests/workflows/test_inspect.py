@@ -11,8 +11,8 @@ import psutil
 import pytest
 import safetensors.torch
 import torch
+from click.testing import CliRunner
 from torch import nn
-from typer.testing import CliRunner
 
 from cairn.cli.main import app
 from cairn.domain import DType, Role

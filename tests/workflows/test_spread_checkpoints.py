@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import safetensors.torch
 import torch
-from typer.testing import CliRunner
+from click.testing import CliRunner
 
 from cairn.cli.main import app
 from tests.formats.test_dcp import grid

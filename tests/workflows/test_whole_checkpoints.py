@@ -8,7 +8,7 @@ import pytest
 import safetensors.torch
 import torch
 import transformers
-from typer.testing import CliRunner
+from click.testing import CliRunner
 
 from cairn.cli.main import app
 from cairn.domain import Checkpoint, Part, Role

@@ -3,12 +3,12 @@
 import re
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
+import click
 
 from cairn.cli.console import byte_progress, err, human_bytes, out, print_json, visible
-from cairn.cli.options import AsJson, DataDir
+from cairn.cli.options import LOCAL_PATH, OneOf, as_json, data_dir
 from cairn.cli.targets import read_target
 from cairn.domain import DType, Role
 from cairn.errors import RequestError
@@ -34,57 +34,62 @@ class Numbers(StrEnum):
     F32 = "F32"
 
 
+@click.command()
+@click.argument(
+    "source", metavar="IN", help="A file, a folder, or a repo of this hub: org/name@revision."
+)
+@click.argument(
+    "target",
+    metavar="OUT",
+    type=LOCAL_PATH,
+    help="A file ending in .safetensors, or a folder that also gets the configuration.",
+)
+@click.option(
+    "--role",
+    "roles",
+    type=OneOf(Role),
+    metavar="ROLE",
+    multiple=True,
+    help=f"Write tensors of this role: {', '.join(r.value for r in Role)}. May be repeated;"
+    " the default is weights and buffers.",
+)
+@click.option("--all", "every_role", is_flag=True, help="Write tensors of every role.")
+@click.option(
+    "--exclude",
+    metavar="GLOB",
+    multiple=True,
+    help="Leave out tensors whose name in the source matches this glob.",
+)
+@click.option(
+    "--strip", default="", help="Take this prefix off names that have it, such as `module`."
+)
+@click.option("--prefix", default="", help="Put this prefix before every name.")
+@click.option(
+    "--drop-repeats", is_flag=True, help="Write tied tensors once; the metadata names the others."
+)
+@click.option(
+    "--dequantise", type=OneOf(Numbers), help="Write quantised tensors of GGUF files as numbers."
+)
+@click.option("--shard-size", metavar="SIZE", help="Most bytes of a file, such as 5GB.")
+@click.option("--verify", is_flag=True, help="Compare every value written with its source.")
+@click.option("--force", is_flag=True, help="Overwrite files that are there.")
+@data_dir
+@as_json
 def convert(
-    source: Annotated[
-        str,
-        typer.Argument(
-            metavar="IN", help="A file, a folder, or a repo of this hub: org/name@revision."
-        ),
-    ],
-    target: Annotated[
-        Path,
-        typer.Argument(
-            metavar="OUT",
-            help="A file ending in .safetensors, or a folder that also gets the configuration.",
-        ),
-    ],
-    role: Annotated[
-        list[Role] | None,
-        typer.Option(
-            metavar="ROLE",
-            help=f"Write tensors of this role: {', '.join(r.value for r in Role)}. May be"
-            " repeated; the default is weights and buffers.",
-        ),
-    ] = None,
-    every_role: Annotated[bool, typer.Option("--all", help="Write tensors of every role.")] = False,
-    exclude: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="GLOB", help="Leave out tensors whose name in the source matches this glob."
-        ),
-    ] = None,
-    strip: Annotated[
-        str, typer.Option(help="Take this prefix off names that have it, such as `module`.")
-    ] = "",
-    prefix: Annotated[str, typer.Option(help="Put this prefix before every name.")] = "",
-    drop_repeats: Annotated[
-        bool,
-        typer.Option(
-            "--drop-repeats", help="Write tied tensors once; the metadata names the others."
-        ),
-    ] = False,
-    dequantise: Annotated[
-        Numbers | None, typer.Option(help="Write quantised tensors of GGUF files as numbers.")
-    ] = None,
-    shard_size: Annotated[
-        str | None, typer.Option(metavar="SIZE", help="Most bytes of a file, such as 5GB.")
-    ] = None,
-    verify: Annotated[
-        bool, typer.Option("--verify", help="Compare every value written with its source.")
-    ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite files that are there.")] = False,
-    data: DataDir = None,
-    as_json: AsJson = False,
+    source: str,
+    target: Path,
+    roles: tuple[Role, ...],
+    every_role: bool,
+    exclude: tuple[str, ...],
+    strip: str,
+    prefix: str,
+    drop_repeats: bool,
+    dequantise: Numbers | None,
+    shard_size: str | None,
+    verify: bool,
+    force: bool,
+    data: Path | None,
+    as_json: bool,
 ) -> None:
     """Write the weights of any checkpoint as safetensors. Nothing in the file is run.
 
@@ -96,8 +101,8 @@ def convert(
 
     found, label = read_target(source, data)
     choice = verb.Choice(
-        roles=tuple(Role) if every_role else tuple(role or DEFAULT_ROLES),
-        exclude=tuple(exclude or ()),
+        roles=tuple(Role) if every_role else roles or tuple(DEFAULT_ROLES),
+        exclude=exclude,
         strip=strip,
         prefix=prefix,
         drop_repeats=drop_repeats,

@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
+import click
 
 from cairn.cli.console import byte_progress, err, out, print_json, visible
-from cairn.cli.options import AsJson, DataDir
+from cairn.cli.options import LOCAL_PATH, as_json, data_dir
 from cairn.cli.targets import read_target
 from cairn.errors import RequestError
 
@@ -25,29 +25,41 @@ _MANY_TIMES = 9.995  # from here on a percentage has more digits than it tells
 _PLOTS = (".svg", ".png")
 
 
+@click.command()
+@click.argument("before", help="A file, a folder, or a repo of this hub: org/name@revision.")
+@click.argument("after", help="What to compare it with.")
+@click.option(
+    "--filter",
+    "-f",
+    "filter_by",
+    default="",
+    help="Only tensors whose name contains or globs this.",
+)
+@click.option("--values/--no-values", default=True, help="Read and compare the tensors' values.")
+@click.option(
+    "--limit",
+    "-n",
+    type=click.IntRange(min=0),
+    default=DEFAULT_ROWS,
+    show_default=True,
+    help="Most tensors shown.",
+)
+@click.option("--all", "-a", "show_all", is_flag=True, help="Show every tensor, equal ones too.")
+@click.option(
+    "--plot", type=LOCAL_PATH, metavar="FILE", help="Write a heat map by layer: .svg or .png."
+)
+@data_dir
+@as_json
 def diff(
-    before: Annotated[
-        str, typer.Argument(help="A file, a folder, or a repo of this hub: org/name@revision.")
-    ],
-    after: Annotated[str, typer.Argument(help="What to compare it with.")],
-    filter_by: Annotated[
-        str, typer.Option("--filter", "-f", help="Only tensors whose name contains or globs this.")
-    ] = "",
-    values: Annotated[
-        bool, typer.Option("--values/--no-values", help="Read and compare the tensors' values.")
-    ] = True,
-    limit: Annotated[
-        int, typer.Option("--limit", "-n", min=0, help="Most tensors shown.")
-    ] = DEFAULT_ROWS,
-    show_all: Annotated[
-        bool, typer.Option("--all", "-a", help="Show every tensor, equal ones too.")
-    ] = False,
-    plot: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Write a heat map by layer: .svg or .png."),
-    ] = None,
-    data: DataDir = None,
-    as_json: AsJson = False,
+    before: str,
+    after: str,
+    filter_by: str,
+    values: bool,
+    limit: int,
+    show_all: bool,
+    plot: Path | None,
+    data: Path | None,
+    as_json: bool,
 ) -> None:
     """Compare tensors, settings, tokenizer and training state. Nothing in the files is run.
 
@@ -72,7 +84,7 @@ def diff(
     else:
         _print(found, None if show_all else limit)
     if not found.is_same:
-        raise typer.Exit(DIFFERENT)
+        raise click.exceptions.Exit(DIFFERENT)
 
 
 def _wanted(filter_by: str) -> Callable[[str], bool]:

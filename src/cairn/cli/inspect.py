@@ -3,14 +3,15 @@
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-import typer
+import click
 
 from cairn.cli.architecture import architecture_rows, completeness_rows, tree_lines
 from cairn.cli.console import byte_progress, human_bytes, out, print_json, visible
 from cairn.cli.errors import exit_code
-from cairn.cli.options import AsJson, DataDir
+from cairn.cli.options import OneOf, as_json, data_dir
 from cairn.cli.plain_values import value_rows
 from cairn.cli.targets import read_target
 from cairn.errors import MalformedError
@@ -37,31 +38,50 @@ class Sort(StrEnum):
     DTYPE = "dtype"
 
 
+@click.command()
+@click.argument("target", help="A file, a folder, or a repo of this hub: org/name@revision.")
+@click.option(
+    "--filter",
+    "-f",
+    "filter_by",
+    default="",
+    help="Show tensors whose name contains or globs this.",
+)
+@click.option(
+    "--sort",
+    "-s",
+    type=OneOf(Sort),
+    default=Sort.FILE.value,
+    show_default=True,
+    help="Order of the tensors.",
+)
+@click.option(
+    "--limit",
+    "-n",
+    type=click.IntRange(min=0),
+    help=f"Most tensors shown (default {DEFAULT_ROWS}).",
+)
+@click.option("--all", "-a", "show_all", is_flag=True, help="Show every tensor.")
+@click.option("--stats", is_flag=True, help="Read the values: statistics of every matching tensor.")
+@click.option(
+    "--rank",
+    is_flag=True,
+    help="With the effective rank of matrices up to 2048 wide: slower.",
+)
+@click.option("--tree", "-t", is_flag=True, help="Show the modules instead of the tensors.")
+@data_dir
+@as_json
 def inspect(
-    target: Annotated[
-        str, typer.Argument(help="A file, a folder, or a repo of this hub: org/name@revision.")
-    ],
-    filter_by: Annotated[
-        str, typer.Option("--filter", "-f", help="Show tensors whose name contains or globs this.")
-    ] = "",
-    sort: Annotated[Sort, typer.Option("--sort", "-s", help="Order of the tensors.")] = Sort.FILE,
-    limit: Annotated[
-        int | None,
-        typer.Option("--limit", "-n", min=0, help=f"Most tensors shown (default {DEFAULT_ROWS})."),
-    ] = None,
-    show_all: Annotated[bool, typer.Option("--all", "-a", help="Show every tensor.")] = False,
-    stats: Annotated[
-        bool, typer.Option("--stats", help="Read the values: statistics of every matching tensor.")
-    ] = False,
-    rank: Annotated[
-        bool,
-        typer.Option("--rank", help="With the effective rank of matrices up to 2048 wide: slower."),
-    ] = False,
-    tree: Annotated[
-        bool, typer.Option("--tree", "-t", help="Show the modules instead of the tensors.")
-    ] = False,
-    data: DataDir = None,
-    as_json: AsJson = False,
+    target: str,
+    filter_by: str,
+    sort: Sort,
+    limit: int | None,
+    show_all: bool,
+    stats: bool,
+    rank: bool,
+    tree: bool,
+    data: Path | None,
+    as_json: bool,
 ) -> None:
     """Show format, architecture, parameters, roles and tensors. Nothing in the file is run.
 
@@ -81,7 +101,7 @@ def inspect(
     else:
         _print(checkpoint, rows, len(chosen), filter_by, measured)
     if checkpoint.unread and not checkpoint.layouts:
-        raise typer.Exit(NOTHING_READ)
+        raise click.exceptions.Exit(NOTHING_READ)
 
 
 def _measured(

@@ -1,50 +1,59 @@
-"""Entry point of the `cairn` command: gathers the commands and turns errors into exit codes."""
+"""Entry point of the `cairn` command: names the commands and turns errors into exit codes."""
 
 import sys
-from typing import Annotated
+from importlib import import_module
 
-import typer
+import click
 
 from cairn import __version__
-from cairn.cli import convert, diff, inspect, org, serve, store, token, user
 from cairn.cli.errors import exit_code
 from cairn.errors import CairnError, UnavailableError
 
-app = typer.Typer(
-    name="cairn",
-    help="An open home for AI checkpoints.",
+# Name, where the command is, and its first sentence, which a test compares with the command's own.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "serve": ("serve:serve", "Run the hub."),
+    "inspect": ("inspect:inspect", "Show format, architecture, parameters, roles and tensors."),
+    "diff": ("diff:diff", "Compare tensors, settings, tokenizer and training state."),
+    "convert": ("convert:convert", "Write the weights of any checkpoint as safetensors."),
+    "store": ("store:store", "Statistics, verification, garbage collection."),
+    "user": ("user:user", "Add and list users."),
+    "org": ("org:org", "Add organisations and members."),
+    "token": ("token:token", "Create, list and revoke access tokens."),
+}
+
+
+class Commands(click.Group):
+    """The commands of the table: each is imported when it is called, none to list them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names, in the order of the table."""
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command itself; None if there is none of this name."""
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, name = COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(import_module(f"cairn.cli.{module}"), name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the table into the help page."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, sentence) for name, (_, sentence) in COMMANDS.items()])
+
+
+@click.group(
+    cls=Commands,
     no_args_is_help=True,
-    add_completion=True,
-    pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("serve")(serve.serve)
-app.command("inspect")(inspect.inspect)
-app.command("diff")(diff.diff)
-app.command("convert")(convert.convert)
-app.add_typer(store.app, name="store")
-app.add_typer(user.app, name="user")
-app.add_typer(org.app, name="org")
-app.add_typer(token.app, name="token")
-
-
-def _show_version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(f"cairn {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def root(
-    version: Annotated[
-        bool,
-        typer.Option(
-            "--version", help="Print the version and exit.", callback=_show_version, is_eager=True
-        ),
-    ] = False,
-) -> None:
+@click.version_option(__version__, prog_name="cairn", message="%(prog)s %(version)s")
+def app() -> None:
     """An open home for AI checkpoints."""
-    del version
 
 
 def main() -> None:
@@ -52,9 +61,9 @@ def main() -> None:
     try:
         app()
     except CairnError as error:
-        typer.secho(f"error: {error}", err=True, fg="red")
+        click.secho(f"error: {error}", err=True, fg="red")
         sys.exit(exit_code(error))
     except OSError as error:  # a full disk, a file nobody may read: the system's words say it
         place = f" ({error.filename})" if error.filename else ""
-        typer.secho(f"error: {error.strerror or error}{place}", err=True, fg="red")
+        click.secho(f"error: {error.strerror or error}{place}", err=True, fg="red")
         sys.exit(exit_code(UnavailableError()))

@@ -1,17 +1,26 @@
-"""Command-line options that several commands share."""
+"""Command-line options that several commands share, and the kinds of values they take."""
 
+from collections.abc import Hashable
+from enum import Enum
 from pathlib import Path
-from typing import Annotated
 
-import typer
+import click
 
-DataDir = Annotated[
-    Path | None,
-    typer.Option(
-        "--data",
-        metavar="DIR",
-        help="Data directory (default: CAIRN_DATA_DIR or ./cairn-data).",
-        file_okay=False,
-    ),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+LOCAL_PATH = click.Path(path_type=Path)
+
+data_dir = click.option(
+    "--data",
+    metavar="DIR",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Data directory (default: CAIRN_DATA_DIR or ./cairn-data).",
+)
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
+
+
+class OneOf(click.Choice[Enum]):
+    """One member of an enum, given by its value: the spelling of JSON and of documents."""
+
+    def normalize_choice(self, choice: Hashable, ctx: click.Context | None) -> str:
+        """See `click.Choice.normalize_choice`, which takes the names of the members."""
+        spelt = choice.value if isinstance(choice, Enum) else choice
+        return super().normalize_choice(spelt, ctx)

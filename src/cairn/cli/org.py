@@ -1,38 +1,45 @@
 """`cairn org`: organisations and who belongs to them."""
 
-from typing import Annotated
+from pathlib import Path
 
-import typer
+import click
 
 from cairn.cli.console import out
 from cairn.cli.kept_hub import open_hub
-from cairn.cli.options import DataDir
+from cairn.cli.options import OneOf, data_dir
 from cairn.domain import OrgRole
 
-app = typer.Typer(help="Add organisations and members.", no_args_is_help=True)
+
+@click.group(no_args_is_help=True)
+def org() -> None:
+    """Add organisations and members."""
 
 
-@app.command()
-def add(
-    name: Annotated[str, typer.Argument(help="Organisation name; also its namespace.")],
-    owner: Annotated[str, typer.Option(help="User who administers it.")],
-    full_name: Annotated[str, typer.Option(help="Name shown on pages.")] = "",
-    data: DataDir = None,
-) -> None:
+@org.command()
+@click.argument("name", help="Organisation name; also its namespace.")
+@click.option("--owner", required=True, help="User who administers it.")
+@click.option("--full-name", default="", help="Name shown on pages.")
+@data_dir
+def add(name: str, owner: str, full_name: str, data: Path | None) -> None:
     """Add an organisation."""
     house = open_hub(data)
     account = house.catalog.accounts.create_organisation(name, full_name=full_name, owner=owner)
     out().print(f"added organisation {account.name}, administered by {owner}")
 
 
-@app.command()
-def member(
-    org: Annotated[str, typer.Argument(help="Organisation name.")],
-    user: Annotated[str, typer.Argument(help="User name.")],
-    role: Annotated[OrgRole, typer.Option(help="What the member may do.")] = OrgRole.WRITE,
-    data: DataDir = None,
-) -> None:
+@org.command()
+@click.argument("organisation", metavar="ORG", help="Organisation name.")
+@click.argument("user", help="User name.")
+@click.option(
+    "--role",
+    type=OneOf(OrgRole),
+    default=OrgRole.WRITE.value,
+    show_default=True,
+    help="What the member may do.",
+)
+@data_dir
+def member(organisation: str, user: str, role: OrgRole, data: Path | None) -> None:
     """Make a user a member of an organisation, or change their role."""
     house = open_hub(data)
-    house.catalog.accounts.set_member(org, user, role)
-    out().print(f"{user} now has the role {role.value} in {org}")
+    house.catalog.accounts.set_member(organisation, user, role)
+    out().print(f"{user} now has the role {role.value} in {organisation}")

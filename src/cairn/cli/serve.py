@@ -1,25 +1,28 @@
 """`cairn serve`: run the hub."""
 
 from pathlib import Path
-from typing import Annotated
 
-import typer
+import click
 
-from cairn.cli.options import DataDir
+from cairn.cli.options import LOCAL_PATH, data_dir
 
 
+@click.command()
+@data_dir
+@click.option("--host", help="Address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65535), help="Port; 0 picks a free one.")
+@click.option("--public-url", help="URL clients use, when a proxy stands in front.")
+@click.option(
+    "--admin-token-file",
+    type=LOCAL_PATH,
+    help="Also write the first admin token here (mode 0600).",
+)
 def serve(
-    data: DataDir = None,
-    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
-    port: Annotated[
-        int | None, typer.Option(min=0, max=65535, help="Port; 0 picks a free one.")
-    ] = None,
-    public_url: Annotated[
-        str | None, typer.Option(help="URL clients use, when a proxy stands in front.")
-    ] = None,
-    admin_token_file: Annotated[
-        Path | None, typer.Option(help="Also write the first admin token here (mode 0600).")
-    ] = None,
+    data: Path | None,
+    host: str | None,
+    port: int | None,
+    public_url: str | None,
+    admin_token_file: Path | None,
 ) -> None:
     """Run the hub. The first start makes the user `admin` and prints its token once."""
     from cairn.bootstrap import first_admin_token, open_house
@@ -37,6 +40,6 @@ def serve(
     listener = listen(settings.host, settings.port)  # before a token is shown that only shows once
     token = first_admin_token(house.catalog, settings)
     if token is not None:
-        typer.echo(f"admin token: {token}")
-        typer.echo("Keep it: it is not shown again. `cairn token create admin` makes another.")
-    run(house, settings, listener, lambda url: typer.echo(f"Cairn is ready at {url}"))
+        click.echo(f"admin token: {token}")
+        click.echo("Keep it: it is not shown again. `cairn token create admin` makes another.")
+    run(house, settings, listener, lambda url: click.echo(f"Cairn is ready at {url}"))

@@ -1,18 +1,23 @@
 """`cairn store`: look after the bytes."""
 
-from typing import Annotated
+from pathlib import Path
 
-import typer
+import click
 
 from cairn.cli.console import byte_progress, human_bytes, out, print_json
 from cairn.cli.kept_hub import open_hub
-from cairn.cli.options import AsJson, DataDir
-
-app = typer.Typer(help="Statistics, verification, garbage collection.", no_args_is_help=True)
+from cairn.cli.options import as_json, data_dir
 
 
-@app.command()
-def stats(data: DataDir = None, as_json: AsJson = False) -> None:
+@click.group(no_args_is_help=True)
+def store() -> None:
+    """Statistics, verification, garbage collection."""
+
+
+@store.command()
+@data_dir
+@as_json
+def stats(data: Path | None, as_json: bool) -> None:
     """Show what the store holds, in logical and in stored bytes."""
     from dataclasses import asdict
 
@@ -44,8 +49,10 @@ def stats(data: DataDir = None, as_json: AsJson = False) -> None:
     out().print(table)
 
 
-@app.command()
-def verify(data: DataDir = None, as_json: AsJson = False) -> None:
+@store.command()
+@data_dir
+@as_json
+def verify(data: Path | None, as_json: bool) -> None:
     """Read every blob back and compare it with its SHA-256; exit 1 if one is bad or lost."""
     from cairn.workflows.maintain import store_stats, verify_store
 
@@ -65,22 +72,19 @@ def verify(data: DataDir = None, as_json: AsJson = False) -> None:
             out().print(f"BAD {digest.hex}: {reason}", style="red")
         out().print(f"{result.checked:,} blobs, {human_bytes(result.bytes)}: {len(result.bad)} bad")
     if result.bad:
-        raise typer.Exit(1)
+        raise click.exceptions.Exit(1)
 
 
-@app.command()
-def gc(
-    data: DataDir = None,
-    grace: Annotated[
-        float | None,
-        typer.Option(
-            min=0,
-            metavar="SECONDS",
-            help="Keep unreferenced blobs younger than this (default: CAIRN_GC_GRACE_S, a day).",
-        ),
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
+@store.command()
+@data_dir
+@click.option(
+    "--grace",
+    type=click.FloatRange(min=0),
+    metavar="SECONDS",
+    help="Keep unreferenced blobs younger than this (default: CAIRN_GC_GRACE_S, a day).",
+)
+@as_json
+def gc(data: Path | None, grace: float | None, as_json: bool) -> None:
     """Remove blobs that no revision needs. Safe beside a running hub."""
     from dataclasses import asdict
 
@@ -104,8 +108,10 @@ def gc(
         out().print(f"DAMAGED {digest.hex}: {reason}; packs were left alone", style="red")
 
 
-@app.command()
-def optimize(data: DataDir = None, as_json: AsJson = False) -> None:
+@store.command()
+@data_dir
+@as_json
+def optimize(data: Path | None, as_json: bool) -> None:
     """Rewrite every blob that still lies as it landed; a running hub does this by itself.
 
     Exits 1 if a blob is damaged; the others are optimized all the same.
@@ -130,4 +136,4 @@ def optimize(data: DataDir = None, as_json: AsJson = False) -> None:
             out().print(f"DAMAGED {reason}", style="red")
         out().print(f"{count:,} blobs: {human_bytes(plain)} took {human_bytes(stored)} on disk")
     if damaged:
-        raise typer.Exit(1)
+        raise click.exceptions.Exit(1)

@@ -1,40 +1,55 @@
 """`cairn token`: access tokens, shown once and kept only as a hash."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
+from pathlib import Path
 
-import typer
+import click
 
 from cairn.cli.console import err, out, print_json
 from cairn.cli.kept_hub import open_hub
-from cairn.cli.options import AsJson, DataDir
+from cairn.cli.options import OneOf, as_json, data_dir
 from cairn.domain import Scope
 
-app = typer.Typer(help="Create, list and revoke access tokens.", no_args_is_help=True)
-
-User = Annotated[str, typer.Argument(help="User the token acts for.")]
+user = click.argument("user", help="User the token acts for.")
 
 
-@app.command()
-def create(
-    user: User,
-    name: Annotated[str, typer.Option(help="Label to recognise the token by.")] = "default",
-    scope: Annotated[Scope, typer.Option(help="What it may be used for.")] = Scope.WRITE,
-    expires_days: Annotated[
-        int | None, typer.Option(min=1, help="Days until it stops working (default: never).")
-    ] = None,
-    data: DataDir = None,
-) -> None:
+@click.group(no_args_is_help=True)
+def token() -> None:
+    """Create, list and revoke access tokens."""
+
+
+@token.command()
+@user
+@click.option(
+    "--name", default="default", show_default=True, help="Label to recognise the token by."
+)
+@click.option(
+    "--scope",
+    type=OneOf(Scope),
+    default=Scope.WRITE.value,
+    show_default=True,
+    help="What it may be used for.",
+)
+@click.option(
+    "--expires-days",
+    type=click.IntRange(min=1),
+    help="Days until it stops working (default: never).",
+)
+@data_dir
+def create(user: str, name: str, scope: Scope, expires_days: int | None, data: Path | None) -> None:
     """Create a token and print it, this once, on standard output."""
     house = open_hub(data)
     expires_at = None if expires_days is None else datetime.now(UTC) + timedelta(days=expires_days)
-    token = house.catalog.tokens.create(user, name, scope, expires_at=expires_at)
+    secret = house.catalog.tokens.create(user, name, scope, expires_at=expires_at)
     err().print(f"{scope.value} token {name!r} of {user}; it is not shown again:")
-    typer.echo(token)
+    click.echo(secret)
 
 
-@app.command("list")
-def list_tokens(user: User, data: DataDir = None, as_json: AsJson = False) -> None:
+@token.command("list")
+@user
+@data_dir
+@as_json
+def list_tokens(user: str, data: Path | None, as_json: bool) -> None:
     """List a user's tokens; the secrets themselves are not kept."""
     from rich.table import Table
 
@@ -65,12 +80,11 @@ def list_tokens(user: User, data: DataDir = None, as_json: AsJson = False) -> No
     out().print(table)
 
 
-@app.command()
-def revoke(
-    user: User,
-    name: Annotated[str, typer.Argument(help="The token's label.")],
-    data: DataDir = None,
-) -> None:
+@token.command()
+@user
+@click.argument("name", help="The token's label.")
+@data_dir
+def revoke(user: str, name: str, data: Path | None) -> None:
     """Make a token stop working at once."""
     open_hub(data).catalog.tokens.revoke(user, name)
     out().print(f"revoked token {name!r} of {user}")

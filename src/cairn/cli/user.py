@@ -1,24 +1,26 @@
 """`cairn user`: the people of a hub."""
 
-from typing import Annotated
+from pathlib import Path
 
-import typer
+import click
 
 from cairn.cli.console import out, print_json
 from cairn.cli.kept_hub import open_hub
-from cairn.cli.options import AsJson, DataDir
-
-app = typer.Typer(help="Add and list users.", no_args_is_help=True)
+from cairn.cli.options import as_json, data_dir
 
 
-@app.command()
-def add(
-    name: Annotated[str, typer.Argument(help="User name; also the user's namespace.")],
-    full_name: Annotated[str, typer.Option(help="Name shown on pages.")] = "",
-    email: Annotated[str | None, typer.Option(help="E-mail address.")] = None,
-    admin: Annotated[bool, typer.Option("--admin", help="May do everything on this hub.")] = False,
-    data: DataDir = None,
-) -> None:
+@click.group(no_args_is_help=True)
+def user() -> None:
+    """Add and list users."""
+
+
+@user.command()
+@click.argument("name", help="User name; also the user's namespace.")
+@click.option("--full-name", default="", help="Name shown on pages.")
+@click.option("--email", help="E-mail address.")
+@click.option("--admin", is_flag=True, help="May do everything on this hub.")
+@data_dir
+def add(name: str, full_name: str, email: str | None, admin: bool, data: Path | None) -> None:
     """Add a user. Give them a token with `cairn token create NAME`."""
     house = open_hub(data)
     account = house.catalog.accounts.create_user(
@@ -28,8 +30,10 @@ def add(
     out().print(f"added user {account.name}; next: cairn token create {account.name}{place}")
 
 
-@app.command("list")
-def list_users(data: DataDir = None, as_json: AsJson = False) -> None:
+@user.command("list")
+@data_dir
+@as_json
+def list_users(data: Path | None, as_json: bool) -> None:
     """List users and organisations."""
     from rich.table import Table
 
