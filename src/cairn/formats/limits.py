@@ -220,6 +220,11 @@ MAX_DECODED_AGAIN = 64
 """Times the bytes of a tensor that its encoded pieces may be decoded to, when they are too large
 to be remembered: 512 boxes that each need a whole column of 256 MiB would take minutes."""
 
+MIN_FILLS = 2_000_000
+MIN_FILL_BYTES = 64
+"""Times that a part of a tensor is filled in from a piece, some 10 microseconds each: these, or one
+for so many bytes if that is more. A tensor cut by columns over 512 ranks has 2 KiB for each."""
+
 MIN_VALUE_BYTES = 1024 * MIB
 MAX_VALUE_RATIO = 100
 """Bytes of all values of a checkpoint that are read or written: these, or so many times the bytes

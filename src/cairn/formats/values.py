@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 
 from cairn.domain import Piece, Source, TensorInfo
 from cairn.errors import LimitError, MalformedError
+from cairn.formats.boxes import Box
 from cairn.formats.dtypes import unit_dtype
 from cairn.formats.encodings import decode
-from cairn.formats.limits import MAX_DECODED_AGAIN
+from cairn.formats.limits import MAX_DECODED_AGAIN, MIN_FILL_BYTES, MIN_FILLS
+from cairn.formats.piece_sweep import PieceSweep
 from cairn.formats.unfolding import check_unfolding
 
 BLOCK_BYTES = 1 << 20
@@ -249,35 +251,26 @@ class _PieceReader:
         self._shape = (-(-tensor.elements // self._per_unit),) if self._flat else tensor.shape
         self._decoded: dict[int, NDArray[np.void]] = {}
         self._decoded_bytes = 0
+        self._may_fill = max(MIN_FILLS, tensor.size_bytes // MIN_FILL_BYTES)
         self._may_decode = MAX_DECODED_AGAIN * max(tensor.size_bytes, _MAX_KEPT_BYTES)
 
     def boxes(self, since: int) -> Iterator[Located]:
         """The tensor box by box, from the one that holds byte `since`."""
-        placed = sorted(
-            ((self._place(piece), at) for at, piece in enumerate(self._tensor.pieces)),
-            key=lambda item: item[0],
-        )
+        placed = [(self._place(piece), at) for at, piece in enumerate(self._tensor.pieces)]
         height = max((1, *(shape[0] for (_, shape), _ in placed if shape)))
-        first = 0
+        sweep = PieceSweep(placed)
         for offset, start, shape in _boxes_from(
             since, self._shape, self._unit.itemsize, self._block_bytes, height
         ):
             box = np.zeros(shape, self._unit)
-            stop = tuple(a + n for a, n in zip(start, shape, strict=True))
-            for (begin, extent), at in placed[first:]:
-                if begin and begin[0] >= stop[0]:
-                    break
-                self._fill(box, start, stop, (begin, extent), at)
-            while first < len(placed) and self._is_behind(placed[first][0], start):
-                first += 1
+            empty = box.size
+            for place, at in sweep.meeting((start, shape), self._shape):
+                empty -= self._fill(box, start, place, at)
+                if empty < 0:
+                    raise MalformedError(f"pieces of tensor {self._tensor.name[:200]!r} overlap")
             yield offset, box
 
-    @staticmethod
-    def _is_behind(place: tuple[tuple[int, ...], tuple[int, ...]], start: tuple[int, ...]) -> bool:
-        begin, extent = place
-        return bool(begin) and begin[0] + extent[0] <= start[0]
-
-    def _place(self, piece: Piece) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    def _place(self, piece: Piece) -> Box:
         """Where a piece lies in the shape that is worked with."""
         if not self._flat:
             return piece.start, piece.shape
@@ -298,18 +291,25 @@ class _PieceReader:
         self,
         box: NDArray[np.void],
         start: tuple[int, ...],
-        stop: tuple[int, ...],
-        place: tuple[tuple[int, ...], tuple[int, ...]],
+        place: Box,
         at: int,
-    ) -> None:
+    ) -> int:
+        """Enter what piece number `at` holds of the box at `start`; how many elements that is."""
+        self._may_fill -= 1
+        if self._may_fill < 0:
+            raise LimitError(
+                f"tensor {self._tensor.name[:200]!r} lies in pieces too small to be put together"
+            )
         begin, extent = place
+        stop = tuple(a + n for a, n in zip(start, box.shape, strict=True))
         low = tuple(max(a, b) for a, b in zip(start, begin, strict=True))
         high = tuple(min(c, b + n) for c, b, n in zip(stop, begin, extent, strict=True))
         if any(a >= b for a, b in zip(low, high, strict=True)):
-            return
+            return 0
         into = tuple(slice(a - s, b - s) for a, b, s in zip(low, high, start, strict=True))
         inside = tuple((a - b, c - b) for a, c, b in zip(low, high, begin, strict=True))
-        box[into] = self._part(at, extent, inside)
+        part = box[into] = self._part(at, extent, inside)
+        return part.size
 
     def _part(
         self, at: int, extent: tuple[int, ...], inside: tuple[tuple[int, int], ...]
