@@ -149,6 +149,21 @@ def test_a_file_without_a_view_is_a_clear_refusal(repo, views_on, content, statu
     assert implied.headers["x-repo-commit"] == repo.head()
 
 
+def test_a_small_pickle_that_unfolds_to_terabytes_is_refused_before_a_byte_is_sent(repo, views_on):
+    """Stride 0 shows one stored number everywhere: no view, from any number of such tensors."""
+    one = torch.ones(1)
+    huge = {f"w{n}": one.expand(1 << 28) for n in range(2000)}
+    for content in (saved({"w": one.expand(1 << 40)}), saved(huge)):
+        assert len(content) < 500_000
+        put(repo, "pytorch_model.bin", content)
+        for headers in ({}, {"Range": "bytes=1000000000-1000000009"}):
+            answer = repo.client.get(VIEW, headers=headers)
+            assert (answer.status_code, answer.headers["x-error-code"]) == (413, "TooLarge")
+            assert "more than such files hold" in answer.json()["error"]
+        assert repo.client.head(VIEW).status_code == 413
+        assert views_on.get(LOADED).status_code == 404
+
+
 def test_other_views_and_missing_files_are_refused(filled):
     answer = filled.client.get("/ann/m/resolve/main/pytorch_model.bin?view=onnx")
     assert answer.status_code == 400 and "known: safetensors" in answer.json()["error"]

@@ -13,6 +13,11 @@ BLOCK_BYTES = 1 << 20
 """Bytes handed out at once; see `cairn.formats.values`."""
 
 
+def max_value_bytes(held: int) -> int:
+    """Bytes of values worth reading from files of `held` bytes together."""
+    return max(MIN_VALUE_BYTES, MAX_VALUE_RATIO * held)
+
+
 @dataclass(frozen=True, slots=True)
 class ReadableCheckpoint:
     """What inspect found, and the files it was found in."""
@@ -51,8 +56,7 @@ class ReadableCheckpoint:
     @property
     def max_value_bytes(self) -> int:
         """Bytes of values worth reading: far more than honest files of this size hold."""
-        held = sum(file.size_bytes for file in self.files.values())
-        return max(MIN_VALUE_BYTES, MAX_VALUE_RATIO * held)
+        return max_value_bytes(sum(file.size_bytes for file in self.files.values()))
 
     def _file(self, path: str, name: str) -> File:
         file = self.files.get(name)

@@ -17,6 +17,7 @@ from cairn.formats.reframing import Outgoing, Reframing, reframe
 from cairn.formats.safetensors_index import read_index
 from cairn.workflows import browse
 from cairn.workflows.house import House
+from cairn.workflows.readable import max_value_bytes
 from cairn.workflows.state_dicts import state_dict
 from cairn.workflows.stored_file import opened
 
@@ -66,7 +67,7 @@ def view_of(parts: Sequence[tuple[Entry, Layout]]) -> SafetensorsView:
     Raises:
         RequestError: it holds no weights, or some that safetensors cannot hold.
         MalformedError: its tensors lie in other files.
-        LimitError: the header would become too large.
+        LimitError: the header would become too large, or the values far larger than the files.
     """
     tensors = [(entry.path, tensor) for entry, layout in parts for tensor in layout.tensors]
     if any(piece.path for _, tensor in tensors for piece in tensor.pieces):
@@ -82,6 +83,11 @@ def view_of(parts: Sequence[tuple[Entry, Layout]]) -> SafetensorsView:
         "cairn.source_sha256": digest,
     }
     state = state_dict(tensors)
+    if state.size_bytes > max_value_bytes(sum(entry.blob.size_bytes for entry, _ in parts)):
+        raise LimitError(
+            f"its {state.size_bytes} bytes of values are more than such files hold",
+            source=parts[0][0].path,
+        )
     reframing = reframe(
         (Outgoing(n.name, n.path, n.tensor, n.tensor.dtype) for n in state.tensors), metadata
     )
