@@ -12,8 +12,10 @@ import pytest
 
 from cairn.domain import DType
 from cairn.errors import LimitError, MalformedError, UnknownFormatError
+from cairn.formats.assemblers.coreml import CoremlAssembler
 from cairn.formats.readers.coreml import CoremlReader
 from cairn.formats.readers.mil_blob import MilBlobReader
+from cairn.testing.assemblers import AssemblerConformance
 from cairn.testing.readers import ReaderConformance
 from cairn.workflows.inspect import read_path
 from tests.formats.making import layout_of
@@ -102,24 +104,35 @@ class TestMilBlob(ReaderConformance):
         }
 
 
-@pytest.fixture
-def package(tmp_path: Path) -> Path:
-    """A package with a matrix and a vector in its weights, and a vector in the model."""
-    folder = tmp_path / "tiny.mlpackage/Data/com.apple.CoreML"
-    (folder / "weights").mkdir(parents=True)
+def package_files() -> dict[str, bytes]:
+    """A matrix and a vector in the weights, and a vector in the model."""
     matrix, vector = np.arange(32, dtype=np.float32), np.arange(5, dtype=np.float16)
-    (folder / "weights/weight.bin").write_bytes(
-        weights((2, matrix.tobytes()), (1, vector.tobytes()))
-    )
-    (folder / "model.mlmodel").write_bytes(
-        model(
+    return {
+        "weights/weight.bin": weights((2, matrix.tobytes()), (1, vector.tobytes())),
+        "model.mlmodel": model(
             constant("w", blob_value(SINGLE, (4, 8), 64)),
             constant("q", blob_value(HALF, (5,), 256), "constexpr_lut_to_dense", "lut"),
             constant("b", immediate(HALF, (2,), 7, np.array([1, 2], np.float16).tobytes())),
             constant("epsilon", immediate(SINGLE, (), 1, struct.pack("<f", 1e-5))),
             constant("strides", immediate(WHOLE, (2,), 2, b"\x01\x02")),
-        )
-    )
+        ),
+    }
+
+
+class TestCoremlPackage(AssemblerConformance):
+    assembler = CoremlAssembler()
+
+    @classmethod
+    def make(cls) -> dict[str, dict[str, bytes]]:
+        return {"package": package_files()}
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    folder = tmp_path / "tiny.mlpackage/Data/com.apple.CoreML"
+    (folder / "weights").mkdir(parents=True)
+    for path, data in package_files().items():
+        (folder / path).write_bytes(data)
     return folder.parents[1]
 
 

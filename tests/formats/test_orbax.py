@@ -4,6 +4,7 @@ import json
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ import pytest
 
 from cairn.domain import Role
 from cairn.errors import MalformedError
+from cairn.formats.assemblers.orbax import OrbaxAssembler
+from cairn.testing.assemblers import AssemblerConformance
 from cairn.workflows.inspect import read_path
 
 KERNEL = np.arange(15, dtype="f4").reshape(3, 5)
@@ -63,6 +66,26 @@ def write_array(
         chunk[tuple(slice(n) for n in part.shape)] = part
         name = ".".join(map(str, place)) or "0"
         (folder / name).write_bytes(pack(chunk.tobytes()))
+
+
+class TestOrbax(AssemblerConformance):
+    assembler = OrbaxAssembler()
+
+    @classmethod
+    def make(cls) -> dict[str, dict[str, bytes]]:
+        packed = {"compressor": {"id": "zlib", "level": 1}}
+        with TemporaryDirectory() as name:
+            folder = Path(name)
+            write_tree(folder, use_ocdbt=False)
+            write_array(folder / "params.kernel", KERNEL, (2, 2), zlib.compress, **packed)
+            write_array(folder / "step", np.array(3, ">i8"), ())
+            return {
+                "plain and deflated arrays": {
+                    path.relative_to(folder).as_posix(): path.read_bytes()
+                    for path in sorted(folder.rglob("*"))
+                    if path.is_file()
+                }
+            }
 
 
 def values(folder: Path) -> dict[str, bytes]:

@@ -92,14 +92,21 @@ def values_of(assembly: Assembly, contents: Contents) -> dict[str, bytes]:
         path = beside(assembly.path, reference)
         return _opened(path, contents[path])
 
-    return {t.name: b"".join(blocks(t, None, open_part)) for t in assembly.tensors}
+    own = contents.get(assembly.path)
+    source = None if own is None else BytesSource(own, assembly.path)
+    return {t.name: b"".join(blocks(t, source, open_part)) for t in assembly.tensors}
 
 
 def check(assembly: Assembly, contents: Contents) -> None:
     """Everything an assembly names is among the files, and every span inside its file."""
     assert assembly.parts <= contents.keys()
     for tensor in assembly.tensors:
+        if not tensor.pieces and tensor.elements:
+            assert tensor.span.stop <= len(contents[assembly.path]), tensor.name
         for piece in tensor.pieces:
+            if not piece.path:
+                assert not piece.span.size_bytes, tensor.name
+                continue
             path = beside(assembly.path, piece.path)
             assert path in assembly.parts, (tensor.name, path)
             assert piece.span.stop <= len(contents[path]), (tensor.name, path)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from cairn.domain import Assembly, Layout, Span
 from cairn.errors import MalformedError
 from cairn.formats.assembler import Assembler
-from cairn.formats.folder import Files, beside
+from cairn.formats.folder import Files, part
 
 _SUFFIX = ".mlmodel"
 
@@ -29,8 +29,11 @@ class CoremlAssembler(Assembler):
         return sorted(path for path in paths if path.endswith(_SUFFIX))
 
     def assemble(self, anchor: str, files: Files, layouts: Mapping[str, Layout]) -> Assembly | None:
-        """The program's tensors, each compared with the blob it refers to."""
-        del files
+        """The program's tensors, each compared with the blob it refers to.
+
+        Raises:
+            MalformedError: the weights are missing or unreadable, or have no such blob.
+        """
         program = layouts.get(anchor)
         if program is None or program.format != self.name:
             return None
@@ -38,9 +41,11 @@ class CoremlAssembler(Assembler):
         blobs: dict[str, dict[int, Span]] = {}
         for tensor in program.tensors:
             for piece in tensor.pieces:
-                path = beside(anchor, piece.path)
+                path, _ = part(files, anchor, piece.path)
                 if path not in layouts:
-                    continue  # missing or unreadable, which is said elsewhere
+                    raise MalformedError(
+                        f"the file {path[:200]!r} could not be read", source=anchor
+                    )
                 parts.add(path)
                 if path not in blobs:
                     blobs[path] = {t.span.start: t.span for t in layouts[path].tensors}

@@ -70,14 +70,16 @@ class OrbaxAssembler(Assembler):
             notes.add("an Orbax checkpoint of Zarr 3 arrays: recognised, tensors not read yet")
         here = {path: file for path, file in files.items() if path.startswith(folder)}
         tensors = []
-        for array, chunks in chunks_by_folder(here).items():
+        for array, chunks in sorted(chunks_by_folder(here).items()):
             found = read_array(array, folder, here, chunks, notes)
             if found is not None:
                 tensors.append(replace(found, role=role_of_flat_name(found.name)))
         return Assembly(
             format=self.name,
             path=anchor,
-            parts=frozenset(),
+            parts=frozenset(
+                (anchor, *(folder + p.path for t in tensors for p in t.pieces if p.path))
+            ),
             tensors=tuple(tensors),
             metadata=metadata,
             notes=notes.listed(),
