@@ -1,1 +1,1 @@
-"""Fuzz targets: one per reader, run for a bounded time by `scripts/fuzz`."""
+"""Targets for readers, assemblers and conclusions, run for a bounded time by `scripts/fuzz`."""

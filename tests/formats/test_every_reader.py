@@ -1,4 +1,4 @@
-"""Every reader: held to the conformance suite, and imports no framework and no unpickler."""
+"""Every reader and assembler: held to its suite; readers import no framework and no unpickler."""
 
 import json
 import subprocess
@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from cairn.formats import READERS
-from fuzz.seeds import suites, write
+from cairn.domain import TensorInfo
+from cairn.formats import READERS, BytesSource, read_layout
+from fuzz.folders import MARK, packed, unpacked
+from fuzz.listings import layout_of, listing
+from fuzz.seeds import assembler_suites, suites, write
 
 READ_ALL = """
 import json, sys
@@ -44,10 +47,33 @@ def test_every_built_in_reader_has_a_conformance_suite() -> None:
     assert [name for name, found in suites().items() if not found] == []
 
 
+def test_every_built_in_assembler_has_a_conformance_suite() -> None:
+    assert [name for name, found in assembler_suites().items() if not found] == []
+
+
+def test_what_fuzzing_starts_from_says_what_was_read() -> None:
+    """A listing stands for the layout it was made of, places aside; a folder for its files."""
+    for suite in (suite for found in suites().values() for suite in found):
+        for data in suite.make().values():
+            layout = read_layout(BytesSource(data))
+            again = layout_of(listing(layout))
+            assert [describing(t) for t in again.tensors] == [describing(t) for t in layout.tensors]
+            assert (again.format, again.modules, again.sections) == (
+                *(layout.format, layout.modules, layout.sections),
+            )
+            assert again.metadata.keys() == layout.metadata.keys()
+    folder = {"a/config.json": b"{}\n", "b": MARK[:3]}
+    assert unpacked(b"junk" + packed(folder)) == folder
+
+
+def describing(tensor: TensorInfo) -> tuple[object, ...]:
+    return tensor.name, tensor.dtype, tensor.shape, tensor.role, tensor.container
+
+
 @pytest.fixture(scope="module")
 def samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("samples")
-    write(folder, [])
+    write(folder, [reader.name for reader in READERS])
     return folder
 
 
