@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cairn.workflows.cards import MAX_FRONT_MATTER_CHARS, card_body, parse_card, summarise
+from cairn.formats.limits import MAX_YAML_CHARS
+from cairn.workflows.cards import parse_card, summarise
+from cairn.workflows.front_matter import card_body
 
 
 def card(yaml: str):
@@ -86,7 +88,7 @@ def bomb(levels: int, width: int) -> str:
         "\tx: y",
         "a: b: c",
         "a: &x {b: 1}\nc:\n  <<: [" + ", ".join(["*x"] * 500) + "]",
-        "x" * (MAX_FRONT_MATTER_CHARS + 1),
+        "x" * (MAX_YAML_CHARS + 1),
         "just text",
         "[1, 2]",
     ],

@@ -68,6 +68,19 @@ MAX_INDEX_BYTES = 32 * MIB
 MAX_CONFIG_BYTES = 8 * MIB
 """config.json and its like; ImageNet-21k label maps reach 2 MB."""
 
+MAX_YAML_CHARS = 256 << 10
+"""Of one YAML document; the longest published ones, model cards with generated results, have
+about 100,000, and the settings of a NeMo model with its vocabulary 30,000."""
+
+MAX_YAML_NODES = 20_000
+"""Values of one YAML document, those reached through aliases counted each time."""
+
+MAX_YAML_DEPTH = 24
+"""Levels of nesting in a YAML document; settings have up to ten."""
+
+MAX_YAML_ALIASES = 64
+"""Aliases in one YAML document; people write some, alias bombs need many."""
+
 MAX_TRAINER_STATE_BYTES = 32 * MIB
 """trainer_state.json carries the whole log history: about 100 bytes per logging step."""
 

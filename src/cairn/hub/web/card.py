@@ -20,7 +20,8 @@ from cairn.hub.web.repo_view import RepoView, load_repo, parent_link
 from cairn.hub.web.visit import Visit, endpoint
 from cairn.hub.web.wording import bytes_text
 from cairn.workflows import browse
-from cairn.workflows.cards import CARD_PATH, card_body
+from cairn.workflows.cards import CARD_PATH
+from cairn.workflows.front_matter import card_body
 from cairn.workflows.house import House
 
 GITATTRIBUTES = ".gitattributes"  # a new repo starts with this file alone
