@@ -10,7 +10,7 @@ from torch import nn
 
 from cairn.errors import LimitError, MalformedError, UnknownFormatError
 from cairn.formats import BytesSource
-from cairn.formats.plain_yaml import plain_settings
+from cairn.formats.limits import MAX_YAML_CHARS
 from cairn.formats.readers.nemo import NemoReader
 from cairn.formats.tar_archive import members_of
 from cairn.formats.values import read_array
@@ -76,19 +76,38 @@ def test_long_names_and_sizes_in_pax_records_are_understood() -> None:
         assert next(member.name for member in members_of(BytesSource(data))) == long
 
 
-def test_settings_are_plain_lines_and_nothing_more() -> None:
-    found = plain_settings(CONFIG.decode())
-    assert found == {
-        "target": "nemo.collections.asr.models.EncDecCTCModelBPE",
-        "sample_rate": 16000,
-        "nemo_version": "1.20.0",
-        "encoder._target_": "nemo.collections.asr.modules.ConformerEncoder",
-        "encoder.d_model": 256,
-        "encoder.dropout": 0.1,
-        "train_ds.shuffle": True,
-        "train_ds.manifest": None,
-    }
-    assert plain_settings("a: !!python/object:os.system x\nb: &x 1\nc: *x\n") == {}
+def test_settings_become_metadata_with_lists_as_text() -> None:
+    assert (
+        layout_of(nemo(), "asr.nemo").metadata.items()
+        >= {
+            "target": "nemo.collections.asr.models.EncDecCTCModelBPE",
+            "sample_rate": 16000,
+            "nemo_version": "1.20.0",
+            "encoder._target_": "nemo.collections.asr.modules.ConformerEncoder",
+            "encoder.dropout": 0.1,
+            "encoder.self_attention.a": 1,
+            "encoder.strides": "1, 2",
+            "train_ds.shuffle": True,
+            "train_ds.manifest": None,
+        }.items()
+    )
+
+
+@pytest.mark.parametrize(
+    ("config", "remark"),
+    [
+        (b"a: [", "is not valid yaml"),
+        (b"a: " + b"[" * 500, "nested more than"),
+        (b"a: " + b"9" * 5000, "more than 300 digits"),
+        (b"a: &a [*a]", "cannot be used"),
+        (b"#" * (MAX_YAML_CHARS + 1), "at most"),
+    ],
+)
+def test_settings_that_cannot_be_read_are_noted_and_the_weights_listed(config, remark) -> None:
+    weights = saved({"w": torch.arange(3.0)})
+    layout = layout_of(tar({"model_config.yaml": config, "model_weights.ckpt": weights}), "x.nemo")
+    assert [tensor.name for tensor in layout.tensors] == ["w"]
+    assert remark in layout.notes[0]
 
 
 def test_compressed_archives_are_named_with_advice() -> None:

@@ -239,8 +239,8 @@ def test_the_json_form_is_stable(training_run: Path) -> None:
     assert described["schema"] == SCHEMA == 1
     assert list(described) == [
         "schema", "name", "formats", "size_bytes", "other_files_bytes", "architecture",
-        "completeness", "parameters", "roles", "training", "files", "assemblies", "side_files",
-        "modules", "tensors", "unread", "notes",
+        "completeness", "parameters", "roles", "training", "training_evidence", "files",
+        "assemblies", "side_files", "modules", "tensors", "unread", "notes",
     ]  # fmt: skip
     assert described["parameters"] == {"total": 26, "by_dtype": {"F32": 26}}
     assert list(described["roles"]) == ["weights", "optimizer", "rng"]

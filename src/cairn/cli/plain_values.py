@@ -21,7 +21,9 @@ def value_rows(checkpoint: "Checkpoint") -> Iterator[tuple[str, str]]:
         for key, value in said.items():
             values.setdefault(key, value)
     for key, value in list(values.items())[:MAX_VALUES]:
-        yield f"[dim]{visible(key[:_MAX_KEY])}[/dim]", visible(_short(str(value)))
+        evidence = checkpoint.training_evidence.get(key, "")
+        said_by = f"  [dim]{visible(_short(evidence))}[/dim]" if evidence else ""
+        yield f"[dim]{visible(key[:_MAX_KEY])}[/dim]", visible(_short(str(value))) + said_by
     if len(values) > MAX_VALUES:
         yield "[dim]...[/dim]", f"[dim]{len(values) - MAX_VALUES:,} more values: --json[/dim]"
 

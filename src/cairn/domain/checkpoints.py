@@ -58,7 +58,8 @@ class Checkpoint:
 
     `assemblies` are the tensors that only several files together hold. `unread` maps paths that
     look like checkpoint files and could not be read to the reason. `training` says how far
-    training had come (epoch, global_step, ...), `notes` what is odd about the files taken
+    training had come and how it was set up (epoch, global_step, datasets, ...), and
+    `training_evidence` which file and key say so. `notes` tells what is odd about the files taken
     together; each file's own oddities are in its layout. `side_files` says what files without
     tensors are for. `belongs` maps `path` and the prefix of an optimizer's state
     (`state.0`) to the name of the parameter it belongs to.
@@ -70,6 +71,7 @@ class Checkpoint:
     unread: Mapping[str, str] = field(default_factory=dict)
     other_files_bytes: int = 0
     training: Mapping[str, Scalar] = field(default_factory=dict)
+    training_evidence: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     assemblies: tuple[Assembly, ...] = ()
     side_files: Mapping[str, Role] = field(default_factory=dict)

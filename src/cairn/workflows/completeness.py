@@ -34,6 +34,7 @@ _GRAPHS = {
     "coreml": "program",
 }
 _PROCESSES = "distributed_state.num_processes"
+_NOT_OF_TRAINING = ("license",)
 _OFF_POLICY = frozenset(("dqn", "sac", "td3", "ddpg"))
 
 
@@ -137,7 +138,7 @@ def _metadata(found: Findings) -> Iterator[str]:
         if path.rpartition("/")[2] in (TRAINER_STATE, "training_args.bin"):
             yield path
             return
-    yield from list(found.training)[:3]
+    yield from [key for key in found.training if key not in _NOT_OF_TRAINING][:3]
 
 
 def _inexact(found: Findings, by_role: Mapping[Role, str]) -> Iterator[str]:

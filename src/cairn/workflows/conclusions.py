@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
-from cairn.domain import Architecture, Assembly, Checkpoint, Layout, Module, Scalar
+from cairn.domain import Architecture, Assembly, Checkpoint, Fact, Layout, Module
 from cairn.errors import UntrustedDataError
 from cairn.formats import ASSEMBLERS, Files
 from cairn.formats.folder import folder_of
@@ -28,6 +28,7 @@ from cairn.workflows.models import Model, models_in, repeated, several
 from cairn.workflows.ownership import ownership
 from cairn.workflows.progress import progress_in, trainer_progress
 from cairn.workflows.references import unreachable
+from cairn.workflows.settings_files import settings_in, with_common_names
 from cairn.workflows.side_files import side_files
 
 _MAX_PARTS = 50
@@ -69,8 +70,8 @@ def conclude(
         notes.append(note)
     architecture, contradictions = _architecture(files, models, unread)
     belongs, unmatched = ownership(found.tensors(), layouts, models)
-    trained = _trainer_progress(files, unread)
-    training = {**trained, **progress_in(found.values()), **trained}
+    trained = _training(files, found, unread)
+    training = {key: fact.value for key, fact in trained.items()}
     findings = Findings(
         paths=frozenset(files),
         layouts=layouts,
@@ -84,6 +85,7 @@ def conclude(
         found,
         architecture=architecture,
         training=training,
+        training_evidence={key: fact.evidence for key, fact in trained.items()},
         notes=(*notes, *contradictions, *unmatched),
         belongs=belongs,
         modules=_modules(models, architecture),
@@ -155,7 +157,14 @@ def _assemblies(
                 yield found
 
 
-def _trainer_progress(files: Files, unread: dict[str, str]) -> dict[str, Scalar]:
+def _training(files: Files, found: Checkpoint, unread: dict[str, str]) -> dict[str, Fact]:
+    """What is said of the training: the Trainer's word first, then the files', then the cards'."""
+    trained = _trainer_progress(files, unread)
+    told = {**trained, **progress_in(found.values()), **trained}
+    return with_common_names({**told, **settings_in(files, unread), **told})
+
+
+def _trainer_progress(files: Files, unread: dict[str, str]) -> dict[str, Fact]:
     path = shallowest(files, TRAINER_STATE)
     if path is None:
         return {}

@@ -21,10 +21,12 @@ from cairn.workflows.conclusions import conclude
 from cairn.workflows.indexed_files import indexed_files, is_index
 from cairn.workflows.local_files import folder_files, local_file
 from cairn.workflows.readable import ReadableCheckpoint
+from cairn.workflows.settings_files import SETTINGS_FILES
 
 if TYPE_CHECKING:
     from cairn.workflows.house import House
 
+_COMPANIONS = (*COMPANIONS, *SETTINGS_FILES)
 MAX_FILES = 20_000
 """Files of one folder or repo looked at: each costs an open and a read."""
 
@@ -88,12 +90,12 @@ def read_path(path: Path, readers: Registry[Reader] = READERS) -> ReadableCheckp
         return _read(str(path), folder_files(path), readers)
     if is_index(path):
         files = indexed_files(path)
-        _add_companions(path.parent, files, COMPANIONS)
+        _add_companions(path.parent, files, _COMPANIONS)
         return _read(str(path), files, readers)
     with FileSource(path, name=path.name) as source:
         layout = read_layout(source, readers)
     files = {path.name: local_file(path, path.name, path.parent)}
-    _add_companions(path.parent, files, (*COMPANIONS, *_referred_to(path.name, layout)))
+    _add_companions(path.parent, files, (*_COMPANIONS, *_referred_to(path.name, layout)))
     layouts = {path.name: layout}
     return ReadableCheckpoint(conclude(str(path), files, layouts, {}, other_files_bytes=0), files)
 

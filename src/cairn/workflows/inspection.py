@@ -48,6 +48,7 @@ def describe(checkpoint: Checkpoint, tensors: Iterable[Located] | None = None) -
         },
         "roles": role_totals(checkpoint),
         "training": _plain(checkpoint.training),
+        "training_evidence": dict(checkpoint.training_evidence),
         "files": [_file(path, layout) for path, layout in checkpoint.layouts.items()],
         "assemblies": [_assembly(found) for found in checkpoint.assemblies],
         "side_files": {path: role.value for path, role in checkpoint.side_files.items()},

@@ -1,11 +1,12 @@
 """How far training had come and how it was set up, by what files of a checkpoint say."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from cairn.domain import Scalar, Source
+from cairn.domain import Fact, Scalar, Source
 from cairn.formats.limits import MAX_TRAINER_STATE_BYTES
 from cairn.workflows.companions import object_of, scalars_of
+from cairn.workflows.settings_files import nemo_settings, run_arguments
 
 # Keys at the top of what training scripts, Lightning, Stable-Baselines3 and DeepSpeed save.
 _PROGRESS_KEYS = (
@@ -30,24 +31,29 @@ _HYPER_PARAMETERS = ("hyper_parameters.", "hparams.")
 _MAX_HYPER_PARAMETERS = 50
 _LEARNING_RATE = "param_groups.0.lr"
 _TRAINING_ARGUMENTS = "training_args.bin"
+_RUN_ARGUMENTS = "train_args."  # Ultralytics
+_NEMO_SUFFIX = ".nemo"
 
 
-def trainer_progress(source: Source) -> dict[str, Scalar]:
+def trainer_progress(source: Source) -> dict[str, Fact]:
     """How far a Trainer had come, with the last loss and learning rate it logged.
 
     Raises:
         UntrustedDataError: the file is too large or not a JSON object.
     """
     state = object_of(source, MAX_TRAINER_STATE_BYTES)
-    found: dict[str, Scalar] = {
-        k: v for k, v in scalars_of(state).items() if k in _PROGRESS_KEYS and v is not None
+    file = source.name
+    found = {
+        key: Fact(value, f"{file}: {key}")
+        for key, value in scalars_of(state).items()
+        if key in _PROGRESS_KEYS and value is not None
     }
     history = state.get("log_history")
     if isinstance(history, list):
         for key in ("loss", "learning_rate", "eval_loss"):
             value = _last(history, key)
             if value is not None:
-                found.setdefault(key, value)
+                found.setdefault(key, Fact(value, f"{file}: log_history"))
     return found
 
 
@@ -58,23 +64,39 @@ def _last(history: list[Any], key: str) -> Scalar:
     return None
 
 
-def progress_in(values: Iterable[tuple[str, Mapping[str, Scalar]]]) -> dict[str, Scalar]:
+def progress_in(values: Iterable[tuple[str, Mapping[str, Scalar]]]) -> dict[str, Fact]:
     """How far training had come, and how it was set up, by the values beside the tensors."""
-    found: dict[str, Scalar] = {}
-    settings: dict[str, Scalar] = {}
-    rates: list[Scalar] = []
+    found: dict[str, Fact] = {}
+    settings: dict[str, Fact] = {}
+    rates: list[Fact] = []
     for path, said in values:
         if path.rpartition("/")[2] == _TRAINING_ARGUMENTS:
-            settings |= {f"args.{key}": said[key] for key in _ARGUMENTS if key in said}
+            settings |= {
+                f"args.{key}": Fact(said[key], f"{path}: {key}")
+                for key in _ARGUMENTS
+                if key in said
+            }
             continue
         for key in _PROGRESS_KEYS:
             if key in said:
-                found.setdefault(key, said[key])
-        for key, value in said.items():
-            if key.startswith(_HYPER_PARAMETERS) and len(settings) < _MAX_HYPER_PARAMETERS:
-                settings[key] = value
-            elif key.endswith(_LEARNING_RATE):
-                rates.append(value)
+                found.setdefault(key, Fact(said[key], f"{path}: {key}"))
+        for key, fact in _settings(path, said):
+            if len(settings) < _MAX_HYPER_PARAMETERS:
+                settings.setdefault(key, fact)
+        rates += [
+            Fact(v, f"{path}: {key}") for key, v in said.items() if key.endswith(_LEARNING_RATE)
+        ]
     if rates:
         found.setdefault("learning_rate", rates[0])
     return {**found, **settings}
+
+
+def _settings(path: str, said: Mapping[str, Scalar]) -> Iterator[tuple[str, Fact]]:
+    """The settings of a run that a file of weights carries."""
+    for key, value in said.items():
+        if key.startswith(_HYPER_PARAMETERS):
+            yield key, Fact(value, f"{path}: {key}")
+    arguments = [key for key in said if key.startswith(_RUN_ARGUMENTS)]
+    yield from run_arguments(path, {k.removeprefix(_RUN_ARGUMENTS): said[k] for k in arguments})
+    if path.endswith(_NEMO_SUFFIX):
+        yield from nemo_settings(path, said)

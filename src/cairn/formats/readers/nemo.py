@@ -11,10 +11,9 @@ https://github.com/NVIDIA/NeMo.
 
 from cairn.domain import Layout, Scalar, Source, Storage
 from cairn.errors import LimitError, UntrustedDataError
-from cairn.formats.limits import MAX_CONFIG_BYTES, MAX_NESTED_ARCHIVES
+from cairn.formats.limits import MAX_NESTED_ARCHIVES, MAX_YAML_CHARS
 from cairn.formats.naming import printable
 from cairn.formats.notes import Notes
-from cairn.formats.plain_yaml import plain_settings
 from cairn.formats.reader import Reader
 from cairn.formats.sources import WindowSource, read_exactly
 from cairn.formats.tar_archive import TarMember, members_of
@@ -51,7 +50,7 @@ class NemoReader(Reader):
         found = Findings(source.name, notes)
         members = list(members_of(source))
         config = next((m for m in members if m.name == _CONFIG), None)
-        settings = _settings(config, source) if config else {}
+        settings = _settings(config, source, notes) if config else {}
         storages = _walk_weights(members, source, notes, found)
         target = settings.get(_TARGET)
         modules = dict(found.modules)
@@ -69,14 +68,21 @@ class NemoReader(Reader):
         )
 
 
-def _settings(config: TarMember, source: Source) -> dict[str, Scalar]:
-    if config.data.size_bytes > MAX_CONFIG_BYTES:
-        raise LimitError(
-            f"{_CONFIG} has {config.data.size_bytes} bytes, at most {MAX_CONFIG_BYTES} are read",
-            source=source.name,
-        )
-    raw = read_exactly(source, config.data.start, config.data.size_bytes, _CONFIG)
-    return plain_settings(raw.decode("utf-8", "replace"))
+def _settings(config: TarMember, source: Source, notes: Notes) -> dict[str, Scalar]:
+    """The settings by dotted key; none, and a note, where they are not YAML of a sane size."""
+    # Where there is no YAML, listing a checkpoint needs the standard library alone.
+    from cairn.formats.bounded_yaml import flat_settings, load_yaml
+
+    size_bytes = config.data.size_bytes
+    if size_bytes > MAX_YAML_CHARS:
+        notes.add(f"{_CONFIG} has {size_bytes} bytes, at most {MAX_YAML_CHARS} are read")
+        return {}
+    raw = read_exactly(source, config.data.start, size_bytes, _CONFIG)
+    try:
+        return flat_settings(load_yaml(raw.decode("utf-8", "replace"), _CONFIG, tags=True))
+    except UntrustedDataError as error:
+        notes.add(error.what)
+        return {}
 
 
 def _walk_weights(
