@@ -198,6 +198,16 @@ MAX_MODULE_DEPTH = 24
 """Depth of the module tree; what lies deeper is counted in the module above. The deepest in
 diffusers has 10 levels."""
 
+MAX_MATCHED_PARAMETERS = 5_000_000
+"""Parameters gone through to match the optimizers of one checkpoint, some 2 microseconds each: a
+thousand optimizer files beside a model of 600 parameters take 600,000."""
+
+MAX_SUFFIX_CHARS = 200
+"""Characters of an ending by which a template is found: the longest in a rule has 60."""
+
+MAX_WRAPPER_SEGMENTS = 16
+"""Segments that wrappers may have put before all names of a model: torch's and PEFT's add six."""
+
 # --- tensors spread over files -----------------------------------------------------------
 
 MAX_CHUNKS = 1_000_000
@@ -207,6 +217,13 @@ weights and two moments of 600 tensors make 920,000."""
 MAX_BOX_COMPARISONS = 1_000_000
 """Pairs of chunks of one tensor compared to find overlaps, about a microsecond each. Along one
 axis each chunk meets one other, in a grid as many as lie across."""
+
+MAX_ASSEMBLIES = 200
+"""Checkpoints spread over files that one assembler puts together in one folder: the steps of a run.
+Each is looked for among all files."""
+
+MAX_INDEXES = 200
+"""Indexes of sharded models that are compared with the files beside them."""
 
 MAX_STREAMS = 262_144
 """Archives in one `.distcp` file: one per tensor or object that a rank writes."""

@@ -8,7 +8,12 @@ templates, of which even a very large model has some hundred.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from cairn.formats.limits import MAX_INDEX_DIGITS, MAX_SUFFIX_SEGMENTS, MAX_TEMPLATES
+from cairn.formats.limits import (
+    MAX_INDEX_DIGITS,
+    MAX_SUFFIX_CHARS,
+    MAX_SUFFIX_SEGMENTS,
+    MAX_TEMPLATES,
+)
 
 Shape = tuple[int, ...]
 
@@ -41,7 +46,10 @@ class WeightNames:
         self._by_suffix: dict[str, Template] = {}
         self._collect(shapes.items())
         for template in self.templates.values():
-            segments = template.text.split(".")[-MAX_SUFFIX_SEGMENTS:]
+            segments = template.text[-MAX_SUFFIX_CHARS:].split(".")
+            if len(template.text) > MAX_SUFFIX_CHARS:
+                del segments[0]  # may have been cut
+            segments = segments[-MAX_SUFFIX_SEGMENTS:]
             for start in range(len(segments)):
                 self._by_suffix.setdefault(".".join(segments[start:]), template)
 

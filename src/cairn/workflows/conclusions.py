@@ -7,6 +7,7 @@ from cairn.domain import Architecture, Assembly, Checkpoint, Fact, Layout, Modul
 from cairn.errors import UntrustedDataError
 from cairn.formats import ASSEMBLERS, Files
 from cairn.formats.folder import folder_of
+from cairn.formats.limits import MAX_ASSEMBLIES, MAX_INDEXES
 from cairn.formats.module_tree import ModuleTree
 from cairn.formats.safetensors_index import (
     disagreements,
@@ -147,7 +148,10 @@ def _assemblies(
     """What each assembler puts together; a set of files that contradict each other is unread."""
     paths = sorted(files)
     for assembler in ASSEMBLERS:
-        for anchor in assembler.anchors(paths):
+        anchors = list(assembler.anchors(paths))
+        for anchor in anchors[MAX_ASSEMBLIES:]:
+            unread[anchor] = f"more than {MAX_ASSEMBLIES} checkpoints of {assembler.name} are here"
+        for anchor in anchors[:MAX_ASSEMBLIES]:
             try:
                 found = assembler.assemble(anchor, files, layouts)
             except UntrustedDataError as error:
@@ -180,9 +184,10 @@ def _index_notes(
     layouts: Mapping[str, Layout], files: Files, unread: dict[str, str]
 ) -> Iterator[str]:
     """Where the indexes of sharded checkpoints and the shards beside them disagree."""
-    for path in sorted(files):
-        if not path.endswith(INDEX_SUFFIXES):
-            continue
+    indexes = sorted(path for path in files if path.endswith(INDEX_SUFFIXES))
+    if len(indexes) > MAX_INDEXES:
+        yield f"{len(indexes)} indexes of sharded models, of which {MAX_INDEXES} were read"
+    for path in indexes[:MAX_INDEXES]:
         folder = path[: path.rfind("/") + 1]
         beside = {
             p.removeprefix(folder): found for p, found in layouts.items() if p.startswith(folder)

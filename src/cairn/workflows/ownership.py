@@ -2,9 +2,12 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
 
 from cairn.domain import Layout, Role, Span, TensorInfo
 from cairn.formats.folder import folder_of
+from cairn.formats.limits import MAX_MATCHED_PARAMETERS
+from cairn.formats.notes import Notes
 from cairn.formats.optimizer_states import matched, numbered_states
 from cairn.formats.parameter_order import defined_orders
 from cairn.formats.recognition import recognise
@@ -26,25 +29,37 @@ def ownership(
     tensors: Iterable[Located], layouts: Mapping[str, Layout], models: Iterable[Model]
 ) -> tuple[Belongs, list[str]]:
     """Parameter names by path and prefix of the state, and why states have none."""
-    folders = {model.folder: model for model in models}
+    known = {model.folder: _Parameters(model, layouts) for model in models}
     belongs: Belongs = {}
-    notes: list[str] = []
+    notes = Notes()
+    budget = MAX_MATCHED_PARAMETERS
     by_path: dict[str, list[TensorInfo]] = {}
     for path, tensor in tensors:
         if tensor.role is Role.OPTIMIZER:
             by_path.setdefault(path, []).append(tensor)
     for path, states in by_path.items():
-        model = folders.get(folder_of(path)) or next(iter(folders.values()), None)
-        if model is None:
+        parameters = known.get(folder_of(path)) or next(iter(known.values()), None)
+        if parameters is None:
             continue
-        belongs |= _named(path, states, model)
-        notes += _numbered(path, states, layouts.get(path), model, layouts, belongs)
-    return belongs, notes
+        belongs |= _named(path, states, parameters.endings)
+        layout = layouts.get(path)
+        shapes = [(state.name, state.shape) for state in states]
+        for optimizer in numbered_states(shapes, layout.metadata if layout is not None else {}):
+            if budget <= 0:
+                notes.add("too many optimizers to match all of them to parameters")
+                break
+            orders = parameters.orders(path, optimizer.head)
+            budget -= 1 + sum(map(len, orders)) * bool(optimizer.groups)
+            match = matched(optimizer, orders)
+            for number, name in match.names.items():
+                belongs[path, f"{optimizer.head}state.{number}"] = name
+            if match.reason:
+                notes.add(f"{path}: optimizer states are not matched to parameters: {match.reason}")
+    return belongs, list(notes.listed())
 
 
-def _named(path: str, states: Iterable[TensorInfo], model: Model) -> Belongs:
+def _named(path: str, states: Iterable[TensorInfo], endings: Mapping[str, str]) -> Belongs:
     """States that carry the parameter's name, as those of distributed checkpoints do."""
-    endings = _names_by_ending(model.tensors)
     found: Belongs = {}
     for state in states:
         before, infix, after = state.name.partition("state.")
@@ -52,6 +67,57 @@ def _named(path: str, states: Iterable[TensorInfo], model: Model) -> Belongs:
         if infix and parameter in endings:
             found[path, f"{before}{infix}{parameter}"] = endings[parameter]
     return found
+
+
+class _Parameters:
+    """The parameters of one model as optimizers may have been given them, found out once."""
+
+    def __init__(self, model: Model, layouts: Mapping[str, Layout]) -> None:
+        self._model = model
+        self._layouts = layouts
+        self._known: dict[str, bool] = {}
+        self._orders: dict[tuple[tuple[str, ...], str], list[list[tuple[str, Shape]]]] = {}
+
+    @cached_property
+    def endings(self) -> dict[str, str]:
+        """Full names by the name that a distributed checkpoint may use."""
+        return _names_by_ending(self._model.tensors)
+
+    def orders(self, path: str, head: str) -> list[list[tuple[str, Shape]]]:
+        """The parameters in each order in which the model may define them, tied ones once."""
+        segments = head.split(".")
+        part = next((part for part in _NETWORKS if part in segments), "")
+        files = (path,) if self._has_weights(path) else self._files
+        if (files, part) not in self._orders:
+            self._orders[files, part] = self._ordered(files, part)
+        return self._orders[files, part]
+
+    def _ordered(self, files: tuple[str, ...], part: str) -> list[list[tuple[str, Shape]]]:
+        tensors = self._model.tensors
+        weights = [t for t in _trained(tensors.values(), part) if t.role is Role.WEIGHTS]
+        if files and all(self._layouts[file].format in _ORDERED_FORMATS for file in files):
+            # Places in several files say nothing about each other.
+            kept = _untied(weights) if len(files) == 1 else weights
+            return [[(tensor.name, tensor.shape) for tensor in kept]]
+        recognised = recognise({tensor.name: tensor.shape for tensor in weights})
+        kind = recognised.kind if recognised is not None else None
+        orders = defined_orders([t.name for t in weights], None if kind == _ADAPTER else kind)
+        return [[(name, tensors[name].shape) for name in order] for order in orders]
+
+    @cached_property
+    def _files(self) -> tuple[str, ...]:
+        """The files of the model's folder that its weights lie in."""
+        beside = (file for file in self._layouts if folder_of(file) == self._model.folder)
+        return tuple(file for file in beside if self._has_weights(file))
+
+    def _has_weights(self, file: str) -> bool:
+        if file not in self._known:
+            layout = self._layouts.get(file)
+            self._known[file] = layout is not None and any(
+                tensor.role is Role.WEIGHTS and self._model.tensors.get(tensor.name) == tensor
+                for tensor in layout.tensors
+            )
+        return self._known[file]
 
 
 def _names_by_ending(names: Iterable[str]) -> dict[str, str]:
@@ -63,59 +129,9 @@ def _names_by_ending(names: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def _numbered(
-    path: str,
-    states: Iterable[TensorInfo],
-    layout: Layout | None,
-    model: Model,
-    layouts: Mapping[str, Layout],
-    belongs: Belongs,
-) -> Iterator[str]:
-    """Enters the numbered states of one file in `belongs`; yields why some are not matched."""
-    metadata = layout.metadata if layout is not None else {}
-    shapes = [(state.name, state.shape) for state in states]
-    for optimizer in numbered_states(shapes, metadata):
-        match = matched(optimizer, _orders(path, optimizer.head, model, layouts))
-        for number, name in match.names.items():
-            belongs[path, f"{optimizer.head}state.{number}"] = name
-        if match.reason:
-            yield f"{path}: optimizer states are not matched to parameters: {match.reason}"
-
-
-def _orders(
-    path: str, head: str, model: Model, layouts: Mapping[str, Layout]
-) -> list[list[tuple[str, Shape]]]:
-    """The parameters in each order in which the model may define them, tied ones once."""
-    files = _files_of(path, model, layouts)
-    weights = [t for t in _trained(model.tensors.values(), head) if t.role is Role.WEIGHTS]
-    if files and all(layouts[file].format in _ORDERED_FORMATS for file in files):
-        # Places in several files say nothing about each other.
-        kept = _untied(weights) if len(files) == 1 else weights
-        return [[(tensor.name, tensor.shape) for tensor in kept]]
-    recognised = recognise({tensor.name: tensor.shape for tensor in weights})
-    kind = recognised.kind if recognised is not None else None
-    orders = defined_orders([t.name for t in weights], None if kind == _ADAPTER else kind)
-    return [[(name, model.tensors[name].shape) for name in order] for order in orders]
-
-
-def _files_of(path: str, model: Model, layouts: Mapping[str, Layout]) -> list[str]:
-    """The files that a model's weights lie in; the optimizer's own if they are in there too."""
-
-    def has_weights(file: str) -> bool:
-        return any(
-            tensor.role is Role.WEIGHTS and model.tensors.get(tensor.name) == tensor
-            for tensor in layouts[file].tensors
-        )
-
-    if path in layouts and has_weights(path):
-        return [path]
-    return [file for file in layouts if folder_of(file) == model.folder and has_weights(file)]
-
-
-def _trained(tensors: Iterable[TensorInfo], head: str) -> list[TensorInfo]:
+def _trained(tensors: Iterable[TensorInfo], part: str) -> list[TensorInfo]:
     """Without target networks, which follow the trained ones; of an actor's optimizer its own."""
     trained = [t for t in tensors if not _TARGET.search(t.name)]
-    part = next((part for part in _NETWORKS if part in head.split(".")), None)
     own = [t for t in trained if part in t.name.split(".")] if part else []
     return own or trained
 

@@ -9,6 +9,7 @@ from hashlib import blake2b
 from cairn.domain import Checkpoint, Role, TensorInfo
 from cairn.errors import UntrustedDataError
 from cairn.formats.folder import folder_of
+from cairn.formats.limits import MAX_WRAPPER_SEGMENTS
 from cairn.workflows.readable import ReadableCheckpoint
 
 _PREFERRED = (".safetensors", ".bin", ".pt", ".pth", ".ckpt")
@@ -123,11 +124,13 @@ def _shared_prefix(short: list[str], long: list[str]) -> tuple[str, int]:
     wanted = set(short)
     votes: Counter[str] = Counter()
     for name in long:
-        start = name.find(".") + 1
-        while start:
+        start = 0
+        for _ in range(MAX_WRAPPER_SEGMENTS):
+            start = name.find(".", start) + 1
+            if not start:
+                break
             if name[start:] in wanted:
                 votes[name[:start]] += 1
-            start = name.find(".", start) + 1
     best = votes.most_common(1)
     return best[0] if best else ("", 0)
 

@@ -41,7 +41,8 @@ class DeepSpeedAssembler(Assembler):
 
     def assemble(self, anchor: str, files: Files, layouts: Mapping[str, Layout]) -> Assembly | None:
         """Weights, fp32 masters and moments, of every model-parallel rank by itself."""
-        ranks = ranks_of(files)[folder_of(anchor)]
+        folder = folder_of(anchor)
+        ranks = ranks_of(path for path in files if path.startswith(folder))[folder]
         opened = _Opened(anchor, files, layouts)
         notes = Notes()
         several = len(ranks.optimizers) > 1

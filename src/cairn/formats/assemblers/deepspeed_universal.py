@@ -97,7 +97,7 @@ def _has_module(top: str, layouts: Mapping[str, Layout]) -> bool:
 def _states(anchor: str, files: Files) -> dict[str, dict[str, str]]:
     """The files of each parameter by what they hold."""
     found: dict[str, dict[str, str]] = {}
-    for path in sorted(files):
+    for path in sorted(path for path in files if path.startswith(f"{anchor}/")):
         match = _STATE.fullmatch(path)
         if match and f"{match['top'] or ''}zero" == anchor:
             found.setdefault(match["parameter"], {})[match["key"]] = path

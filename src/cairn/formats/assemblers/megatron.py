@@ -97,7 +97,8 @@ class MegatronAssembler(Assembler):
 def _ranks(top: str, files: Files) -> dict[str, list[str]]:
     """The files of each rank by its folder, the main one first."""
     found: dict[str, list[str]] = {}
-    for path in sorted(files, reverse=True):  # model_ before distrib_
+    below = [path for path in files if path.startswith(top)]
+    for path in sorted(below, reverse=True):  # model_ before distrib_
         match = _RANK.fullmatch(path)
         if match and (match["top"] or "") == top:
             found.setdefault(match["folder"], []).append(match["file"])

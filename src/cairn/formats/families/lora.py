@@ -15,6 +15,7 @@ import re
 
 from cairn.domain import Fact
 from cairn.formats.family import CANNOT_BE_KNOWN, Family, Recognition
+from cairn.formats.limits import MAX_SUFFIX_CHARS
 from cairn.formats.weight_names import WeightNames
 
 _DOWN = re.compile(
@@ -41,7 +42,8 @@ class LoraFamily(Family):
         targets: dict[str, None] = {}
         evidence = ""
         for template in names.templates.values():
-            match = _DOWN.search(template.text)
+            # Only the end: for a search, the work is quadratic in the length of a segment.
+            match = _DOWN.search(template.text[-MAX_SUFFIX_CHARS:])
             if match is None or len(template.shape) < 2:
                 continue
             evidence = evidence or template.text
