@@ -50,6 +50,48 @@ def test_sums_are_those_of_numpy_over_finite_pairs(before, seed, step) -> None:
     assert found.largest_difference == pytest.approx(np.abs(b - a).max(initial=0), rel=1e-6)
 
 
+@pytest.mark.parametrize("dtype", [DType.F16, DType.BF16, DType.F64], ids=lambda d: d.label)
+@settings(deadline=None)
+@given(before=FLOATS, seed=st.integers(0, 99))
+def test_sums_of_other_widths_are_those_of_numpy(dtype: DType, before, seed) -> None:
+    rng = np.random.default_rng(seed)
+    after = np.where(rng.random(before.size) < 0.5, before, before * 2 + 1)
+    x, y = (side.astype(KINDS[dtype]) for side in (before, after))
+    found = compared(x, y, (dtype, dtype), step=50)
+    a, b = x.astype(np.float64), y.astype(np.float64)
+    kept = np.isfinite(a) & np.isfinite(b)
+    a, b = a[kept], b[kept]
+    assert found.not_finite == before.size - kept.sum()
+    words = f"<u{dtype.block_bytes}"
+    assert found.changed == np.count_nonzero(x.view(words) != y.view(words))
+    assert found.norm_before == pytest.approx(np.linalg.norm(a), rel=1e-5)
+    assert found.norm_difference == pytest.approx(np.linalg.norm(b - a), rel=1e-4, abs=1e-6)
+    assert found.largest_difference == pytest.approx(np.abs(b - a).max(initial=0), rel=1e-6)
+
+
+def test_long_runs_that_are_equal_differ_or_hold_a_nan_add_up() -> None:
+    before = np.random.default_rng(0).standard_normal(50_000).astype(np.float32)
+    after = before.copy()
+    after[20_000:30_000] += 0.5
+    after[25_000] = before[40_000] = np.nan
+    found = compared(before, after, step=7000)
+    kept = np.isfinite(before) & np.isfinite(after)
+    a, b = before[kept].astype(np.float64), after[kept].astype(np.float64)
+    assert (found.changed, found.not_finite) == (10_001, 2)
+    assert found.norm_before == pytest.approx(np.linalg.norm(a), rel=1e-6)
+    assert found.norm_after == pytest.approx(np.linalg.norm(b), rel=1e-6)
+    assert found.norm_difference == pytest.approx(np.linalg.norm(b - a), rel=1e-6)
+    assert found.cosine == pytest.approx(a @ b / np.linalg.norm(a) / np.linalg.norm(b), rel=1e-6)
+
+
+@pytest.mark.parametrize("size", [1e-30, 1e-42])
+def test_values_too_small_for_their_squares_still_have_a_norm(size: float) -> None:
+    before = np.full(5000, size, np.float32)
+    found = compared(before, 3 * before)
+    assert found.relative_change == pytest.approx(2.0)
+    assert found.largest_difference == pytest.approx(2 * float(before[0]))
+
+
 def test_values_too_large_for_their_squares_still_have_a_norm() -> None:
     before = np.full(10, 1e30, np.float32)
     found = compared(before, 2 * before)
@@ -123,6 +165,24 @@ def test_an_update_of_single_rows_is_not_called_low_rank() -> None:
     after[[0, 100, 300]] += rng.standard_normal((3, 64)).astype(np.float32)
     found = compared(before, after)
     assert found.rank is not None and found.rank.rank is None
+
+
+@pytest.mark.parametrize("columns", [[5, 85], [0, 80, 160, 240], [7, 8, 88, 6407]])
+def test_columns_that_meet_in_the_sketch_still_count(columns: list[int]) -> None:
+    rng = np.random.default_rng(6)
+    before = rng.standard_normal((200, 7000)).astype(np.float32)
+    after = before.copy()
+    after[:, columns] += rng.standard_normal((200, len(columns))).astype(np.float32)
+    found = compared(before, after, step=5000)
+    assert found.rank is not None and found.rank.rank == len(columns)
+
+
+@pytest.mark.parametrize("size", [1e-20, 1e30])
+def test_a_rank_is_found_at_any_size(size: float) -> None:
+    rng = np.random.default_rng(8)
+    update = rng.standard_normal((300, 3)) @ rng.standard_normal((3, 200)) * size
+    found = compared(np.zeros((300, 200), np.float32), update.astype(np.float32))
+    assert found.rank is not None and found.rank.rank == 3
 
 
 def test_packed_and_quantised_types() -> None:

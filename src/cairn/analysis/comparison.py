@@ -1,32 +1,28 @@
 """Two tensors of equal shape side by side: how much changed, in which direction, at what rank."""
 
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cairn.analysis.floats import (
     Buffer,
-    Floats,
     floats,
     is_decodable,
     is_floating,
     parts_per_element,
 )
-from cairn.analysis.low_rank import RankEstimate, RowSample, rounding_noise
-from cairn.analysis.pair_kernels import (
-    AFTER,
-    BEFORE,
-    DIFFERENCE,
-    PRODUCT,
-    RUN_ELEMENTS,
-    add_sums,
-    count_different,
-)
+from cairn.analysis.low_rank import RankEstimate, RowSketch, rounding_noise
+from cairn.analysis.pair_kernels import count_different
+from cairn.analysis.pair_sums import PairSums
+from cairn.analysis.widening import BRAIN_EXPONENT_BITS, HALF_EXPONENT_BITS
 from cairn.domain import DType
 from cairn.formats.dtypes import numpy_dtype
 
 _WORDS = {1: "<u1", 2: "<u2", 4: "<u4", 8: "<u8"}
+_EXPONENT_BITS = {DType.F16: HALF_EXPONENT_BITS, DType.BF16: BRAIN_EXPONENT_BITS}
+_PLAIN = frozenset((DType.F32, DType.F64))
 
 MIN_SIDE = 16
 """Matrices with a shorter side have no rank worth telling low from full."""
@@ -85,39 +81,29 @@ class PairComparison:
         self._same_dtype = before is after
         self._has_words = before.block_elements == 1 and before.block_bytes in _WORDS
         self._cast = not self._same_dtype
-        self._elements = self._changed = self._not_finite = 0
-        self._sums = np.zeros(4)
-        self._most = 0.0
-        self._sample: RowSample | None = None
-        rows, columns = shape[0] if shape else 1, 1
-        for axis in shape[1:]:
-            columns *= axis
-        if is_floating(after) and min(rows, columns) >= MIN_SIDE:
-            self._sample = RowSample(rows, columns)
+        self._elements = self._changed = 0
+        self._sketch: RowSketch | None = None
+        rows, columns = shape[0] if shape else 1, prod(shape[1:])
+        if _has_rank(after) and min(rows, columns) >= MIN_SIDE:
+            self._sketch = RowSketch(rows, columns)
+        self._sums = PairSums(self._sketch)
 
     def add(self, before: Buffer, after: Buffer, elements: int) -> None:
         """The next `elements` elements of both, as little-endian bytes."""
-        first = self._elements
         self._elements += elements
-        a, b = floats(before, self._before, elements), floats(after, self._after, elements)
-        if a.dtype != b.dtype:
-            a, b = a.astype(np.float64), b.astype(np.float64)
-        different = self._different(before, after, a, b)
-        if not different:
-            self._add_sums(a, a)
+        if self._same_dtype and self._before in _EXPONENT_BITS:
+            a, b = _words(before, self._before), _words(after, self._after)
+            self._sums.add_narrow(a, b, _EXPONENT_BITS[self._before])
+            self._changed = self._sums.changed
             return
-        self._changed += different
-        self._add_sums(a, b)
-        if self._sample is not None:
-            self._sample.add(first, a, b)
-
-    def _add_sums(self, a: Floats, b: Floats) -> None:
-        scratch = np.empty(RUN_ELEMENTS, a.dtype)
-        bits = scratch.view(np.int32 if a.dtype == np.float32 else np.int64)
-        left_out, most_bits, most = add_sums(a, b, scratch, bits, self._sums)
-        self._not_finite += left_out
-        found = float(np.array(most_bits, bits.dtype).view(a.dtype))
-        self._most = max(self._most, found, most)
+        x, y = floats(before, self._before, elements), floats(after, self._after, elements)
+        if x.dtype != y.dtype:
+            x, y = x.astype(np.float64), y.astype(np.float64)
+        self._sums.add_floats(x, y)
+        if self._same_dtype and self._before in _PLAIN:
+            self._changed = self._sums.changed
+        else:
+            self._changed += self._different(before, after, x, y)
 
     def _different(
         self,
@@ -139,30 +125,30 @@ class PairComparison:
 
     def result(self) -> Comparison:
         """What all blocks together say."""
-        sums = self._sums
-        norms = float(sums[BEFORE]) ** 0.5, float(sums[AFTER]) ** 0.5
-        cosine = None
-        if norms[0] and norms[1]:
-            cosine = min(1.0, max(-1.0, float(sums[PRODUCT]) / (norms[0] * norms[1])))
+        before, after, difference = self._sums.norms
         return Comparison(
             elements=self._elements,
             changed=self._changed,
             cast=self._cast,
-            norm_before=norms[0],
-            norm_after=norms[1],
-            norm_difference=float(sums[DIFFERENCE]) ** 0.5,
-            largest_difference=self._most,
-            cosine=cosine,
-            not_finite=self._not_finite,
-            rank=self._rank(norms[1]),
+            norm_before=before,
+            norm_after=after,
+            norm_difference=difference,
+            largest_difference=self._sums.largest_difference,
+            cosine=self._sums.cosine,
+            not_finite=self._sums.not_finite,
+            rank=self._rank(after),
         )
 
     def _rank(self, norm_after: float) -> RankEstimate | None:
-        if self._sample is None or not self._changed or self._cast:
+        if self._sketch is None or not self._changed or self._cast:
             return None
         # The difference of a tensor kept in less precision carries that rounding, too.
         coarser = max((self._before, self._after), key=lambda d: rounding_noise(d, 1.0))
-        return self._sample.rank(rounding_noise(coarser, norm_after / self._elements**0.5))
+        return self._sketch.rank(rounding_noise(coarser, norm_after / self._elements**0.5))
+
+
+def _has_rank(dtype: DType) -> bool:
+    return is_floating(dtype) and parts_per_element(dtype) == 1
 
 
 def comparable(before: DType, after: DType) -> bool:

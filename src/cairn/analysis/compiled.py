@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numba
+from numpy.typing import NDArray
 
 Loop = TypeVar("Loop", bound=Callable[..., Any])
 
@@ -28,3 +29,10 @@ def compiled(fastmath: frozenset[str] = frozenset()) -> Callable[[Loop], Loop]:
         return made
 
     return decorate
+
+
+def read_only(array: NDArray[Any]) -> NDArray[Any]:
+    """A view that cannot be written: compiled loops are compiled for each kind of array."""
+    view = array.view()
+    view.flags.writeable = False
+    return view

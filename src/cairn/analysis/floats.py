@@ -1,10 +1,10 @@
 """The values behind a tensor's bytes, as floating-point numbers that NumPy can count with.
 
-Narrow types decode by a table with one row per byte, blocks with shared scales by
-`cairn.formats.quantised`, the others by NumPy and ml_dtypes; only types with codebooks that no
-specification states do not decode. Whole numbers of 32 and 64 bits and doubles become float64
-(beyond 2^53 whole numbers are rounded), everything else float32, which is exact. A complex
-number is its two parts, one after the other.
+Narrow types decode by a table with one row per byte, 16-bit floats by `widening`, blocks with
+shared scales by `cairn.formats.quantised`, the others by NumPy and ml_dtypes; only types with
+codebooks that no specification states do not decode. Whole numbers of 32 and 64 bits and doubles
+become float64 (beyond 2^53 whole numbers are rounded), everything else float32, which is exact.
+A complex number is its two parts, one after the other.
 
 Packed types put the first element into the low bits, as torch (`aten/src/ATen/native/quantized`)
 and ONNX (https://onnx.ai/onnx/technical/int4.html, https://onnx.ai/onnx/technical/float4.html)
@@ -20,6 +20,7 @@ import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
+from cairn.analysis.widening import widen_brain, widen_half
 from cairn.domain import DType
 from cairn.formats.dtypes import numpy_dtype
 from cairn.formats.quantised import can_dequantise, dequantise
@@ -30,6 +31,7 @@ Buffer = bytes | bytearray | memoryview | NDArray[np.uint8]
 
 _DOUBLE = frozenset((DType.I32, DType.U32, DType.QI32, DType.I64, DType.U64, DType.F64, DType.C128))
 _PARTS: dict[DType, str] = {DType.C32: "<f2", DType.C64: "<f4", DType.C128: "<f8"}
+_WIDENED = {DType.F16: widen_half, DType.C32: widen_half, DType.BF16: widen_brain}
 _PACKED: dict[DType, tuple[int, type[Any]]] = {
     DType.F4: (4, ml_dtypes.float4_e2m1fn),
     DType.F6_E2M3: (6, ml_dtypes.float6_e2m3fn),
@@ -118,8 +120,9 @@ def floats(block: Buffer, dtype: DType, elements: int | None = None) -> Floats:
         values = dequantise(dtype, raw)
     elif dtype.block_bytes == 1:
         values = _byte_table(dtype).take(raw)
-    elif dtype in (DType.F16, DType.C32):
-        values = _half_table().take(raw.view("<u2"))  # 2.5 times as fast as NumPy's conversion
+    elif dtype in _WIDENED:
+        values = np.empty(raw.size // 2, np.float32)
+        _WIDENED[dtype](raw.view("<u2"), values)
     else:
         plain = raw.view(_PARTS.get(dtype) or _known(dtype))
         if dtype in _DOUBLE:
@@ -157,11 +160,6 @@ def _byte_table(dtype: DType) -> NDArray[np.float32]:
     every = np.arange(256, dtype=np.uint8)
     # A boolean other than 0 and 1 is true, as for torch.
     return (every != 0 if dtype is DType.BOOL else every.view(_known(dtype))).astype(np.float32)
-
-
-@cache
-def _half_table() -> NDArray[np.float32]:
-    return np.arange(1 << 16, dtype=np.uint16).view(np.float16).astype(np.float32)
 
 
 @cache

@@ -9,12 +9,13 @@ Halko, Martinsson, Tropp: Finding structure with randomness, 2011, https://arxiv
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
 import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
+from cairn.analysis.sketch_kernels import Sketch, exceeds, gram
 from cairn.domain import DType
 from cairn.formats.dtypes import numpy_dtype
 
@@ -28,9 +29,11 @@ LARGEST_RANK = 64
 """Adapters of higher rank are rare, and telling them from full updates costs four times as much."""
 
 GROUP_ROWS = 16
-"""Sampled rows come in groups of this many, evenly spread, because neighbours are read together."""
+"""Sampled rows come in groups of this many, evenly spread: neighbours are in one block."""
 
-_SAMPLE_BYTES = 64 << 20
+_WEIGHTS = 1 << 14
+"""Random weights, used again after so many columns: at other places, being no multiple of those."""
+
 _ABOVE_NOISE = 2.0  # a singular value this far above the largest that noise gives is signal
 _GAP_AT_NOISE = 1.7
 _GAP_BEFORE_NOISE = 3.0
@@ -51,58 +54,75 @@ class RankEstimate:
     energy: float
 
 
-class RowSample:
-    """Gathers sampled rows of a matrix's difference while the values stream by."""
+class RowSketch:
+    """Projects sampled rows of a matrix's difference onto few columns while the values stream by.
+
+    The projection is sparse (Nelson, Nguyen: OSNAP, 2012, https://arxiv.org/abs/1211.1002): every
+    column counts at two places with random weights. That costs two additions per value, where
+    dense directions cost as many as the sketch has columns, and no row is kept.
+    """
 
     def __init__(self, rows: int, columns: int) -> None:
-        fitting = max(GROUP_ROWS, _SAMPLE_BYTES // (4 * columns))
-        wanted = min(rows, SAMPLED_ROWS, fitting)
+        wanted = min(rows, SAMPLED_ROWS)
         groups = max(1, wanted // GROUP_ROWS)
-        taken = min(rows, wanted if groups == 1 else GROUP_ROWS)
-        starts = np.linspace(0, rows - taken, groups).astype(np.int64) if groups > 1 else [0]
+        taken = wanted if groups == 1 else GROUP_ROWS
+        height = groups * taken
+        width = min(SKETCH_COLUMNS, columns, height)
         self._rows, self._columns = rows, columns
-        # Runs of elements as (first, last, place in the sample).
-        self._runs = [
-            (int(start) * columns, (int(start) + taken) * columns, number * taken * columns)
-            for number, start in enumerate(starts)
-        ]
-        self._sample = np.zeros(groups * taken * columns, np.float32)
-
-    def add(self, first: int, before: NDArray[np.floating], after: NDArray[np.floating]) -> None:
-        """Take what lies in sampled rows from a block of elements that begins at `first`."""
-        last = first + before.size
-        for start, stop, place in self._runs:
-            low, high = max(first, start), min(last, stop)
-            if low < high:
-                into = slice(place + low - start, place + high - start)
-                part = slice(low - first, high - first)
-                self._sample[into] = after[part] - before[part]
+        starts = np.linspace(0, rows - taken, groups).astype(np.int64)
+        self._sketch = np.zeros((height, width))  # (sampled rows, places)
+        self._weights = _weights(0.0 if columns <= width else 1.0)
+        self.loop_arguments: Sketch = (starts * columns, columns, self._weights, self._sketch)
 
     def rank(self, noise: float) -> RankEstimate:
         """The rank of the difference, where rounding leaves errors of `noise` (rms) behind."""
-        sample = self._sample.reshape(-1, self._columns)  # (sampled rows, columns)
-        sample = np.where(np.isfinite(sample), sample, 0)
-        height = len(sample)
-        width = min(SKETCH_COLUMNS, self._columns, height)
-        sketch = (sample @ _directions(self._columns, width)).astype(np.float64)  # (rows, width)
-        # Squares of singular values in float64: a tenth of the time of a decomposition, and
-        # exact enough for what float32 values leave to see.
-        squares = np.linalg.eigvalsh(sketch.T @ sketch)[::-1]  # (width)
-        values = np.sqrt(np.maximum(squares, 0))
+        height, width = self._sketch.shape
+        largest = float(np.abs(self._sketch).max())
+        if not np.isfinite(largest):
+            return RankEstimate(None, height, self._rows, 0.0)
+        sketch = self._sketch / (largest or 1.0)  # so that no square overflows
         # The largest singular value of a matrix of independent errors: Bai-Yin.
-        loudest = noise * self._columns**0.5 * (height**0.5 + width**0.5)
+        weight = float((self._weights**2).sum(axis=0).mean())
+        spread = (weight * self._columns / width) ** 0.5
+        loudest = noise / (largest or 1.0) * spread * (height**0.5 + width**0.5)
+        values = _singular_values(sketch, _ABOVE_NOISE * loudest)
+        if values is None:
+            return RankEstimate(None, height, self._rows, 1.0)
         found = _standing_out(values, _ABOVE_NOISE * loudest)
         energy = float((values[:found] ** 2).sum() / max((values**2).sum(), 1e-300))
         limit = min(LARGEST_RANK, width - width // 8, min(height, self._columns) // 2)
-        changed = np.count_nonzero(sample.any(axis=1)) / height
+        changed = np.count_nonzero(sketch.any(axis=1)) / height
         low = 0 < found <= limit and found < width and changed >= _CHANGED_ROWS
         return RankEstimate(found if low else None, height, self._rows, energy)
 
 
-@lru_cache(maxsize=8)  # a model has few widths
-def _directions(columns: int, width: int) -> NDArray[np.float32]:
-    """Random directions, the same each time, so that equal inputs give equal answers."""
-    return np.random.default_rng(0).standard_normal((columns, width), np.float32)
+def _singular_values(sketch: NDArray[np.float64], noise: float) -> NDArray[np.float64] | None:
+    """Largest first; None where all of them exceed the noise, as those of a full update do.
+
+    From the squares: a tenth of the time of a decomposition, and exact enough for what float32
+    values leave to see.
+    """
+    products = gram(np.ascontiguousarray(sketch.T))
+    # What rounding of the products leaves of a singular value that is zero counts as zero.
+    rounding = float(np.trace(products)) * len(products) * np.finfo(np.float64).eps
+    if exceeds(products, max(noise**2, rounding)):
+        return None
+    squares = np.linalg.eigvalsh(products)[::-1]  # (width)
+    values: NDArray[np.float64] = np.sqrt(np.maximum(squares, 0))
+    return values
+
+
+@cache
+def _weights(second: float) -> NDArray[np.float32]:
+    """Weights of columns at their first places, and at their second ones times `second`.
+
+    Those of the first are signs. Those of the second are half as large and all different, so that
+    not even columns that meet at both places look alike. The same each time, for equal answers.
+    """
+    rng = np.random.default_rng(0)
+    signs = rng.choice(np.array([-1, 1], np.float32), (2, _WEIGHTS))
+    signs[1] *= second * rng.uniform(0.25, 0.75, _WEIGHTS)
+    return signs
 
 
 def _standing_out(values: NDArray[np.floating], noise: float) -> int:

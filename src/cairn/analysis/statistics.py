@@ -7,11 +7,10 @@ on where blocks end, up to rounding of the moments.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from cairn.analysis.compiled import read_only
 from cairn.analysis.counted import CountedValues
 from cairn.analysis.floats import (
     Buffer,
@@ -87,7 +86,7 @@ def _counted(
 ) -> TensorStatistics:
     counted = CountedValues(tensor.dtype)
     for block, elements in held:
-        words = _read_only(codes(block, tensor.dtype, elements))
+        words = read_only(codes(block, tensor.dtype, elements))
         counted.add(words)
         if rows is not None:
             rows.add(words)
@@ -109,9 +108,9 @@ def _streamed(
     distinct = DistinctWords(_magnitude(tensor.dtype), _largest(tensor.dtype), bits // 8)
     extremes: list[int] = []
     for block, elements in held:
-        values = _read_only(floats(block, tensor.dtype, elements))
+        values = read_only(floats(block, tensor.dtype, elements))
         raw = np.frombuffer(block, np.uint8) if whole is not None else values
-        words = _read_only(raw.view(_UNSIGNED[bits]))
+        words = read_only(raw.view(_UNSIGNED[bits]))
         streamed.add(values)
         distinct.add(words)
         if rows is not None:
@@ -157,10 +156,3 @@ def _largest(dtype: DType) -> int:
     if not is_floating(dtype):
         return _magnitude(dtype)
     return 0x7F80_0000 if _word_bits(dtype) == 32 else 0x7FF0_0000_0000_0000
-
-
-def _read_only(words: NDArray[Any]) -> NDArray[Any]:
-    """A view that cannot be written: compiled loops are compiled for each kind of array."""
-    view = words.view()
-    view.flags.writeable = False
-    return view
