@@ -14,6 +14,9 @@ from cairn.store.backends import OpenObject
 from cairn.store.parts import PartStore
 from cairn.store.recipes import Recipe, Slice
 
+Content = tuple[tuple[bytes, int, int], ...]
+"""What names bytes: digest, start and stop of each run."""
+
 BLOCK_BYTES = 1 << 20
 CACHE_BYTES = 24 << 20  # six of the largest parts: glue and neighbours stay while reading on
 AHEAD_PARTS = 3  # decoded before they are asked for: both workers busy, 12 MiB at most
@@ -66,6 +69,13 @@ class BlobReader(ABC):
         """The bytes of a valid range in blocks of that size, the last shorter."""
 
     @abstractmethod
+    def content_of(self, start: int, stop: int) -> Content:
+        """A name for the bytes `start .. stop`, made without reading them.
+
+        Equal names, of whatever blobs, mean equal bytes; different ones say nothing.
+        """
+
+    @abstractmethod
     def close(self) -> None:
         """Let go; may be called twice."""
 
@@ -103,6 +113,10 @@ class RawReader(BlobReader):
     def _blocks(self, start: int, stop: int, block_bytes: int) -> Iterator[bytes]:
         for at in range(start, stop, block_bytes):
             yield self.read_at(at, min(block_bytes, stop - at))
+
+    def content_of(self, start: int, stop: int) -> Content:
+        """See `BlobReader.content_of`: a run of the blob."""
+        return ((self.blob.digest.raw, *self._clipped(start, stop)),)
 
     def close(self) -> None:
         """Let go of the object."""
@@ -194,6 +208,11 @@ class RecipeReader(BlobReader):
                 _, dropped = self._cache.popitem(last=False)
                 self._cached_bytes -= len(dropped)
         return plain
+
+    def content_of(self, start: int, stop: int) -> Content:
+        """See `BlobReader.content_of`: the parts, which other blobs may share."""
+        slices = self._recipe.slices(*self._clipped(start, stop))
+        return tuple((self._recipe.part(s.part).digest, s.start, s.stop) for s in slices)
 
     def close(self) -> None:
         """Forget decoded parts; reading again decodes them anew."""

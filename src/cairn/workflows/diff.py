@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from cairn.domain import Checkpoint, Scalar
 from cairn.workflows.readable import ReadableCheckpoint
+from cairn.workflows.same_content import with_same_content
 from cairn.workflows.setting_changes import (
     SETTING_FILES,
     TOKENIZERS,
@@ -81,14 +82,17 @@ def pairing_of(
     values: bool = True,
     wanted: Callable[[str], bool] = lambda _: True,
 ) -> Pairing:
-    """The tensors to compare; `wanted` chooses them by the name they have on either side."""
+    """The tensors to compare; `wanted` chooses them by the name they have on either side.
+
+    Pairs whose bytes the store keeps once are marked: nothing of them is read.
+    """
     found = pair_tensors(before, after, by_content=values)
 
     def keeps(pair: Pair) -> bool:
         return wanted(pair.before.name) or wanted(pair.after.name)
 
     return Pairing(
-        pairs=tuple(pair for pair in found.pairs if keeps(pair)),
+        pairs=with_same_content(before, after, filter(keeps, found.pairs)),
         removed=tuple(one for one in found.removed if wanted(one.name)),
         added=tuple(one for one in found.added if wanted(one.name)),
         wrapper=found.wrapper,
@@ -97,7 +101,7 @@ def pairing_of(
 
 def bytes_to_compare(pairing: Pairing) -> int:
     """Bytes that comparing values will go through, of both sides."""
-    return sum(p.before.tensor.size_bytes + p.after.tensor.size_bytes for p in pairing.pairs)
+    return sum(pair.bytes_to_compare for pair in pairing.pairs)
 
 
 def compare(

@@ -39,6 +39,8 @@ class Verdict(Enum):
 class TensorChange:
     """One tensor on both sides. `comparison` is None where values were not compared: `why`.
 
+    Nor is there one where the bytes are known to be equal without reading them.
+
     Of a resized tensor the rows that both have were compared.
     """
 
@@ -59,9 +61,11 @@ def compare_values(
     `progress` gets the bytes of both sides newly done, from several threads.
     """
     left = before.max_value_bytes + after.max_value_bytes
-    reached = accumulate(p.before.tensor.size_bytes + p.after.tensor.size_bytes for p in pairs)
+    reached = accumulate(pair.bytes_to_compare for pair in pairs)
 
     def work(pair: Pair, so_far: int) -> TensorChange:
+        if pair.is_same:
+            return TensorChange(pair, Verdict.EQUAL)
         if so_far > left:
             why = "values of far more bytes than the files have"
             return TensorChange(pair, Verdict.UNKNOWN, why=why)
@@ -70,7 +74,7 @@ def compare_values(
         except UntrustedDataError as error:
             found = TensorChange(pair, Verdict.UNKNOWN, why=str(error))
         if progress is not None:
-            progress(pair.before.tensor.size_bytes + pair.after.tensor.size_bytes)
+            progress(pair.bytes_to_compare)
         return found
 
     with ThreadPoolExecutor(WORKERS, "cairn-diff") as pool:
@@ -81,6 +85,9 @@ def compare_headers(pairs: tuple[Pair, ...]) -> list[TensorChange]:
     """What can be said without reading values: shapes and dtypes."""
     found = []
     for pair in pairs:
+        if pair.is_same:
+            found.append(TensorChange(pair, Verdict.EQUAL))
+            continue
         a, b = pair.before.tensor, pair.after.tensor
         if a.shape == b.shape:
             verdict = Verdict.UNKNOWN
