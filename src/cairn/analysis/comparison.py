@@ -1,6 +1,5 @@
 """Two tensors of equal shape side by side: how much changed, in which direction, at what rank."""
 
-from dataclasses import dataclass
 from math import prod
 
 import numpy as np
@@ -13,11 +12,11 @@ from cairn.analysis.floats import (
     is_floating,
     parts_per_element,
 )
-from cairn.analysis.low_rank import RankEstimate, RowSketch, rounding_noise
+from cairn.analysis.low_rank import RowSketch, rounding_noise
 from cairn.analysis.pair_kernels import count_different
 from cairn.analysis.pair_sums import PairSums
 from cairn.analysis.widening import BRAIN_EXPONENT_BITS, HALF_EXPONENT_BITS
-from cairn.domain import DType
+from cairn.domain import Comparison, DType, RankEstimate
 from cairn.formats.dtypes import numpy_dtype
 
 _WORDS = {1: "<u1", 2: "<u2", 4: "<u4", 8: "<u8"}
@@ -26,44 +25,6 @@ _PLAIN = frozenset((DType.F32, DType.F64))
 
 MIN_SIDE = 16
 """Matrices with a shorter side have no rank worth telling low from full."""
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """What became of a tensor's values.
-
-    `changed` counts elements with other bits, or with another value where the dtype changed.
-    `cast`: every element of the second is the first rounded to the second's dtype. Norms are
-    over pairs of finite values; `not_finite` pairs are left out of them.
-    """
-
-    elements: int
-    changed: int
-    cast: bool
-    norm_before: float
-    norm_after: float
-    norm_difference: float
-    largest_difference: float
-    cosine: float | None
-    not_finite: int = 0
-    rank: RankEstimate | None = None
-
-    @property
-    def equal(self) -> bool:
-        """Whether no element changed."""
-        return not self.changed
-
-    @property
-    def changed_fraction(self) -> float:
-        """The share of elements that changed, 0 to 1."""
-        return self.changed / self.elements if self.elements else 0.0
-
-    @property
-    def relative_change(self) -> float | None:
-        """Norm of the difference over the norm before; None where that is zero."""
-        if not self.norm_difference:
-            return 0.0
-        return self.norm_difference / self.norm_before if self.norm_before else None
 
 
 class PairComparison:

@@ -8,7 +8,6 @@ rounding alone would leave are counted.
 Halko, Martinsson, Tropp: Finding structure with randomness, 2011, https://arxiv.org/abs/0909.4061
 """
 
-from dataclasses import dataclass
 from functools import cache
 
 import ml_dtypes
@@ -16,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cairn.analysis.sketch_kernels import Sketch, exceeds, gram
-from cairn.domain import DType
+from cairn.domain import DType, RankEstimate
 from cairn.formats.dtypes import numpy_dtype
 
 SAMPLED_ROWS = 192
@@ -38,20 +37,6 @@ _ABOVE_NOISE = 2.0  # a singular value this far above the largest that noise giv
 _GAP_AT_NOISE = 1.7
 _GAP_BEFORE_NOISE = 3.0
 _CHANGED_ROWS = 0.5  # of the rows, or else it is an update of single rows, whatever its rank
-
-
-@dataclass(frozen=True, slots=True)
-class RankEstimate:
-    """The numerical rank of a difference; None: it is not low, or rounding hides it.
-
-    `sampled_rows` of `rows` were looked at. `energy` is the share of the squared difference,
-    0 to 1, that the first `rank` directions hold.
-    """
-
-    rank: int | None
-    sampled_rows: int
-    rows: int
-    energy: float
 
 
 class RowSketch:

@@ -1,6 +1,7 @@
 """Who, which repo, which revision: the only room with SQL, on SQLite or PostgreSQL."""
 
 from cairn.catalog.changes import Change, DeleteFile, DeleteFolder, PutFile
+from cairn.catalog.comparisons import Asked, Trees
 from cairn.catalog.opened import Catalog, open_catalog
 from cairn.catalog.records import (
     AuditRecord,
@@ -17,6 +18,7 @@ from cairn.catalog.records import (
 )
 
 __all__ = [
+    "Asked",
     "AuditRecord",
     "CardSummary",
     "Catalog",
@@ -33,5 +35,6 @@ __all__ = [
     "RepoRecord",
     "SortKey",
     "TokenRecord",
+    "Trees",
     "open_catalog",
 ]

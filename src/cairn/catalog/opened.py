@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from cairn.catalog.accounts import Accounts
 from cairn.catalog.audit import Audit
 from cairn.catalog.blob_health import BlobHealth
+from cairn.catalog.comparisons import Comparisons
 from cairn.catalog.database import Database
 from cairn.catalog.history import History
 from cairn.catalog.migration import upgrade
@@ -26,6 +27,7 @@ class Catalog:
     uploads: Uploads
     audit: Audit
     blob_health: BlobHealth
+    comparisons: Comparisons
     database: Database
 
     def tune(self) -> None:
@@ -63,5 +65,6 @@ def open_catalog(url: str, *, clock: Callable[[], datetime] = utc_now) -> Catalo
         uploads=Uploads(database, clock),
         audit=Audit(database),
         blob_health=BlobHealth(database),
+        comparisons=Comparisons(database, clock),
         database=database,
     )

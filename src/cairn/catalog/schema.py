@@ -266,3 +266,18 @@ blob_health = Table(
     Column("schema", Integer, nullable=False),
     Column("content", LargeBinary, nullable=False),
 )
+
+# Two trees whose tensors somebody wants compared, and what was found: zlib-compressed text.
+# Neither content nor failure: it waits. No repo is named: trees are shared by all.
+comparisons = Table(
+    "comparisons",
+    metadata,
+    Column("before", LargeBinary, primary_key=True),
+    Column("after", LargeBinary, primary_key=True),
+    Column("schema", Integer, nullable=False),
+    Column("asked_at", Moment, nullable=False, index=True),
+    Column("done_bytes", BigInteger, nullable=False),
+    Column("total_bytes", BigInteger, nullable=False),
+    Column("content", LargeBinary),
+    Column("failure", Text),
+)

@@ -3,6 +3,7 @@
 from cairn.domain.accounts import ANONYMOUS, Account, Actor, OrgRole, Scope
 from cairn.domain.architectures import Architecture, Fact, Module, Scalar
 from cairn.domain.checkpoints import Assembly, Checkpoint, Completeness, Part
+from cairn.domain.comparison import Comparison, RankEstimate
 from cairn.domain.digests import Blob, Digest
 from cairn.domain.repos import (
     Directory,
@@ -29,6 +30,7 @@ __all__ = [
     "Assembly",
     "Blob",
     "Checkpoint",
+    "Comparison",
     "Completeness",
     "DType",
     "Digest",
@@ -43,6 +45,7 @@ __all__ = [
     "OrgRole",
     "Part",
     "Piece",
+    "RankEstimate",
     "Ref",
     "RepoId",
     "RepoType",

@@ -1,6 +1,6 @@
 """The verb diff: what changed between two checkpoints, in tensors, settings and training."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from cairn.domain import Checkpoint, Scalar
@@ -120,6 +120,18 @@ def compare(
         tensors = compare_values(before, after, pairing.pairs, progress)
     else:
         tensors = compare_headers(pairing.pairs)
+    return difference_of(before, after, pairing, tensors, values_compared=values)
+
+
+def difference_of(
+    before: ReadableCheckpoint,
+    after: ReadableCheckpoint,
+    pairing: Pairing,
+    tensors: Iterable[TensorChange],
+    *,
+    values_compared: bool,
+) -> Difference:
+    """The whole difference, where what became of the paired tensors is known."""
     settings, setting_notes = setting_changes(before.files, after.files)
     tokenizers, tokenizer_notes = tokenizer_changes(before.files, after.files)
     return Difference(
@@ -135,7 +147,7 @@ def compare(
         training=_training(before.checkpoint, after.checkpoint),
         unread=_unread(before.checkpoint, after.checkpoint),
         notes=(*setting_notes, *tokenizer_notes),
-        values_compared=values,
+        values_compared=values_compared,
     )
 
 

@@ -111,15 +111,25 @@ def read_repo(
         IntegrityError: a stored file is damaged.
     """
     from cairn.workflows.browse import open_view
-    from cairn.workflows.stored_file import opened
 
     view = open_view(house, actor, repo_id, revision)
-    entries = house.catalog.history.manifest(view.revision.tree).entries
+    return read_tree(house, view.revision.tree, f"{view.repo.id}@{view.revision.id[:12]}")
+
+
+def read_tree(house: "House", tree: str, name: str = "") -> ReadableCheckpoint:
+    """The checkpoint that the files of a revision's tree make up, for whoever may read them.
+
+    Raises:
+        IntegrityError: a stored file is damaged.
+    """
+    from cairn.workflows.stored_file import opened
+
+    entries = house.catalog.history.manifest(tree).entries
     files = {
         path: File(entry.blob.size_bytes, partial(opened, house, entry))
         for path, entry in entries.items()
     }
-    return _read(f"{view.repo.id}@{view.revision.id[:12]}", files, house.readers)
+    return _read(name, files, house.readers)
 
 
 # --- the files one by one ------------------------------------------------------------------

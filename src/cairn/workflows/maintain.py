@@ -32,10 +32,11 @@ def collect_garbage(house: House, grace_s: float) -> Collected:
     """Remove blobs that no revision and no upload of the last `grace_s` seconds needs.
 
     Safe beside running uploads: a blob put or wanted within the grace period stays. What was
-    measured of blobs that no repo holds goes too; should one come back, it is measured again.
+    measured of blobs that no repo holds and found between trees that are gone goes too.
     """
     house.catalog.uploads.expire(house.clock() - timedelta(seconds=grace_s))
     house.catalog.blob_health.forget_unowned()
+    house.catalog.comparisons.forget_unowned()
     return house.store.collect(house.catalog.history.live_digests, grace_s)
 
 

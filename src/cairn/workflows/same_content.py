@@ -2,8 +2,6 @@
 
 from collections.abc import Hashable, Iterable
 from contextlib import ExitStack
-from types import TracebackType
-from typing import Self
 
 from cairn.errors import BlobNotFoundError, IntegrityError, UntrustedDataError
 from cairn.formats.folder import beside
@@ -16,7 +14,8 @@ def with_same_content(
     before: ReadableCheckpoint, after: ReadableCheckpoint, pairs: Iterable[Pair]
 ) -> tuple[Pair, ...]:
     """The pairs, those marked whose bytes are stored once for both sides."""
-    with _Names(before) as left, _Names(after) as right:
+    with ExitStack() as stack:
+        left, right = _Names(before, stack), _Names(after, stack)
         found = []
         for pair in pairs:
             name = left.of(pair.before)
@@ -28,9 +27,9 @@ def with_same_content(
 class _Names:
     """Names of tensors' contents in one checkpoint, each file opened once."""
 
-    def __init__(self, side: ReadableCheckpoint) -> None:
+    def __init__(self, side: ReadableCheckpoint, stack: ExitStack) -> None:
         self._side = side
-        self._stack = ExitStack()
+        self._stack = stack
         self._opened: dict[str, StoredFile | None] = {}
 
     def of(self, one: Placed) -> Hashable | None:
@@ -67,14 +66,3 @@ class _Names:
         except (BlobNotFoundError, IntegrityError, UntrustedDataError):
             return None  # reading the values will say what is wrong
         return source if isinstance(source, StoredFile) else None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._stack.close()

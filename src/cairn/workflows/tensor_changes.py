@@ -6,14 +6,11 @@ from dataclasses import dataclass
 from enum import Enum
 from itertools import accumulate
 from math import prod
-from typing import TYPE_CHECKING
 
+from cairn.domain import Comparison
 from cairn.errors import MalformedError, UntrustedDataError
 from cairn.workflows.readable import ReadableCheckpoint
 from cairn.workflows.tensor_pairs import Pair
-
-if TYPE_CHECKING:
-    from cairn.analysis.comparison import Comparison
 
 WORKERS = 2
 BLOCK_BYTES = 1 << 20
@@ -46,7 +43,7 @@ class TensorChange:
 
     pair: Pair
     verdict: Verdict
-    comparison: "Comparison | None" = None
+    comparison: Comparison | None = None
     why: str = ""
 
 
@@ -116,7 +113,7 @@ def _compared(before: ReadableCheckpoint, after: ReadableCheckpoint, pair: Pair)
     return TensorChange(pair, Verdict.RESIZED, why="no rows in common")
 
 
-def _verdict(found: "Comparison") -> Verdict:
+def _verdict(found: Comparison) -> Verdict:
     if found.cast:
         return Verdict.CAST
     return Verdict.EQUAL if found.equal else Verdict.CHANGED
@@ -124,7 +121,7 @@ def _verdict(found: "Comparison") -> Verdict:
 
 def _streamed(
     before: ReadableCheckpoint, after: ReadableCheckpoint, pair: Pair, shape: tuple[int, ...]
-) -> "Comparison":
+) -> Comparison:
     from cairn.analysis.comparison import PairComparison
 
     a, b = pair.before.tensor, pair.after.tensor

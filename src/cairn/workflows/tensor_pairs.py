@@ -65,9 +65,7 @@ def pair_tensors(
     Equal names first; then names that differ by one prefix that the others gained or lost; then,
     with `by_content`, tensors of one dtype and shape whose bytes are equal.
     """
-    left, right = placed(before.checkpoint), placed(after.checkpoint)
-    if _single_folders(left, right):
-        left, right = _without_folder(left), _without_folder(right)
+    left, right = named_sides(before.checkpoint, after.checkpoint)
     pairs = [Pair(left[name], right[name]) for name in left if name in right]
     removed = {name: one for name, one in left.items() if name not in right}
     added = {name: one for name, one in right.items() if name not in left}
@@ -79,6 +77,16 @@ def pair_tensors(
     if by_content:
         pairs.extend(_equal_contents(before, after, removed, added))
     return Pairing(tuple(pairs), tuple(removed.values()), tuple(added.values()), wrapper)
+
+
+def named_sides(
+    before: Checkpoint, after: Checkpoint
+) -> tuple[dict[str, Placed], dict[str, Placed]]:
+    """The tensors of both sides by the names they are paired by."""
+    left, right = placed(before), placed(after)
+    if _single_folders(left, right):
+        return _without_folder(left), _without_folder(right)
+    return left, right
 
 
 def placed(checkpoint: Checkpoint) -> dict[str, Placed]:
