@@ -1,15 +1,19 @@
-"""Two revisions of a repo compared, as far as a request may: values only of small checkpoints.
+"""Two revisions compared: small checkpoints at once, large ones in the background.
 
 Answers are remembered under both trees, whose names cover every file; they carry no repo's name.
 """
 
+from dataclasses import dataclass
+
+from cairn.catalog import Asked
 from cairn.domain import Actor, RepoId
-from cairn.errors import RequestError
+from cairn.errors import NamingError, RepoNotFoundError, RequestError
 from cairn.hub.memory import Memory
 from cairn.workflows.browse import View, open_view
 from cairn.workflows.diff import Difference, bytes_to_compare, compare, pairing_of
 from cairn.workflows.house import House
-from cairn.workflows.inspect import read_repo
+from cairn.workflows.inspect import read_tree
+from cairn.workflows.kept_comparisons import asked, kept_difference
 
 MAX_VALUE_BYTES = 256 << 20
 """Bytes of both sides read for one page: 0.1 to 0.2 s on two cores, see docs/benchmarks.md."""
@@ -17,6 +21,18 @@ MAX_VALUE_BYTES = 256 << 20
 MAX_REMEMBERED = 20_000  # tensor pairs of about 1 kB each: some 20 MB
 
 ComparisonMemory = Memory[Difference]
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What differs, so far: while values wait in the background, by headers and small files.
+
+    `why_not` says why values were not compared and nobody is about to; empty otherwise.
+    """
+
+    found: Difference
+    waiting: Asked | None = None
+    why_not: str = ""
 
 
 def comparison_memory() -> ComparisonMemory:
@@ -36,33 +52,69 @@ def split_revisions(text: str) -> tuple[str, str]:
     return before, after
 
 
-def open_both(house: House, actor: Actor, repo_id: RepoId, revisions: str) -> tuple[View, View]:
-    """Both revisions, for a caller who may read the files.
+def other_repo(repo_id: RepoId, name: str) -> RepoId:
+    """The repo of the same kind by this full name; `repo_id` itself where there is none.
+
+    Raises:
+        RepoNotFoundError: no repo can have that name.
+    """
+    try:
+        return RepoId.parse(repo_id.type, name) if name else repo_id
+    except NamingError as error:
+        raise RepoNotFoundError(f"there is no such repo: {error}") from None
+
+
+def open_both(
+    house: House, actor: Actor, repo_id: RepoId, revisions: str, before_repo: str = ""
+) -> tuple[View, View]:
+    """Both revisions, for a caller who may read the files of each.
+
+    `before_repo` is where the first lies, if that is another repo of the same kind.
 
     Raises:
         RequestError, RepoNotFoundError, GatedError, RevisionNotFoundError: see `open_view`.
     """
     before, after = split_revisions(revisions)
-    return open_view(house, actor, repo_id, before), open_view(house, actor, repo_id, after)
+    first = open_view(house, actor, other_repo(repo_id, before_repo), before)
+    return first, open_view(house, actor, repo_id, after)
 
 
 def compare_revisions(
-    memory: ComparisonMemory, house: House, actor: Actor, before: View, after: View
-) -> Difference:
-    """What differs; `values_compared` is False where there are more than `MAX_VALUE_BYTES`.
+    memory: ComparisonMemory, house: House, before: View, after: View
+) -> Compared:
+    """What differs between two revisions that the caller opened.
+
+    Where more than `MAX_VALUE_BYTES` would have to be read, the background is asked to.
 
     Raises:
         IntegrityError: a stored file is damaged.
     """
+    trees = (before.revision.tree, after.revision.tree)
+    found = memory.get(trees, lambda: _compared(house, trees))
+    if found.values_compared:
+        return Compared(found)
+    total = sum(change.pair.bytes_to_compare for change in found.tensors)
+    known = asked(house, trees, total)
+    if known is None:
+        return Compared(found, why_not="as many comparisons wait already as may; try again later")
+    if known.failure is not None:
+        return Compared(found, why_not=known.failure)
+    content = known.content
+    if content is None:
+        return Compared(found, waiting=known)
 
-    def read() -> Difference:
-        left = read_repo(house, actor, before.repo.id, before.revision.id)
-        right = read_repo(house, actor, after.repo.id, after.revision.id)
-        by_name = pairing_of(left, right, values=False)
-        alone = (*by_name.removed, *by_name.added)
-        total = bytes_to_compare(by_name) + sum(one.tensor.size_bytes for one in alone)
-        if total > MAX_VALUE_BYTES:
-            return compare(left, right, by_name, values=False)
-        return compare(left, right, pairing_of(left, right))
+    def whole() -> Difference:
+        left, right = (read_tree(house, tree) for tree in trees)
+        return kept_difference(left, right, content)
 
-    return memory.get((before.revision.tree, after.revision.tree), read)
+    return Compared(memory.get((*trees, "kept"), whole))
+
+
+def _compared(house: House, trees: tuple[str, str]) -> Difference:
+    left, right = (read_tree(house, tree) for tree in trees)
+    by_name = pairing_of(left, right, values=False)
+    alone = (*by_name.removed, *by_name.added)
+    total = bytes_to_compare(by_name) + sum(one.tensor.size_bytes for one in alone)
+    if total > MAX_VALUE_BYTES:
+        return compare(left, right, by_name, values=False)
+    return compare(left, right, pairing_of(left, right))

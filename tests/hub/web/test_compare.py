@@ -4,10 +4,13 @@ import json
 import re
 
 import numpy as np
+import pytest
 
+from cairn.catalog import comparisons as waiting_comparisons
 from cairn.domain import RepoId, RepoType
 from cairn.hub import comparisons
 from cairn.hub.web import compare
+from cairn.workflows.kept_comparisons import compare_pending
 from tests.hub.web.homes import safetensors
 
 
@@ -39,7 +42,7 @@ def test_the_page_says_which_tensor_and_which_setting_changed(home):
     assert table.count("<tr>") == 1
     assert "dropout from 0.1 to 0.25" in page
     assert "<title>layer.0" in page
-    assert f'name="before" value="{before}"' in page  # a short id would not resolve
+    assert f'<option value="{before}" selected>' in page  # a short id would not resolve
 
 
 def test_a_revision_compared_with_itself_differs_in_nothing(home):
@@ -58,14 +61,100 @@ def test_the_endpoint_gives_the_same_as_data(home):
     assert told["tensors"][0]["values"]["changed_fraction"] == 1.0
 
 
-def test_values_of_large_checkpoints_are_left_alone_and_the_page_says_so(home, monkeypatch):
+def test_large_values_are_compared_in_the_background_and_kept(home, monkeypatch):
     before, after = _two_revisions(home)
     monkeypatch.setattr(comparisons, "MAX_VALUE_BYTES", 100)
-    page = home.page(f"/ada/model/compare/{before}...{after}")
-    assert "Values were not compared" in page
+    path = f"/ada/model/compare/{before}...{after}"
+    page = home.page(path)
+    assert "being compared in the background" in page
+    assert '<meta http-equiv="refresh"' in page
+    assert "dropout from 0.1 to 0.25" in page
+    answer = home.client.get(f"/api/cairn/models{path}")
+    assert (answer.status_code, answer.headers["retry-after"]) == (202, "3")
+    told = answer.json()
+    assert (told["values_compared"], told["waiting"]["total_bytes"]) == (False, 4 * 256)
+    assert len(list(compare_pending(home.house, lambda: None))) == 1
+    page = home.page(path)
+    assert "in the background" not in page
+    assert '<meta http-equiv="refresh"' not in page
+    assert "<title>layer.0" in page
+    answer = home.client.get(f"/api/cairn/models{path}")
+    told = answer.json()
+    assert (answer.status_code, told["values_compared"], told["waiting"]) == (200, True, None)
+    assert told["tensors"][0]["values"]["changed_fraction"] == 1.0
+    assert list(compare_pending(home.house, lambda: None)) == []
+
+
+def test_what_cannot_be_compared_or_must_queue_too_long_is_said(home, monkeypatch):
+    before, after = _two_revisions(home)
+    monkeypatch.setattr(comparisons, "MAX_VALUE_BYTES", 100)
+    monkeypatch.setattr(waiting_comparisons, "MAX_WAITING", 0)
+    path = f"/ada/model/compare/{before}...{after}"
+    page = home.page(path)
+    assert "as many comparisons wait already" in page
     assert f"cairn diff ada/model@{before} ada/model@{after}" in page
-    told = home.client.get(f"/api/cairn/models/ada/model/compare/{before}...{after}").json()
-    assert told["values_compared"] is False
+    answer = home.client.get(f"/api/cairn/models{path}")
+    assert answer.status_code == 200
+    assert "wait already" in answer.json()["not_compared"]
+
+
+@pytest.mark.parametrize("side", ["before", "after"])
+@pytest.mark.parametrize("guard", ["private", "gated"])
+def test_either_side_is_guarded_as_its_files_are(home, monkeypatch, side, guard):
+    monkeypatch.setattr(comparisons, "MAX_VALUE_BYTES", 100)
+    closed, opened = "ada/closed", "ada/open"
+    for name in (closed, opened):
+        _two_revisions(home, name, private=guard == "private" and name == closed)
+    if guard == "gated":
+        record = home.house.catalog.repos.get(RepoId.parse(RepoType.MODEL, closed))
+        home.house.catalog.repos.update(record.id, gated="manual")
+    after, other = (opened, closed) if side == "before" else (closed, opened)
+    path = f"/{after}/compare/main...main?before_repo={other}"
+    file = home.client.get(
+        f"/{closed}/resolve/main/config.json",
+        headers={"authorization": f"Bearer {home.stranger_token}"},
+    )
+    assert file.status_code == (404 if guard == "private" else 403)
+    refused = home.page(path, token=home.stranger_token, status=file.status_code)
+    assert "dropout" not in refused
+    headers = {"authorization": f"Bearer {home.stranger_token}"}
+    answer = home.client.get(f"/api/cairn/models{path}", headers=headers)
+    assert answer.status_code == file.status_code
+    form = f"/{after}/compare?before=main&after=main&before_repo={other}"
+    assert home.client.get(form, headers=headers, follow_redirects=False).status_code in (
+        303,  # a form within reach leads to a page that refuses
+        file.status_code,
+    )
+    assert home.house.catalog.comparisons.due(1) is None
+    assert "Nothing differs" in home.page(path, token=home.token)
+
+
+def test_revisions_of_two_repos_are_compared(home):
+    _, after = _two_revisions(home, "ada/base")
+    home.repo("ada/tuned", {"model.safetensors": _model(1.0)})
+    page = home.page("/ada/tuned/compare/main...main?before_repo=ada/base")
+    assert "ada/base@main" in page
+    assert "<title>layer.0" in page
+    assert "cairn" not in page.partition("Tensors</h2>")[2].partition("</table>")[0]
+    assert f'<option value="{after}">{after[:7]} Add files</option>' in page
+    told = home.client.get("/api/cairn/models/ada/tuned/compare/main...main?before_repo=ada/base")
+    assert [tensor["name"] for tensor in told.json()["tensors"]] == ["layer.0.query.weight"]
+    home.page("/ada/tuned/compare/main...main?before_repo=ada/nothing", status=404)
+    home.page("/ada/tuned/compare/main...main?before_repo=!", status=404)
+
+
+def test_the_page_offers_branches_tags_and_the_last_commits(home):
+    before, after = _two_revisions(home)
+    history = home.house.catalog.history
+    uid = home.house.catalog.repos.get(RepoId.parse(RepoType.MODEL, "ada/model")).uid
+    history.create_ref(uid, "refs/tags/v1", before)
+    history.create_ref(uid, "refs/heads/dev", after)
+    page = home.page("/ada/model/compare/v1...dev")
+    assert '<option value="v1" selected>' in page
+    assert '<option value="dev" selected>' in page
+    for group in ("Branches", "Tags", "Last commits"):
+        assert page.count(f'<optgroup label="{group}">') == 2
+    assert f'<option value="{before}">{before[:7]} Add files</option>' in page
 
 
 def test_a_private_repo_is_not_there_for_strangers_even_once_remembered(home):
@@ -99,12 +188,28 @@ def test_addresses_that_name_no_two_revisions_are_refused(home):
     home.page("/ada/model/compare/main...nowhere", status=404)
 
 
+def _led_to(home, query):
+    path = f"/ada/model/compare{query}"
+    return home.client.get(path, follow_redirects=False).headers["location"]
+
+
 def test_the_form_leads_to_the_page_of_both_revisions(home):
-    _two_revisions(home)
-    answer = home.client.get(
-        "/ada/model/compare?before=feature/x&after=main", follow_redirects=False
-    )
-    assert answer.headers["location"] == "/ada/model/compare/feature%2Fx...main"
+    before, _ = _two_revisions(home)
+    page = "/ada/model/compare/"
+    assert _led_to(home, "?before=feature/x&after=main") == f"{page}feature%2Fx...main"
+    typed = f"?before=main&before_id={before}&after=main&after_id="
+    assert _led_to(home, typed) == f"{page}{before}...main"
+    assert _led_to(home, "") == f"{page}{before}...main"
+
+
+def test_a_revision_the_other_repo_lacks_is_its_default_branch(home):
+    before, _ = _two_revisions(home)
+    home.repo("ada/base", {"config.json": b"{}"})
+    led = _led_to(home, f"?before={before}&after=main&before_repo=ada/base")
+    assert led == "/ada/model/compare/main...main?before_repo=ada%2Fbase"
+    typed = _led_to(home, f"?before_id={before}&after=main&before_repo=ada/base")
+    assert typed == f"/ada/model/compare/{before}...main?before_repo=ada%2Fbase"
+    home.page(typed, status=404)
 
 
 def test_a_commit_links_to_the_comparison_with_its_parent(home):

@@ -2,9 +2,10 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Request
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import BaseModel, Field
 
+from cairn.catalog import Asked
 from cairn.domain import Actor, RepoId, RepoType
 from cairn.errors import NamingError, RepoNotFoundError
 from cairn.hub import threads
@@ -15,6 +16,15 @@ from cairn.hub.identity import house_of
 from cairn.workflows.diff_description import describe_difference
 
 router = APIRouter()
+
+RETRY_S = 3
+
+
+class Waiting(BaseModel):
+    """How far a comparison in the background is."""
+
+    done_bytes: int
+    total_bytes: int
 
 
 class RevisionsCompared(BaseModel):
@@ -37,6 +47,8 @@ class RevisionsCompared(BaseModel):
     training: dict[str, dict[str, Any]]
     unread: dict[str, str]
     notes: list[str]
+    waiting: Waiting | None = Field(description="While values are compared in the background.")
+    not_compared: str = Field(description="Why values were not compared and will not be.")
 
 
 Revisions = Annotated[
@@ -44,16 +56,32 @@ Revisions = Annotated[
 ]
 
 
-@router.get("/{kind}/{namespace}/{name}/compare/{revisions:path}", responses=PROBLEMS)
+@router.get(
+    "/{kind}/{namespace}/{name}/compare/{revisions:path}",
+    responses={
+        **PROBLEMS,
+        202: {
+            "model": RevisionsCompared,
+            "description": "Headers only; values are being compared: ask again after Retry-After.",
+        },
+    },
+)
 async def compare(
     request: Request,
+    response: Response,
     actor: Annotated[Actor, Depends(caller)],
     kind: Kind,
     namespace: Name,
     name: Name,
     revisions: Revisions,
+    before_repo: Annotated[
+        str, Query(max_length=200, description="Where the first revision is, if not in this repo.")
+    ] = "",
 ) -> RevisionsCompared:
-    """Tensors, settings and tokenizers that differ between two revisions; values of small ones."""
+    """Tensors, settings and tokenizers that differ between two revisions.
+
+    Values of more than 256 MiB are compared in the background and kept: 202 until then.
+    """
     house = house_of(request)
     memory: ComparisonMemory = request.app.state.comparisons
 
@@ -62,10 +90,22 @@ async def compare(
             repo_id = RepoId(RepoType.from_plural(kind), namespace, name)
         except NamingError as error:
             raise RepoNotFoundError(f"there is no such repo: {error}") from None
-        before, after = open_both(house, actor, repo_id, revisions)
-        found = compare_revisions(memory, house, actor, before, after)
-        told = describe_difference(found, equal_tensors=False)
+        before, after = open_both(house, actor, repo_id, revisions, before_repo)
+        compared = compare_revisions(memory, house, before, after)
+        told = describe_difference(compared.found, equal_tensors=False)
         told |= {"before": before.revision.id, "after": after.revision.id}
-        return RevisionsCompared(**told)
+        return RevisionsCompared(
+            **told, waiting=_waiting(compared.waiting), not_compared=compared.why_not
+        )
 
-    return await threads.call_long(work)
+    told = await threads.call_long(work)
+    if told.waiting is not None:
+        response.status_code = 202
+        response.headers["Retry-After"] = str(RETRY_S)
+    return told
+
+
+def _waiting(found: Asked | None) -> Waiting | None:
+    if found is None:
+        return None
+    return Waiting(done_bytes=found.done_bytes, total_bytes=found.total_bytes)

@@ -7,12 +7,22 @@ from markupsafe import Markup
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from cairn.domain import RepoId, RepoType, Revision
-from cairn.hub.comparisons import ComparisonMemory, compare_revisions, open_both
+from cairn.domain import RepoType
+from cairn.errors import NamingError, RevisionNotFoundError
+from cairn.hub.comparisons import (
+    ComparisonMemory,
+    compare_revisions,
+    open_both,
+    other_repo,
+    split_revisions,
+)
 from cairn.hub.routing import repo_routes
-from cairn.hub.web.repo_view import load_repo
+from cairn.hub.web.repo_view import RepoView, base_models, load_repo
+from cairn.hub.web.revision_choice import revision_choice
 from cairn.hub.web.visit import Visit, endpoint
 from cairn.hub.web.wording import shape_text
+from cairn.workflows.access import openable
+from cairn.workflows.browse import View
 from cairn.workflows.diff import Difference
 from cairn.workflows.diff_description import describe_difference
 from cairn.workflows.diff_map import heat_map
@@ -21,49 +31,79 @@ from cairn.workflows.tensor_changes import TensorChange
 
 MAX_ROWS = 200
 MAX_FILTER = 200
+REFRESH_S = 3  # how often a page looks whether the background is done
 _MAX_DIGITS = 9
 
 
 def _compare(visit: Visit) -> Response:
     repo = load_repo(visit)
-    before, after = open_both(visit.house, visit.actor, repo.record.id, visit.param("revisions"))
+    other = visit.text("before_repo")
+    repo_id, named = repo.record.id, visit.param("revisions")
+    before, after = open_both(visit.house, visit.actor, repo_id, named, other)
     memory: ComparisonMemory = visit.request.app.state.comparisons
-    found = compare_revisions(memory, visit.house, visit.actor, before, after)
-    names = visit.param("revisions").split("...")
+    compared = compare_revisions(memory, visit.house, before, after)
+    found = compared.found
+    names = split_revisions(named)
     wanted = visit.text("q")[:MAX_FILTER]
     rows = _wanted(sorted(found.changed, key=_size, reverse=True), wanted)
     start = _start(visit.text("start"), len(rows))
+    views = (before, after)
     return visit.render(
         "compare.html",
         repo=repo,
         tab="commits",
-        section=repo.record.id.type.plural,
+        section=repo_id.type.plural,
         now=visit.now,
-        ends=[_end(name, view.revision) for name, view in zip(names, (before, after), strict=True)],
-        names=names,
+        ends=[_end(repo, name, view) for name, view in zip(names, views, strict=True)],
         sentences=summary(found),
         found=found,
+        waiting=compared.waiting,
+        why_not=compared.why_not,
+        refresh_s=REFRESH_S if compared.waiting else None,
         counts=describe_difference(found, equal_tensors=False)["counts"],
-        command=_command(repo.record.id, names),
+        command=_command(views, names),
         rows=[_row(change) for change in rows[start : start + MAX_ROWS]],
         wanted=wanted,
         start=start,
         total=len(rows),
-        previous=_page(wanted, start - MAX_ROWS, len(rows)),
-        next=_page(wanted, start + MAX_ROWS, len(rows)),
+        previous=_page(visit, start - MAX_ROWS, len(rows)),
+        next=_page(visit, start + MAX_ROWS, len(rows)),
         most=MAX_ROWS,
         drawn=_drawn(found),
-        choices=[ref.short_name for ref in (*repo.branches, *repo.tags)],
+        choices=[
+            revision_choice(visit, view.repo, name) for name, view in zip(names, views, strict=True)
+        ],
+        before_repo=other,
+        parents=base_models(repo.record),
     )
 
 
 def _chosen(visit: Visit) -> Response:
-    """The form's answer: the page whose address names both revisions."""
+    """The form's answer: the page whose address names both revisions.
+
+    What was typed counts before what was selected. Without either, it is the last commit.
+    """
     repo = load_repo(visit)
-    default = repo.record.default_branch
-    ends = (visit.text("before") or default, visit.text("after") or default)
-    both = "...".join(quote(end, safe="") for end in ends)
-    return visit.redirect(f"/{repo.record.id.url_path}/compare/{both}")
+    other = visit.text("before_repo")
+    before = visit.text("before_id") or _offered(visit, repo, other)
+    after = visit.text("after_id") or visit.text("after") or repo.record.default_branch
+    both = "...".join(quote(end, safe="") for end in (before, after))
+    query = f"?{urlencode({'before_repo': other})}" if other else ""
+    return visit.redirect(f"/{repo.record.id.url_path}/compare/{both}{query}")
+
+
+def _offered(visit: Visit, repo: RepoView, other: str) -> str:
+    """The revision selected to compare from; the select may have listed those of another repo."""
+    selected = visit.text("before")
+    if not other:
+        parents = repo.revision.parents if repo.revision else ()
+        return selected or next(iter(parents), repo.record.default_branch)
+    there = openable(visit.house, visit.actor, other_repo(repo.record.id, other))
+    try:
+        visit.house.catalog.history.resolve(there.uid, selected)
+    except (NamingError, RevisionNotFoundError):
+        return there.default_branch
+    return selected
 
 
 def _wanted(changes: list[TensorChange], words: str) -> list[TensorChange]:
@@ -85,22 +125,27 @@ def _start(text: str, total: int) -> int:
     return start if start < total else 0
 
 
-def _page(wanted: str, start: int, total: int) -> str:
+def _page(visit: Visit, start: int, total: int) -> str:
     """The address of the page from this row on; empty where there is none."""
-    if not 0 <= start < total:
-        return ""
-    return "?" + urlencode({"q": wanted, "start": start})
+    return visit.with_query(start=start) if 0 <= start < total else ""
 
 
-def _command(repo_id: RepoId, names: list[str]) -> str:
+def _command(views: tuple[View, View], names: tuple[str, str]) -> str:
     """What to type on the hub's machine for the same with all values."""
-    kind = "" if repo_id.type is RepoType.MODEL else f"{repo_id.type.plural}/"
-    repo = f"{kind}{repo_id.namespace}/{repo_id.name}"
-    return shlex.join(["cairn", "diff", *(f"{repo}@{name}" for name in names)])
+    targets = []
+    for view, name in zip(views, names, strict=True):
+        repo_id = view.repo.id
+        kind = "" if repo_id.type is RepoType.MODEL else f"{repo_id.type.plural}/"
+        targets.append(f"{kind}{repo_id.full_name}@{name}")
+    return shlex.join(["cairn", "diff", *targets])
 
 
-def _end(name: str, revision: Revision) -> tuple[str, Revision]:
-    return (revision.id[:7] if name == revision.id else name, revision)
+def _end(repo: RepoView, name: str, view: View) -> tuple[str, str]:
+    """How the page calls a side, and the address of its commit."""
+    short = view.revision.id[:7] if name == view.revision.id else name
+    there = view.repo.id
+    label = short if there == repo.record.id else f"{there.full_name}@{short}"
+    return label, f"{repo.base}/{there.url_path}/commit/{view.revision.id}"
 
 
 def _drawn(found: Difference) -> Markup | None:
