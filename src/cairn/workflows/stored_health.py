@@ -32,10 +32,19 @@ _HERE = "blob"
 
 @dataclass(frozen=True, slots=True)
 class KnownHealth:
-    """What is known of a checkpoint's tensors, by file and name, and the files not measured yet."""
+    """What is known of a checkpoint's tensors, by file and name, and the files not measured yet.
+
+    `spread` are assemblies whose tensors lie in several files: those have no numbers.
+    """
 
     tensors: Mapping[tuple[str, str], TensorHealth]
     waiting: tuple[str, ...]
+    spread: tuple[str, ...] = ()
+
+
+def any_pending(house: House) -> bool:
+    """Whether any blob was not measured yet."""
+    return bool(house.catalog.blob_health.due(SCHEMA, 1))
 
 
 def measure_pending(house: House, may_go_on: Callable[[], bool]) -> Iterator[Digest]:
@@ -77,7 +86,8 @@ def measure_blob(
 
 def known_health(house: House, checkpoint: Checkpoint, entries: Mapping[str, Entry]) -> KnownHealth:
     """What the catalog knows of the tensors of a checkpoint whose files are `entries`."""
-    digests = {path: entries[path].blob.digest for path in checkpoint.layouts if path in entries}
+    alone = {path for path, _ in checkpoint.tensors()} & entries.keys()
+    digests = {path: entries[path].blob.digest for path in alone}
     noted = house.catalog.blob_health.get(set(digests.values()), SCHEMA)
     by_path = {path: json.loads(noted[d]) for path, d in digests.items() if d in noted}
     found: dict[tuple[str, str], TensorHealth] = {}
@@ -92,7 +102,9 @@ def known_health(house: House, checkpoint: Checkpoint, entries: Mapping[str, Ent
             continue
         troubles = () if numbers is None else troubles_of(tensor, numbers)
         found[path, tensor.name] = TensorHealth(path, tensor, numbers, kept["not_read"], troubles)
-    return KnownHealth(found, tuple(sorted(digests.keys() - by_path.keys())))
+    waiting = tuple(sorted(digests.keys() - by_path.keys()))
+    spread = tuple(sorted(assembly.path for assembly in checkpoint.assemblies))
+    return KnownHealth(found, waiting, spread)
 
 
 @contextmanager

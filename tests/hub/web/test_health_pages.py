@@ -4,6 +4,7 @@ import numpy as np
 from safetensors.numpy import save
 
 from cairn.workflows.stored_health import measure_pending
+from tests.formats.test_dcp import grid
 from tests.hub.web.homes import Home
 
 WEIGHTS = np.random.default_rng(0).normal(size=(16, 8)).astype("<f4")
@@ -65,3 +66,16 @@ def test_the_page_of_one_file_shows_its_health_too(home: Home) -> None:
     home.repo("ada/m", {"model.safetensors": FILE})
     assert list(measure_pending(home.house, lambda: True))
     assert home.page("/ada/m/blob/main/model.safetensors").count('class="histogram"') == 3
+
+
+def test_tensors_spread_over_files_say_why_they_have_no_numbers(home: Home) -> None:
+    files = {f"step/{name}": content for name, content in grid()[0].items()}
+    home.repo("ada/m", {**files, "model.safetensors": FILE})
+    assert list(measure_pending(home.house, lambda: True))
+    page = home.page("/ada/m/tensors/main")
+    assert "3 tensors measured" in page
+    assert "Each is spread over several files" in page
+    assert '<span class="badge">spread over files</span>' in page
+    assert "Not measured yet" not in page
+    told = home.client.get(API).json()
+    assert (len(told["spread"]), told["waiting"], told["measured"]) == (1, [], 3)

@@ -97,6 +97,9 @@ class CheckpointHealth(BaseModel):
     not_read: int
     troubles: dict[str, int] = Field(description="How many tensors have which trouble.")
     waiting: list[str] = Field(description="Files whose values were not measured yet.")
+    spread: list[str] = Field(
+        description="What is kept in several files: the hub measures file by file, not these."
+    )
     tensors: list[TensorMeasured] = Field(description="This page of the tensors that match.")
     matching: int = Field(description="Known tensors that match the filter, on all pages.")
     offset: int = Field(description="Matching tensors before the first one listed.")
@@ -122,6 +125,7 @@ async def health(
             commit=view.revision.id,
             **plain_summary(summarise(known.tensors.values())),
             waiting=list(known.waiting),
+            spread=list(known.spread),
             tensors=[_measured(one) for one in page.of(matching)],
             matching=len(matching),
             offset=page.offset,

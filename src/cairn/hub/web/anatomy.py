@@ -110,7 +110,7 @@ def _totals(checkpoint: Checkpoint, rows: list[TensorRow]) -> dict[str, Any]:
     dtypes = dtype_parts(by_dtype)
     by_role: Counter[Role] = Counter()
     for _, tensor in checkpoint.tensors():
-        by_role[tensor.role] += tensor.span.size_bytes
+        by_role[tensor.role] += tensor.size_bytes
     roles = [
         Part(role.value, size, bytes_text(size), role_tint(role))
         for role, size in by_role.most_common()

@@ -44,10 +44,12 @@ class HealthView:
     troubled: tuple[tuple[str, str], ...]
     more_troubled: int
     waiting: tuple[str, ...]
+    spread: tuple[str, ...]
 
     def cell(self, file: str, name: str) -> HealthCell:
         """The cell of a tensor; one that says so where nothing is known."""
-        return self.cells.get((file, name), HealthCell())
+        note = "spread over files" if file in self.spread else "not measured"
+        return self.cells.get((file, name), HealthCell(note=note))
 
 
 def health_view(known: KnownHealth, shown: Iterable[tuple[str, str]]) -> HealthView:
@@ -65,6 +67,7 @@ def health_view(known: KnownHealth, shown: Iterable[tuple[str, str]]) -> HealthV
         troubled=tuple((health.tensor.name, _told(health)) for health in troubled[:MAX_TROUBLED]),
         more_troubled=max(0, len(troubled) - MAX_TROUBLED),
         waiting=known.waiting,
+        spread=known.spread,
     )
 
 
