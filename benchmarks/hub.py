@@ -211,6 +211,46 @@ def start(args: argparse.Namespace, folder: Path, big: Path) -> None:
     print(f"- resident memory at rest: {max(resting):.0f} MB")
 
 
+def values(args: argparse.Namespace, folder: Path, big: Path) -> None:
+    """Memory of the hub and of the process that reads values, before, while and after."""
+    del args
+    other = checkpoints.generated(
+        folder / "plain" / "other.safetensors", big.stat().st_size, seed=1
+    )
+    data = folder / "values"
+    print("\n### Memory and reading values\n")
+    with processes.hub(data, {"CAIRN_OPTIMIZE": "false"}) as (server, token):
+
+        def told(path: str) -> dict[str, object]:
+            return transfers.call(server.url, "GET", f"/api/cairn/models/{REPO}/{path}", "")  # type: ignore[return-value]
+
+        def tell(label: str) -> None:
+            print(f"- {label}: {server.own_resident_bytes() / 1e6:.0f} MB")
+
+        def wait_for(label: str, path: str, is_done: Callable[[dict[str, object]], bool]) -> None:
+            most, began = 0, time.perf_counter()
+            while not is_done(told(path)):
+                everything = server.resident_bytes() - server.own_resident_bytes()
+                most = max(most, everything)
+                time.sleep(0.5)
+            took = time.perf_counter() - began
+            time.sleep(5)  # the process ends
+            tell(f"{label}, {took:.0f} s, the reading process at most {most / 1e6:.0f} MB; hub")
+            print(f"  processes then: {1 + len(psutil.Process(server.process.pid).children())}")
+
+        tell("at rest")
+        transfers.call(server.url, "POST", "/api/repos/create", token, {"name": "big"})
+        for file in (big, other):
+            transfers.upload_lfs(server.url, token, REPO, file, FILE)
+        tell("after two uploads")
+        wait_for("measured", "health/main?limit=0", lambda found: not found["waiting"])
+        log = transfers.call(server.url, "GET", f"/api/models/{REPO}/commits/main", "")
+        both = f"{log[1]['id']}...main"  # type: ignore[index]
+        wait_for("compared", f"compare/{both}", lambda found: bool(found["values_compared"]))
+        transfers.call(server.url, "GET", f"/{REPO}/compare/{both}", "")
+        tell("after the page of the comparison")
+
+
 def _free_port() -> int:
     import socket
 
@@ -225,7 +265,7 @@ def _remove(folder: Path) -> None:
     shutil.rmtree(folder)
 
 
-PARTS = {"start": start, "downloads": downloads, "uploads": uploads, "xet": xet}
+PARTS = {"start": start, "downloads": downloads, "uploads": uploads, "xet": xet, "values": values}
 
 
 def main() -> None:

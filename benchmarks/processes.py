@@ -34,6 +34,10 @@ class Server:
         """Resident memory of the process and its children."""
         return sum(p.memory_info().rss for p in _tree(self.process.pid))
 
+    def own_resident_bytes(self) -> int:
+        """Resident memory of the process without its children."""
+        return int(psutil.Process(self.process.pid).memory_info().rss)
+
 
 def _tree(pid: int) -> list[psutil.Process]:
     root = psutil.Process(pid)

@@ -1,4 +1,4 @@
-"""The hub's background loop: optimizes what landed, measures it, describes it, clears scratch.
+"""The hub's background loop: optimizes what landed, has it measured, describes it, clears scratch.
 
 There is no queue to lose: each step asks store and catalog what is left to do, so a kill
 costs at most the blob in hand (docs/decisions/0007-derived-jobs.md).
@@ -13,15 +13,18 @@ import structlog
 
 from cairn.config import Settings
 from cairn.errors import CairnError, IntegrityError
+from cairn.hub.reading_process import ReadingProcess
 from cairn.workflows.describe import describe_pending
 from cairn.workflows.house import House
+from cairn.workflows.kept_comparisons import any_pending as any_to_compare
 from cairn.workflows.maintain import expire_staging
 from cairn.workflows.optimize import optimize_pending
-from cairn.workflows.stored_health import measure_pending
+from cairn.workflows.stored_health import any_pending as any_to_measure
 
 POLL_S = 1.0
 HOUSEKEEPING_S = 3600.0
 HEALTH_S = 20.0  # looking for blobs to measure goes through all blobs of all repos
+RETRY_S = (60.0, 3600.0)  # a reading process that crashed is started again after this, at most that
 NICENESS = 10  # below the threads that answer requests, above nothing else on the machine
 
 log = structlog.get_logger("cairn.worker")
@@ -38,6 +41,9 @@ class Worker:
         self._last_upload = 0.0
         self._next_housekeeping = 0.0
         self._next_health = 0.0
+        self._reading = ReadingProcess(settings)
+        self._next_reading = 0.0
+        self._retry_s = RETRY_S[0]
 
     def start(self) -> None:
         """Begin working in the background."""
@@ -47,6 +53,7 @@ class Worker:
         """Ask the loop to end and wait; work in hand is left to the next start."""
         self._stop.set()
         self._thread.join(timeout_s)
+        self._reading.stop()
 
     def uploading(self) -> None:
         """Note that bytes are arriving: optimizing waits until it is quiet."""
@@ -58,8 +65,7 @@ class Worker:
             self._guard("describe", lambda: describe_pending(self._house))
             if self._settings.optimize and self._quiet():
                 self._guard("optimize", self._optimize)
-            if self._settings.tensor_health and self._quiet():
-                self._guard("health", self._measure)
+            self._guard("read", self._read)
             if time.monotonic() >= self._next_housekeeping:
                 self._next_housekeeping = time.monotonic() + HOUSEKEEPING_S
                 self._guard(
@@ -82,20 +88,29 @@ class Worker:
             if self._stop.is_set() or not self._quiet():
                 return
 
-    def _measure(self) -> None:
-        if time.monotonic() < self._next_health:
-            return
-        self._next_health = time.monotonic() + HEALTH_S
-        for digest in measure_pending(self._house, self._wait_for_quiet):
-            log.info("measured", blob=digest.hex)
+    def _read(self) -> None:
+        """Have tensor values read in a process of their own while there is something to read."""
+        status = self._reading.collect()
+        if status is not None:
             self._next_health = 0.0  # there may be more
+            if status == 0:
+                self._retry_s = RETRY_S[0]
+            else:
+                log.error("reading process ended", status=status, again_in_s=self._retry_s)
+                self._next_reading = time.monotonic() + self._retry_s
+                self._retry_s = min(2 * self._retry_s, RETRY_S[1])
+        if self._reading.is_running:
+            self._reading.let_go_on(self._quiet())
+        elif time.monotonic() >= self._next_reading and self._quiet() and self._is_any_to_read():
+            self._reading.start()
 
-    def _wait_for_quiet(self) -> bool:
-        """Waits while bytes arrive; whether there is still time to work at all."""
-        while not self._quiet():
-            if self._stop.wait(POLL_S):
-                return False
-        return not self._stop.is_set()
+    def _is_any_to_read(self) -> bool:
+        if any_to_compare(self._house):
+            return True
+        if not self._settings.tensor_health or time.monotonic() < self._next_health:
+            return False
+        self._next_health = time.monotonic() + HEALTH_S
+        return any_to_measure(self._house)
 
     def _guard(self, step: str, work: Callable[[], object]) -> None:
         """The worker's rim: whatever goes wrong is logged and the loop goes on."""

@@ -40,6 +40,11 @@ def asked(house: House, trees: Trees, total_bytes: int) -> Asked | None:
     return found
 
 
+def any_pending(house: House) -> bool:
+    """Whether any comparison waits."""
+    return house.catalog.comparisons.due(SCHEMA) is not None
+
+
 def compare_pending(house: House, wait: Callable[[], object]) -> Iterator[Trees]:
     """Do the comparisons that wait, the oldest first, and give the trees of each.
 
