@@ -119,6 +119,7 @@ class Inspection(BaseModel):
     parameters: Parameters
     roles: dict[str, RoleTotals]
     training: dict[str, Value]
+    training_evidence: dict[str, str] = Field(description="Which file and key say so.")
     files: list[FileFound]
     assemblies: list[AssemblyFound]
     side_files: dict[str, str] = Field(description="Files without tensors, and their roles.")
