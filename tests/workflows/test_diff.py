@@ -241,3 +241,23 @@ def test_hostile_names_are_escaped_in_the_heat_map(tmp_path: Path) -> None:
     save_file({"<script>.0.x": torch.zeros(2)}, tmp_path / "b.safetensors")
     svg = heat_map(diff(tmp_path / "a.safetensors", tmp_path / "b.safetensors")).svg()
     assert "<script>" not in svg
+
+
+def test_the_huge_length_in_tokenizer_settings_does_not_keep_the_rest_from_being_compared(
+    base: Path, tmp_path: Path
+) -> None:
+    for name, lower in (("a", True), ("b", False)):
+        shutil.copytree(base, tmp_path / name)
+        settings = {"model_max_length": int(1e30), "do_lower_case": lower}
+        (tmp_path / name / "tokenizer_config.json").write_text(json.dumps(settings))
+    found = diff(tmp_path / "a", tmp_path / "b")
+    assert [change.key for change in found.settings] == ["do_lower_case"]
+    assert found.notes == ()
+
+
+def test_settings_that_cannot_be_read_are_named_once(base: Path, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        shutil.copytree(base, tmp_path / name)
+        (tmp_path / name / "tokenizer_config.json").write_text("{")
+    (note,) = diff(tmp_path / "a", tmp_path / "b").notes
+    assert note.count("tokenizer_config.json") == 1

@@ -84,8 +84,9 @@ MAX_YAML_ALIASES = 64
 MAX_TRAINER_STATE_BYTES = 32 * MIB
 """trainer_state.json carries the whole log history: about 100 bytes per logging step."""
 
-MAX_JSON_DIGITS = 20
-"""Digits of an integer in strict JSON: 2**64 has 20, and Python's conversion is quadratic."""
+MAX_JSON_DIGITS = 40
+"""Digits of an integer in strict JSON: transformers writes `int(1e30)`, 31 of them, as the model's
+largest length into most of its tokenizer_config.json; and Python's conversion is quadratic."""
 
 # --- zip ---------------------------------------------------------------------------------
 

@@ -23,7 +23,7 @@ def parse_json(data: bytes, source: str, *, what: str, constants: bool = False) 
 
     Raises:
         MalformedError: not UTF-8, not JSON, nested too deeply, a duplicate key, an integer of
-            more than 20 digits, or a string with half a surrogate pair.
+            more than 40 digits, or a string with half a surrogate pair.
     """
 
     def refuse_constant(text: str) -> NoReturn:

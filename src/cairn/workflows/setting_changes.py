@@ -75,13 +75,13 @@ def setting_changes(before: Files, after: Files) -> tuple[list[SettingChange], l
             left = _settings(before, path, notes)
             right = _settings(after, path, notes)
             changes.extend(_differing(path, left, right))
-    return changes, notes
+    return changes, list(dict.fromkeys(notes))
 
 
 def _settings(files: Files, path: str, notes: list[str]) -> dict[str, Any]:
     with files[path].open() as source:
         try:
-            parsed = read_json(source, MAX_CONFIG_BYTES, what=path, constants=True)
+            parsed = read_json(source, MAX_CONFIG_BYTES, what="the file", constants=True)
         except UntrustedDataError as error:
             notes.append(f"not compared: {error}")
             return {}
@@ -142,7 +142,7 @@ def _vocabulary(files: Files, path: str) -> tuple[dict[str, Any], int | None]:
             size = min(source.size_bytes, MAX_TOKENIZER_BYTES)
             lines = source.read_at(0, size).decode("utf-8", "replace").splitlines()
             return {token: number for number, token in enumerate(lines)}, None
-        parsed = read_json(source, MAX_TOKENIZER_BYTES, what=path, constants=True)
+        parsed = read_json(source, MAX_TOKENIZER_BYTES, what="the file", constants=True)
     if not isinstance(parsed, Mapping):
         return {}, None
     model = parsed.get("model")
