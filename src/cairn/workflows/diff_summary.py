@@ -212,7 +212,7 @@ def _values(before: object, after: object) -> str:
 
 
 def _short(value: object) -> str:
-    text = "null" if value is None else str(value)
+    text = f"{value:.6g}" if isinstance(value, float) else "null" if value is None else str(value)
     return text if len(text) <= 40 else f"{text[:39]}…"
 
 

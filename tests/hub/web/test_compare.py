@@ -5,12 +5,15 @@ import re
 
 import numpy as np
 import pytest
+import torch
+from safetensors.numpy import save
 
 from cairn.catalog import comparisons as waiting_comparisons
 from cairn.domain import RepoId, RepoType
 from cairn.hub import comparisons
 from cairn.hub.web import compare
 from cairn.workflows.kept_comparisons import compare_pending
+from tests.formats.making import saved
 from tests.hub.web.homes import safetensors
 
 
@@ -268,3 +271,55 @@ def test_a_repo_without_tensors_is_compared_by_its_files(home):
     assert "Nothing differs." in before
     home.commit(repo, {"a.csv": b"2"})
     assert "/ada/notes/compare" in home.page("/ada/notes/commits/main")
+
+
+def test_the_model_comes_before_the_state_of_its_training(home):
+    repo = home.repo("ada/model")
+    for factor in (1, 2):
+        model = torch.nn.Linear(3, 2)
+        torch.nn.init.constant_(model.weight, 1.0 + factor / 100)
+        torch.nn.init.constant_(model.bias, 0.0 if factor == 1 else 1.0)
+        optimizer = torch.optim.AdamW(model.parameters())
+        (model(torch.full((1, 3), 10.0**factor)).sum() * factor).backward()
+        optimizer.step()
+        weights = {name: tensor.detach().numpy() for name, tensor in model.state_dict().items()}
+        home.commit(
+            repo,
+            {
+                "model.safetensors": save(weights),
+                "optimizer.pt": saved(optimizer.state_dict()),
+                "tokenizer_config.json": json.dumps({"model_max_length": int(1e30)}).encode(),
+            },
+        )
+    parent, now = _last_two(home)
+    page = home.page(f"/ada/model/compare/{parent}...{now}")
+    names = re.findall(r'<tr><td class="name">(.*?)</td>', page)
+    plain = [re.sub("<.*?>", "", name).replace("\u200b", "") for name in names]
+    weights = [at for at, name in enumerate(plain) if not name.startswith("state")]
+    assert weights == [0, 1]
+    assert any(name.startswith("state.0.exp_avg") and "of weight" in name for name in plain)
+    assert "not compared:" not in page
+
+
+def test_while_values_wait_only_what_headers_tell_is_listed(home, monkeypatch):
+    monkeypatch.setattr(comparisons, "MAX_VALUE_BYTES", 10)
+    repo = home.repo("ada/model")
+    for rows in (2, 3):
+        tensors = {
+            "kept": ("F32", (2,), bytes([rows] * 8)),
+            "resized": ("F32", (rows,), bytes(4 * rows)),
+        }
+        home.commit(repo, {"model.safetensors": safetensors(tensors)})
+    parent, now = _last_two(home)
+    page = home.page(f"/ada/model/compare/{parent}...{now}")
+    table = page.partition("<tbody>")[2].partition("</tbody>")[0]
+    assert table.count("<tr>") == 1
+    assert "resized" in table
+
+
+def test_a_tensor_that_was_zero_has_no_percentage(home):
+    repo = home.repo("ada/model")
+    for value in (b"\0\0\0\0", b"\0\0\0\x40"):
+        home.commit(repo, {"model.safetensors": safetensors({"bias": ("F32", (1,), value)})})
+    parent, now = _last_two(home)
+    assert "from zero" in home.page(f"/ada/model/compare/{parent}...{now}")

@@ -7,7 +7,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from cairn.domain import Checkpoint, Entry, Role, Scalar
+from cairn.domain import Checkpoint, Entry, Role, Scalar, TensorInfo
 from cairn.errors import EntryNotFoundError, RequestError
 from cairn.hub.web.health_view import HealthView, health_view
 from cairn.hub.web.model import ModelShown, model_of
@@ -23,6 +23,7 @@ PAGE_SIZE = 500
 MAX_METADATA_ROWS = 400
 MAX_NOTES = 20
 MAX_VALUE_CHARACTERS = 500
+_MODEL = frozenset((Role.WEIGHTS, Role.BUFFERS))
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,7 @@ def _totals(checkpoint: Checkpoint, rows: list[TensorRow]) -> dict[str, Any]:
     modules = [
         Part(name, count, count_text(count), tint(index))
         for index, (name, count) in enumerate(
-            module_counts((t.name, t.elements) for _, t in checkpoint.tensors())
+            module_counts((one.name, one.elements) for one in _of_the_model(checkpoint))
         )
     ]
     return {
@@ -131,6 +132,12 @@ def _totals(checkpoint: Checkpoint, rows: list[TensorRow]) -> dict[str, Any]:
         "module_parts": modules,
         "module_bar": _bar(modules, "Elements by module"),
     }
+
+
+def _of_the_model(checkpoint: Checkpoint) -> list[TensorInfo]:
+    """Its tensors without those of the training around it, if that leaves any."""
+    tensors = [tensor for _, tensor in checkpoint.tensors()]
+    return [one for one in tensors if one.role in _MODEL] or tensors
 
 
 def _bar(parts: list[Part], title: str) -> Markup:

@@ -7,7 +7,7 @@ from markupsafe import Markup
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from cairn.domain import RepoType
+from cairn.domain import Comparison, RepoType, Role
 from cairn.errors import NamingError, RevisionNotFoundError
 from cairn.hub.comparisons import (
     ComparisonMemory,
@@ -27,12 +27,14 @@ from cairn.workflows.diff import Difference
 from cairn.workflows.diff_description import describe_difference
 from cairn.workflows.diff_map import heat_map
 from cairn.workflows.diff_summary import summary
-from cairn.workflows.tensor_changes import TensorChange
+from cairn.workflows.inspection import parameter_of
+from cairn.workflows.tensor_changes import TensorChange, Verdict
 
 MAX_ROWS = 200
 MAX_FILTER = 200
 REFRESH_S = 3  # how often a page looks whether the background is done
 _MAX_DIGITS = 9
+_MODEL = frozenset((Role.WEIGHTS, Role.BUFFERS, Role.EMA))
 
 
 def _compare(visit: Visit) -> Response:
@@ -45,7 +47,8 @@ def _compare(visit: Visit) -> Response:
     found = compared.found
     names = split_revisions(named)
     wanted = visit.text("q")[:MAX_FILTER]
-    rows = _wanted(sorted(found.changed, key=_size, reverse=True), wanted)
+    changed = _told(found)
+    rows = _wanted(sorted(changed, key=_order), wanted)
     start = _start(visit.text("start"), len(rows))
     views = (before, after)
     return visit.render(
@@ -57,12 +60,13 @@ def _compare(visit: Visit) -> Response:
         ends=[_end(repo, name, view) for name, view in zip(names, views, strict=True)],
         sentences=summary(found),
         found=found,
+        changed=changed,
         waiting=compared.waiting,
         why_not=compared.why_not,
         refresh_s=REFRESH_S if compared.waiting else None,
         counts=describe_difference(found, equal_tensors=False)["counts"],
         command=_command(views, names),
-        rows=[_row(change) for change in rows[start : start + MAX_ROWS]],
+        rows=[_row(found, change) for change in rows[start : start + MAX_ROWS]],
         wanted=wanted,
         start=start,
         total=len(rows),
@@ -156,24 +160,46 @@ def _drawn(found: Difference) -> Markup | None:
     return Markup(picture.svg())  # noqa: S704
 
 
-def _size(change: TensorChange) -> float:
+def _told(found: Difference) -> list[TensorChange]:
+    """The tensors to list: without their values, those of which headers say something."""
+    return [
+        change
+        for change in found.changed
+        if found.values_compared or change.verdict is not Verdict.UNKNOWN or _is_other_type(change)
+    ]
+
+
+def _is_other_type(change: TensorChange) -> bool:
+    return change.pair.before.tensor.dtype is not change.pair.after.tensor.dtype
+
+
+def _order(change: TensorChange) -> tuple[bool, float]:
+    """The model before the state of its training, and what changed most before the rest."""
     relative = change.comparison.relative_change if change.comparison else None
-    return float("inf") if relative is None else relative
+    size = float("inf") if relative is None else relative
+    return change.pair.after.tensor.role not in _MODEL, -size
 
 
-def _row(change: TensorChange) -> dict[str, str]:
+def _row(found: Difference, change: TensorChange) -> dict[str, str]:
     before, after = change.pair.before, change.pair.after
     sides = [f"{one.tensor.dtype.label} {shape_text(one.tensor.shape)}" for one in (before, after)]
     told = change.comparison
-    relative = told.relative_change if told else None
     return {
         "name": after.name,
+        "of": parameter_of(found.after, after.path, after.tensor) or "",
         "was": before.name if change.pair.is_renamed else "",
         "verdict": change.verdict.value,
         "shape": " → ".join(dict.fromkeys(sides)),
-        "relative": "" if relative is None else f"{100 * relative:.3g} %",
+        "relative": _relative(told),
         "changed": "" if told is None else f"{100 * told.changed_fraction:.3g} %",
     }
+
+
+def _relative(told: Comparison | None) -> str:
+    if told is None:
+        return ""
+    relative = told.relative_change
+    return "from zero" if relative is None else f"{100 * relative:.3g} %"
 
 
 routes: list[BaseRoute] = [
