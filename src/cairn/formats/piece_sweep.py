@@ -30,13 +30,14 @@ class PieceSweep:
         (start, extent), axis = box, self._axis
         if axis == len(shape):
             return self._waiting
-        self._move(start[axis], start[axis] + extent[axis])
-        if tuple(extent[axis + 1 :]) == tuple(shape[axis + 1 :]):
-            return self._open
-        # A part of a single row: what lies elsewhere in the row need not be looked at again.
-        if self._in_row is None or self._row != start[axis]:
+        is_whole = tuple(extent[axis + 1 :]) == tuple(shape[axis + 1 :])
+        if is_whole or self._in_row is None or self._row != start[axis]:
+            self._move(start[axis], start[axis] + extent[axis])
+            # Boxes that are parts of this row need not look at what lies elsewhere in it.
             self._row = start[axis]
-            self._in_row = PieceSweep(self._open, axis + 1)
+            self._in_row = None if is_whole else PieceSweep(self._open, axis + 1)
+        if self._in_row is None:
+            return self._open
         return self._in_row.meeting(box, shape)
 
     def _move(self, start: int, stop: int) -> None:
