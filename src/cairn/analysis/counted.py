@@ -44,9 +44,10 @@ class CountedValues:
         numbers = int(times.sum())
         mean = std = l2_norm = None
         if numbers:
-            mean = float(known @ times) / numbers
-            std = float(np.sqrt((known - mean) ** 2 @ times / numbers))
-            l2_norm = float(np.sqrt(known**2 @ times))
+            # No `@`: from 10,000 patterns on BLAS uses threads that then wait busily for more.
+            mean = float((known * times).sum()) / numbers
+            std = float(np.sqrt(((known - mean) ** 2 * times).sum() / numbers))
+            l2_norm = float(np.sqrt((known**2 * times).sum()))
         bins = histograms.weighted_bins(values, counts)
         zero = values == 0
         negative = int(counts[zero & np.signbit(values)].sum())

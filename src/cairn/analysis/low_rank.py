@@ -14,6 +14,7 @@ import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
+from cairn.analysis.eigenvalues import eigenvalues
 from cairn.analysis.sketch_kernels import Sketch, exceeds, gram
 from cairn.domain import DType, RankEstimate
 from cairn.formats.dtypes import numpy_dtype
@@ -92,7 +93,7 @@ def _singular_values(sketch: NDArray[np.float64], noise: float) -> NDArray[np.fl
     rounding = float(np.trace(products)) * len(products) * np.finfo(np.float64).eps
     if exceeds(products, max(noise**2, rounding)):
         return None
-    squares = np.linalg.eigvalsh(products)[::-1]  # (width)
+    squares = eigenvalues(products)  # (width)
     values: NDArray[np.float64] = np.sqrt(np.maximum(squares, 0))
     return values
 
