@@ -24,8 +24,6 @@ MODULES = [label for label in KNOWN if label not in STATE_DICTS]
 # Those whose order of definition the rules do not know, or that define their heads elsewhere.
 UNMATCHED = {
     *("CamemBERT", "XLM-RoBERTa", "ELECTRA", "Qwen3 of experts"),
-    *("a UNet", "a UNet of SDXL's kind", "an unconditional UNet", "a VAE", "a deeper VAE"),
-    *("SAC", "TD3", "DDPG"),
 }
 
 

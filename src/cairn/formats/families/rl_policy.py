@@ -21,6 +21,15 @@ class RlPolicyFamily(NamedFamily):
             *("mlp_extractor", "action_net", "value_net_head", "policy_net", "value_net"),
             *("q_net", "q_net_target", "weight", "bias"),
         ),
+        (
+            *("actor", "actor_target", "critic", "critic_target", "features_extractor"),
+            *("latent_pi", "mu", "log_std", "qf0", "qf1", "qf2", "qf3", "weight", "bias"),
+        ),
+        # With state-dependent exploration `log_std` is no layer but a parameter of the actor.
+        (
+            *("actor", "actor_target", "critic", "critic_target", "log_std", "features_extractor"),
+            *("latent_pi", "mu", "qf0", "qf1", "qf2", "qf3", "weight", "bias"),
+        ),
     )
     namings = (
         Naming(

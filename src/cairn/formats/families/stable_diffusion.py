@@ -38,6 +38,19 @@ class StableDiffusionFamily(NamedFamily):
             "autoencoderkl": "vae",
         }
     )
+    # `unets/unet_2d_condition.py`, `autoencoders/vae.py`, `resnet.py`, `attention.py` of diffusers:
+    # up before mid, attentions before the resnets they follow.
+    orders = (
+        (
+            *("encoder", "decoder", "quant_conv", "post_quant_conv", "conv_in", "time_embedding"),
+            *("encoder_hid_proj", "class_embedding", "add_embedding", "down_blocks", "up_blocks"),
+            *("mid_block", "attentions", "resnets", "downsamplers", "upsamplers"),
+            *("conv_norm_out", "conv_out", "norm", "group_norm", "proj_in", "transformer_blocks"),
+            *("proj_out", "norm1", "attn1", "conv1", "time_emb_proj", "norm2", "attn2", "conv2"),
+            *("norm3", "ff", "conv_shortcut", "to_q", "to_k", "to_v", "to_out", "linear_1"),
+            *("cond_proj", "linear_2", "net", "proj", "conv", "weight", "bias"),
+        ),
+    )
     namings = (
         Naming(
             needs=(
