@@ -250,6 +250,29 @@ def test_a_configuration_that_contradicts_the_weights_is_noted() -> None:
     assert notes({"model_type": "something-new", "hidden_size": 32}) == ""
 
 
+def test_what_is_set_and_not_learned_is_no_parameter(tmp_path: Path) -> None:
+    sizes = {"d_model": 16, "encoder_layers": 1, "decoder_layers": 1, "vocab_size": 50}
+    heads = {"encoder_attention_heads": 2, "decoder_attention_heads": 2}
+    wide = {"encoder_ffn_dim": 32, "decoder_ffn_dim": 32, "max_position_embeddings": 20}
+    model = model_of("Bart", "ForConditionalGeneration", **sizes, **heads, **wide)
+    model.save_pretrained(tmp_path)
+    assert facts_of(inspect_path(tmp_path))["parameters"] == model.num_parameters()
+
+
+def test_widths_that_differ_inside_a_model_do_not_contradict_its_configuration(
+    tmp_path: Path,
+) -> None:
+    narrow = model_of("Electra", "ForPreTraining", **TEXT, embedding_size=12)
+    experts = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 24}
+    sparse = model_of("Qwen3Moe", "ForCausalLM", **TEXT, **experts, num_key_value_heads=2)
+    for name, model in (("narrow", narrow), ("sparse", sparse)):
+        model.save_pretrained(tmp_path / name)
+        assert inspect_path(tmp_path / name).notes == ()
+        (tmp_path / name / "config.json").unlink()
+    assert facts_of(inspect_path(tmp_path / "narrow"))["hidden_size"] == 16
+    assert facts_of(inspect_path(tmp_path / "sparse"))["moe_intermediate_size"] == 24
+
+
 def test_the_classes_of_a_pickled_module_name_the_family(made: dict[str, Checkpoint]) -> None:
     found = made["YOLO in the form of Ultralytics"]
     assert found.architecture is not None

@@ -23,6 +23,7 @@ SPELLINGS: Mapping[str, tuple[str, ...]] = {
         *("intermediate_size", "n_inner", "d_ff", "ffn_dim", "encoder_ffn_dim", "hidden_dim"),
         "feed_forward_length",
     ),
+    "moe_intermediate_size": ("moe_intermediate_size", "expert_feed_forward_length"),
     "num_attention_heads": (
         *("num_attention_heads", "n_head", "n_heads", "num_heads", "encoder_attention_heads"),
         "attention.head_count",

@@ -75,16 +75,21 @@ _OPTIMIZER_LEAVES = frozenset(
 )
 
 # Buffers by their last name: normalisation (torch), rotary embeddings, position and token ids,
-# masks and relative positions (transformers, timm), anchors (ultralytics), quantisation (torch.ao).
+# masks and relative positions (transformers, timm), biases that are set and not learned
+# (transformers: BART, DeepSeek-V3), anchors (ultralytics), quantisation (torch.ao).
 _BUFFER_LEAVES = frozenset(
     (
         *("running_mean", "running_var", "num_batches_tracked"),
         *("inv_freq", "original_inv_freq", "cos_cached", "sin_cached", "freqs_cis"),
         *("position_ids", "token_type_ids", "relative_position_index", "causal_mask"),
         *("attn_mask", "masked_bias", "anchors", "anchor_grid"),
+        *("final_logits_bias", "e_score_correction_bias"),
         *("fake_quant_enabled", "observer_enabled", "min_val", "max_val"),
     )
 )
+
+# Fixed sines of diffusers' `PatchEmbed`; elsewhere a `pos_embed` by itself is learned.
+_FIXED_POSITIONS = "pos_embed.pos_embed"
 
 # How files are called whose content does not always say what it is.
 _BY_FILE: tuple[tuple[str, tuple[str, ...], Role], ...] = (
@@ -154,7 +159,7 @@ def role_of_flat_name(name: str, shape: tuple[int, ...] = ()) -> Role:
         first = role_of_key(parts[0])
         if first in (Role.OPTIMIZER, Role.RNG, Role.EMA):
             return first
-    return Role.BUFFERS if _is_buffer(parts[-1], shape) else Role.WEIGHTS
+    return Role.BUFFERS if _is_buffer(name, shape) else Role.WEIGHTS
 
 
 def role_of_keys(keys: Iterable[str]) -> Role | None:
@@ -172,11 +177,14 @@ def role_of_leaf(key: str, inherited: Role | None, shape: tuple[int, ...]) -> Ro
         return Role.OPTIMIZER
     if first != key and role_of_key(first) is Role.EMA:
         return Role.EMA
-    return Role.BUFFERS if _is_buffer(last, shape) else Role.WEIGHTS
+    return Role.BUFFERS if _is_buffer(key, shape) else Role.WEIGHTS
 
 
-def _is_buffer(leaf: str, shape: tuple[int, ...]) -> bool:
+def _is_buffer(name: str, shape: tuple[int, ...]) -> bool:
     """By its name; GPT-2 calls its triangular mask of shape (1, 1, n, n) a `bias`."""
+    leaf = name.rpartition(".")[2]
+    if name == _FIXED_POSITIONS or name.endswith(f".{_FIXED_POSITIONS}"):
+        return True
     if leaf == "bias":
         return len(shape) == 4 and shape[:2] == (1, 1) and shape[2] == shape[3]
     return leaf in _BUFFER_LEAVES

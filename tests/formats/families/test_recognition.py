@@ -49,7 +49,10 @@ def facts_of(label: str) -> dict[str, Any]:
             {"num_hidden_layers": 3, "hidden_size": 24, "intermediate_size": 40, "vocab_size": 70},
         ),
         ("GPT-2", {"num_hidden_layers": 2, "hidden_size": 16, "intermediate_size": 64}),
-        ("Qwen3 of experts", {"num_experts": 6, "num_attention_heads": 3, "intermediate_size": 20}),
+        (
+            "Qwen3 of experts",
+            {"num_experts": 6, "num_attention_heads": 3, "moe_intermediate_size": 20},
+        ),
         ("Mixtral as saved", {"num_experts": 6, "num_hidden_layers": 3, "intermediate_size": 40}),
         ("mT5", {"num_attention_heads": 3, "num_decoder_layers": 3, "vocab_size": 70}),
         ("torchvision's ResNet-50", {"depths": "3, 4, 6, 3", "num_labels": 10}),

@@ -10,7 +10,9 @@ _UNKNOWN = ("num_attention_heads", "hidden_act")
 _LAYER = "encoder.layer.N"
 _FACTS = {
     "num_hidden_layers": layers(f"{_LAYER}.attention.self.query.weight"),
-    "hidden_size": axis(1, "embeddings.word_embeddings.weight"),
+    # ELECTRA's embeddings are narrower than its layers.
+    "hidden_size": axis(1, f"{_LAYER}.attention.self.query.weight"),
+    "embedding_size": axis(1, "embeddings_project.weight"),
     "intermediate_size": axis(0, f"{_LAYER}.intermediate.dense.weight"),
     "vocab_size": axis(0, "embeddings.word_embeddings.weight"),
     "max_position_embeddings": axis(0, "embeddings.position_embeddings.weight"),

@@ -40,6 +40,15 @@ def _experts(names: WeightNames) -> Fact | None:
     return axis(0, "experts.gate_up_proj", "blk.N.ffn_gate_exps.weight")(names)
 
 
+def _fused_width(names: WeightNames) -> Fact | None:
+    """Of experts in one tensor the axis that is not the model's width; either comes last."""
+    found, base = names.find("mlp.experts.down_proj"), names.find(_EMBEDDING[0])
+    if found is None or base is None or len(found.shape) != 3 or len(base.shape) != 2:
+        return None
+    widths = [n for n in found.shape[1:] if n != base.shape[1]] or [base.shape[1]]
+    return Fact(widths[0], f"shape of {found.example}") if len(widths) == 1 else None
+
+
 _EMBEDDING = ("embed_tokens.weight", "token_embd.weight", "tok_embeddings.weight")
 _COMMON = {
     "hidden_size": axis(1, *_EMBEDDING),
@@ -118,12 +127,12 @@ class LlamaFamily(NamedFamily):
         ),
         Naming(
             needs=(_QUERY, "mlp.experts.N.gate_proj.weight"),
-            facts={**_HF, "intermediate_size": axis(0, "experts.N.gate_proj.weight")},
+            facts={**_HF, "moe_intermediate_size": axis(0, "experts.N.gate_proj.weight")},
             unknown=_UNKNOWN,
         ),
         Naming(
             needs=(_QUERY, "mlp.experts.gate_up_proj", "mlp.experts.down_proj"),
-            facts={**_HF, "intermediate_size": axis(2, "mlp.experts.down_proj")},
+            facts={**_HF, "moe_intermediate_size": _fused_width},
             unknown=_UNKNOWN,
         ),
         Naming(
