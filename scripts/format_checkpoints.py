@@ -151,14 +151,16 @@ def ultralytics(folder: Path) -> Path:
     return path
 
 
-def reinforcement(algorithm: str, **options: Any) -> Callable[[Path], Path]:
+def reinforcement(
+    algorithm: str, environment: str = "CartPole-v1", **options: Any
+) -> Callable[[Path], Path]:
     """What Stable-Baselines3 saves after a few steps."""
 
     def make(folder: Path) -> Path:
         import stable_baselines3
 
         chosen = getattr(stable_baselines3, algorithm)
-        model = chosen("MlpPolicy", "CartPole-v1", policy_kwargs={"net_arch": [8]}, **options)
+        model = chosen("MlpPolicy", environment, policy_kwargs={"net_arch": [8]}, **options)
         model.learn(16)
         model.save(folder / "model.zip")
         return folder / "model.zip"

@@ -13,6 +13,7 @@ MAX_TREE_LINES = 400
 _MAX_FACTS = 24
 _TIMES = "×"  # noqa: RUF001 - the sign that is meant
 _SHOWN_WITH_DTYPES = ("parameters", "active_parameters")
+_MAX_MODELS = 12
 _MAX_CHARACTERS = 200
 
 
@@ -56,6 +57,13 @@ def completeness_rows(found: "Completeness") -> Iterator[tuple[str, str]]:
         yield "resume training", f"yes, not bit for bit: {visible(', '.join(found.inexact))}"
     else:
         yield "resume training", "yes"
+    if Part.OPTIMIZER not in found.present:
+        return
+    for label, lacks in list(found.models.items())[:_MAX_MODELS]:
+        verdict = f"no, missing: {', '.join(lacks)}" if lacks else "yes"
+        yield f"  {visible(label)}", visible(verdict)
+    if len(found.models) > _MAX_MODELS:
+        yield "", f"[dim]and {len(found.models) - _MAX_MODELS:,} more models: --json[/dim]"
 
 
 def tree_lines(checkpoint: "Checkpoint") -> list[str]:

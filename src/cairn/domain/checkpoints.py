@@ -23,12 +23,14 @@ class Completeness:
     """Which parts are there, by evidence, and whether training can go on from here.
 
     `missing` names what a resume needs and does not find; empty exactly when `resumable`.
-    `inexact` names what is missing for a resume that repeats the run bit for bit.
+    `inexact` names what is missing for a resume that repeats the run bit for bit. Where several
+    models lie together, `models` has by label what a resume of that one lacks.
     """
 
     present: Mapping[Part, str]
     missing: tuple[str, ...] = ()
     inexact: tuple[str, ...] = ()
+    models: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def resumable(self) -> bool:
@@ -62,7 +64,7 @@ class Checkpoint:
     `training_evidence` which file and key say so. `notes` tells what is odd about the files taken
     together; each file's own oddities are in its layout. `side_files` says what files without
     tensors are for. `belongs` maps `path` and the prefix of an optimizer's state
-    (`state.0`) to the name of the parameter it belongs to.
+    (`state.0`, in Keras the whole name) to the name of the parameter it belongs to.
     """
 
     name: str

@@ -87,7 +87,7 @@ def parse_model(raw: bytes, source: str, what: str, notes: Notes) -> KerasModel 
 def modules_of(
     model: KerasModel, attributes: Mapping[str, Mapping[str, Scalar]]
 ) -> dict[str, Layer]:
-    """The layers by the dotted path of their group in the HDF5 file.
+    """The layers by the dotted path of their group in the HDF5 file, in the model's order.
 
     Keras 3 writes each layer's name as an attribute of its group `vars`; Keras 1 and 2 name the
     groups below `model_weights` after the layers.
@@ -100,7 +100,8 @@ def modules_of(
         label = values.get("name")
         if path.endswith(".vars") and isinstance(label, str) and label in model.layers:
             found[path.removesuffix(".vars")] = model.layers[label]
-    return found
+    places = {id(layer): at for at, layer in enumerate(model.layers.values())}
+    return dict(sorted(found.items(), key=lambda item: places[id(item[1])]))
 
 
 def role_in(layers: Mapping[str, Layer], tensor: TensorInfo) -> Role:

@@ -22,6 +22,9 @@ from cairn.formats.weight_names import Shape
 Parameter = tuple[str, Shape]
 _NUMBERED = re.compile(r"(?P<head>(?:.*\.)?)state\.(?P<number>\d{1,9})\.(?P<what>[^.]+)\Z")
 _COUNTED = re.compile(r"\[(\d+) values\]\Z")
+# How deep the module lies that an optimizer trains alone, and how many are tried.
+_MAX_DEPTH = 6
+_MAX_MODULES = 100
 _NO_DECAY = re.compile(r"bias|layernorm|rmsnorm|(?:^|\.)norm(?:$|\.)|_norm(?:$|\.)")
 
 
@@ -96,6 +99,34 @@ def matched(optimizer: NumberedStates, orders: Sequence[Sequence[Parameter]]) ->
     if len(fitting) > 1:
         return Match(reason=f"{len(fitting)} ways to number the parameters fit")
     return Match(fitting[0]) if fitting else Match(reason=reason)
+
+
+def matched_within(optimizer: NumberedStates, orders: Sequence[Sequence[Parameter]]) -> Match:
+    """The same for an optimizer of one module only, such as a generator or a head.
+
+    Exactly one module may have parameters of these shapes in this order.
+    """
+    count = sum(optimizer.groups)
+    fitting: list[Mapping[int, str]] = []
+    for order in orders:
+        for own in _modules_of(order, count):
+            match = matched(optimizer, [own])
+            if match.names and match.names not in fitting:
+                fitting.append(match.names)
+    if len(fitting) == 1:
+        return Match(fitting[0])
+    return Match(reason=f"{len(fitting)} modules have parameters of these shapes")
+
+
+def _modules_of(order: Sequence[Parameter], count: int) -> list[list[Parameter]]:
+    """The modules of this many parameters, each set of parameters once; none if too many."""
+    held: dict[str, list[Parameter]] = {}
+    for name, shape in order:
+        for depth in range(1, min(name.count("."), _MAX_DEPTH) + 1):
+            module = ".".join(name.split(".", depth)[:depth])
+            held.setdefault(module, []).append((name, shape))
+    once = {own[0][0]: own for own in held.values() if len(own) == count}
+    return list(once.values()) if len(once) <= _MAX_MODULES else []
 
 
 def _numberings(groups: tuple[int, ...], order: Sequence[Parameter]) -> Iterator[list[Parameter]]:

@@ -8,7 +8,7 @@ them before the loader draws from them (https://github.com/huggingface/accelerat
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cairn.domain import (
     Architecture,
@@ -22,6 +22,7 @@ from cairn.domain import (
 )
 from cairn.workflows.companions import TRAINER_STATE
 from cairn.workflows.progress import POSITION_KEYS
+from cairn.workflows.resumption import Lacks
 
 _BY_NAMES = "tensor names"
 _RL_FORMAT = "stable-baselines3"
@@ -34,6 +35,7 @@ _GRAPHS = {
     "coreml": "program",
 }
 _PROCESSES = "distributed_state.num_processes"
+_MAX_NAMED = 8
 _NOT_OF_TRAINING = ("license",)
 _OFF_POLICY = frozenset(("dqn", "sac", "td3", "ddpg"))
 
@@ -49,6 +51,7 @@ class Findings:
     architecture: Architecture | None
     training: Mapping[str, Scalar]
     side_files: Mapping[str, Role]
+    lacks: Mapping[str, Lacks] = field(default_factory=dict)
 
     def values(self) -> Iterator[tuple[str, str, Scalar]]:
         """Path, key and value of whatever files say beside tensors."""
@@ -73,7 +76,15 @@ def completeness_of(found: Findings) -> Completeness:
         missing.append("position (epoch or step)")
     if found.training.get("args.fp16") is True and Role.SCALER not in by_role:
         missing.append("gradient scaler")
-    return Completeness(present, tuple(missing), () if missing else tuple(_inexact(found, by_role)))
+    if Part.OPTIMIZER in present:
+        missing += [
+            f"{lacks.optimizer} of {label}"
+            for label, lacks in found.lacks.items()
+            if lacks.is_trained and lacks.optimizer
+        ]
+    inexact = () if missing else tuple(_inexact(found, by_role))
+    models = {label: lacks.what for label, lacks in found.lacks.items()}
+    return Completeness(present, tuple(missing), inexact, models)
 
 
 def _evidence_by_role(found: Findings) -> dict[Role, str]:
@@ -143,6 +154,9 @@ def _metadata(found: Findings) -> Iterator[str]:
 
 def _inexact(found: Findings, by_role: Mapping[Role, str]) -> Iterator[str]:
     """What is not there for a resume that repeats the run bit for bit."""
+    frozen = [label for label, lacks in found.lacks.items() if lacks.optimizer]
+    if frozen:
+        yield f"optimizer state of {', '.join(frozen[:_MAX_NAMED])}, unless frozen"
     keys = frozenset(key for _, key, _ in found.values())
     names = frozenset(path.rpartition("/")[2] for path in found.paths)
     formats = {layout.format for layout in found.layouts.values()}

@@ -27,8 +27,9 @@ from cairn.workflows.completeness import Findings, completeness_of
 from cairn.workflows.indexed_files import INDEX_SUFFIXES
 from cairn.workflows.models import Model, models_in, repeated, several
 from cairn.workflows.ownership import ownership
-from cairn.workflows.progress import progress_in, trainer_progress
+from cairn.workflows.progress import POSITION_KEYS, progress_in, trainer_progress
 from cairn.workflows.references import unreachable
+from cairn.workflows.resumption import lacks_by_model
 from cairn.workflows.settings_files import settings_in, with_common_names
 from cairn.workflows.side_files import side_files
 
@@ -70,7 +71,7 @@ def conclude(
     if shallowest(files, PIPELINE) is None and (note := several(every)):
         notes.append(note)
     architecture, contradictions = _architecture(files, models, unread)
-    belongs, unmatched = ownership(found.tensors(), layouts, models)
+    owned = ownership(found.tensors(), layouts, every)
     trained = _training(files, found, unread)
     training = {key: fact.value for key, fact in trained.items()}
     findings = Findings(
@@ -81,14 +82,15 @@ def conclude(
         architecture=architecture,
         training=training,
         side_files=found.side_files,
+        lacks=lacks_by_model(every, owned, _places_of_position(files, found)),
     )
     return replace(
         found,
         architecture=architecture,
         training=training,
         training_evidence={key: fact.evidence for key, fact in trained.items()},
-        notes=(*notes, *contradictions, *unmatched),
-        belongs=belongs,
+        notes=(*notes, *contradictions, *owned.notes),
+        belongs=owned.belongs,
         modules=_modules(models, architecture),
         completeness=completeness_of(findings),
     )
@@ -166,6 +168,16 @@ def _training(files: Files, found: Checkpoint, unread: dict[str, str]) -> dict[s
     trained = _trainer_progress(files, unread)
     told = {**trained, **progress_in(found.values()), **trained}
     return with_common_names({**told, **settings_in(files, unread), **told})
+
+
+def _places_of_position(files: Files, found: Checkpoint) -> set[str]:
+    """The folders in which something tells where training stood."""
+    told = {folder_of(path) for path in files if path.rpartition("/")[2] == TRAINER_STATE}
+    return told | {
+        folder_of(path)
+        for path, said in found.values()
+        if any(key in said for key in POSITION_KEYS)
+    }
 
 
 def _trainer_progress(files: Files, unread: dict[str, str]) -> dict[str, Fact]:

@@ -64,7 +64,8 @@ def describe(checkpoint: Checkpoint, tensors: Iterable[Located] | None = None) -
 
 def parameter_of(checkpoint: Checkpoint, path: str, tensor: TensorInfo) -> str | None:
     """The name of the parameter that a tensor of an optimizer's state belongs to."""
-    return checkpoint.belongs.get((path, tensor.name.rpartition(".")[0]))
+    prefix = tensor.name.rpartition(".")[0]
+    return checkpoint.belongs.get((path, tensor.name)) or checkpoint.belongs.get((path, prefix))
 
 
 def _architecture(found: Architecture) -> dict[str, Any]:
@@ -89,6 +90,7 @@ def _completeness(found: Completeness | None) -> dict[str, Any] | None:
         "resumable": found.resumable,
         "missing": list(found.missing),
         "inexact": list(found.inexact),
+        "models": {label: list(lacks) for label, lacks in found.models.items()},
     }
 
 

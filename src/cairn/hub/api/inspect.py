@@ -42,6 +42,7 @@ class CompletenessFound(BaseModel):
     resumable: bool
     missing: list[str] = Field(description="What a resume needs and does not find.")
     inexact: list[str] = Field(description="What a bit for bit resume lacks.")
+    models: dict[str, list[str]] = Field(description="Of several models, what each one lacks.")
 
 
 class ModuleFound(BaseModel):

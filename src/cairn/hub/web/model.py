@@ -53,6 +53,7 @@ class ModelShown:
     resumable: bool
     missing: tuple[str, ...]
     inexact: tuple[str, ...]
+    models: list[tuple[str, str]]
     facts: list[FactShown]
     submodels: list[tuple[str, str, str]]
     tree: TreeRow | None
@@ -78,6 +79,11 @@ def model_of(checkpoint: Checkpoint) -> ModelShown:
         resumable=found.resumable,
         missing=found.missing,
         inexact=found.inexact,
+        models=[
+            (label, ", ".join(lacks))
+            for label, lacks in list(found.models.items())[:MAX_FACTS]
+            if Part.OPTIMIZER in found.present
+        ],
         facts=_facts(checkpoint.architecture),
         submodels=_submodels(checkpoint.architecture),
         tree=tree,
