@@ -299,6 +299,9 @@ def test_the_model_comes_before_the_state_of_its_training(home):
     assert weights == [0, 1]
     assert any(name.startswith("state.0.exp_avg") and "of weight" in name for name in plain)
     assert "not compared:" not in page
+    filtered = home.page(f"/ada/model/compare/{parent}...{now}?q=weight exp_avg_sq")
+    table = filtered.partition("<tbody>")[2].partition("</tbody>")[0]
+    assert table.count("<tr>") == 1
 
 
 def test_while_values_wait_only_what_headers_tell_is_listed(home, monkeypatch):

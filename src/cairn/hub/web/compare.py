@@ -48,7 +48,7 @@ def _compare(visit: Visit) -> Response:
     names = split_revisions(named)
     wanted = visit.text("q")[:MAX_FILTER]
     changed = _told(found)
-    rows = _wanted(sorted(changed, key=_order), wanted)
+    rows = _wanted(found, sorted(changed, key=_order), wanted)
     start = _start(visit.text("start"), len(rows))
     views = (before, after)
     return visit.render(
@@ -110,16 +110,16 @@ def _offered(visit: Visit, repo: RepoView, other: str) -> str:
     return selected
 
 
-def _wanted(changes: list[TensorChange], words: str) -> list[TensorChange]:
-    """Those whose name, now or before, holds every word."""
+def _wanted(found: Difference, changes: list[TensorChange], words: str) -> list[TensorChange]:
+    """Those whose name, now or before, or whose parameter's name holds every word."""
     parts = words.lower().split()
-    return [
-        change
-        for change in changes
-        if all(
-            part in f"{change.pair.before.name} {change.pair.after.name}".lower() for part in parts
-        )
-    ]
+
+    def text(change: TensorChange) -> str:
+        after = change.pair.after
+        parameter = parameter_of(found.after, after.path, after.tensor) or ""
+        return f"{change.pair.before.name} {after.name} {parameter}".lower()
+
+    return [change for change in changes if all(part in text(change) for part in parts)]
 
 
 def _start(text: str, total: int) -> int:
