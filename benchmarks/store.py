@@ -27,7 +27,7 @@ from cairn.formats import FileSource, read_layout
 from cairn.store import BlobStore, open_local_store
 from cairn.store.codecs import CODECS
 from cairn.store.cutting import cut
-from cairn.store.encoding import encode_part
+from cairn.store.solo import encode_alone
 
 CHUNK = 1 << 20
 
@@ -82,7 +82,7 @@ def encode_only(file: Path, layout: Layout) -> None:
     with FileSource(file) as source:
         for piece in cut(source.size_bytes, layout):
             data = source.read_at(piece.span.start, piece.span.size_bytes)
-            encode_part(data, bytes(32), piece.dtype, CODECS)
+            encode_alone(data, bytes(32), piece.dtype, CODECS)
 
 
 def drain(store: BlobStore, digest: Digest) -> None:

@@ -8,6 +8,7 @@ from cairn.formats import ASSEMBLERS, READERS
 from cairn.formats.recognition import FAMILIES
 from cairn.plugins import Registry
 from cairn.store import CODECS
+from cairn.store.predictors import PREDICTORS
 from tests.architecture.checkout import ROOT, SOURCE
 
 
@@ -18,6 +19,7 @@ from tests.architecture.checkout import ROOT, SOURCE
         ("formats/assemblers", ASSEMBLERS),
         ("formats/families", FAMILIES),
         ("store/codecs", CODECS),
+        ("store/predictors", PREDICTORS),
     ],
 )
 def test_every_plug_in_is_registered(folder: str, registry: Registry) -> None:
@@ -29,7 +31,9 @@ def test_every_plug_in_is_registered(folder: str, registry: Registry) -> None:
 
 
 @pytest.mark.parametrize(
-    "registry", [READERS, ASSEMBLERS, FAMILIES, CODECS], ids=lambda registry: registry.kind
+    "registry",
+    [READERS, ASSEMBLERS, FAMILIES, CODECS, PREDICTORS],
+    ids=lambda registry: registry.kind,
 )
 def test_every_plug_in_explains_itself(registry: Registry) -> None:
     assert [plugin.name for plugin in registry if not type(real(plugin)).__doc__] == []

@@ -208,9 +208,9 @@ def test_a_failing_upload_stages_nothing(store: BlobStore, tmp_path: Path) -> No
 
 def test_a_store_of_a_newer_format_is_not_opened(tmp_path: Path) -> None:
     open_local_store(tmp_path)
-    assert (tmp_path / "FORMAT").read_text() == "cairn-store 1\n"
-    (tmp_path / "FORMAT").write_text("cairn-store 2\n")
-    with pytest.raises(UnavailableError, match=r"format 2.*update Cairn"):
+    assert (tmp_path / "FORMAT").read_text() == "cairn-store 2\n"
+    (tmp_path / "FORMAT").write_text("cairn-store 3\n")
+    with pytest.raises(UnavailableError, match=r"format 3.*update Cairn"):
         open_local_store(tmp_path)
     (tmp_path / "FORMAT").write_text("something else\n")
     with pytest.raises(UnavailableError, match="not a Cairn store"):

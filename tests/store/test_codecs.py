@@ -5,7 +5,7 @@ import pytest
 
 from cairn.domain import DType
 from cairn.store.codecs import CODECS, PlanesCodec, RawCodec, ZstdCodec
-from cairn.store.encoding import encode_part
+from cairn.store.solo import encode_alone
 from cairn.store.zstd_library import HuffmanMode, compress_huffman
 from cairn.testing.codecs import CodecSuite
 
@@ -23,7 +23,7 @@ class TestPlanes(CodecSuite):
 
 
 def ratio(plain: bytes, dtype: DType | None) -> tuple[str, float]:
-    encoded = encode_part(plain, b"\0" * 32, dtype, CODECS)
+    encoded = encode_alone(plain, b"\0" * 32, dtype, CODECS)
     return encoded.codec, len(encoded.stored) / len(plain)
 
 

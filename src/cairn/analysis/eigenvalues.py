@@ -7,7 +7,7 @@ Matrix Computations, 4th edition, 2013, sections 8.3.1 and 8.3.3.
 import numpy as np
 from numpy.typing import NDArray
 
-from cairn.analysis.compiled import compiled
+from cairn.compiled import compiled
 
 Doubles = NDArray[np.float64]
 

@@ -8,7 +8,7 @@ passes over such a run cost less than one pass that does everything.
 import numpy as np
 from numpy.typing import NDArray
 
-from cairn.analysis.compiled import REASSOCIATE, compiled
+from cairn.compiled import REASSOCIATE, compiled
 
 RUN_ELEMENTS = 2048
 """16 KiB of doubles: half an L1 cache of 32 KiB."""

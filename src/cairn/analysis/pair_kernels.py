@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cairn.analysis.compiled import compiled
 from cairn.analysis.sketch_kernels import Sketch, add_to_sketch
 from cairn.analysis.widening import HALF_EXPONENT_BITS, widen_brain, widen_half
+from cairn.compiled import compiled
 
 RUN_ELEMENTS = 2048
 """8 KiB of float32 from each side and their difference: three quarters of an L1 cache of 32 KiB."""

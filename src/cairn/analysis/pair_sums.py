@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cairn.analysis.compiled import read_only
 from cairn.analysis.floats import Floats
 from cairn.analysis.low_rank import RowSketch
 from cairn.analysis.pair_kernels import (
@@ -20,6 +19,7 @@ from cairn.analysis.pair_kernels import (
     add_narrow,
 )
 from cairn.analysis.sketch_kernels import NO_SKETCH
+from cairn.compiled import read_only
 
 Words = NDArray[np.uint16]
 

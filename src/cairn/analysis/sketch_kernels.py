@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cairn.analysis.compiled import compiled
+from cairn.compiled import compiled
 
 Array = NDArray[Any]
 Sketch = tuple[NDArray[np.int64], int, NDArray[np.float32], NDArray[np.float64]]

@@ -10,7 +10,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from cairn.analysis.compiled import read_only
 from cairn.analysis.counted import CountedValues
 from cairn.analysis.floats import (
     Buffer,
@@ -24,6 +23,7 @@ from cairn.analysis.floats import (
 from cairn.analysis.rows import DeadRows, rows_of
 from cairn.analysis.spectrum import QUICK_SIDE, Matrix, matrix_for
 from cairn.analysis.streamed import DistinctWords, StreamedValues
+from cairn.compiled import read_only
 from cairn.domain import DType, TensorInfo
 from cairn.domain.statistics import TensorStatistics
 from cairn.errors import MalformedError

@@ -9,7 +9,7 @@ bits of the exponent set and get those that a float32 has more.
 import numpy as np
 from numpy.typing import NDArray
 
-from cairn.analysis.compiled import compiled
+from cairn.compiled import compiled
 
 BRAIN_EXPONENT_BITS, HALF_EXPONENT_BITS = 8, 5
 """What tells the two types apart."""

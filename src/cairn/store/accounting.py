@@ -1,73 +1,22 @@
 """What a store holds and whether it still reads: counts, sizes, verification."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from cairn.domain import Blob, Digest
-from cairn.errors import BlobNotFoundError, IntegrityError, NamingError
-from cairn.store.backends import Backend, ObjectInfo, ObjectNotFoundError
-from cairn.store.backends.base import put_bytes, read_all
-from cairn.store.keys import PACKS, RAW, RECIPES, damaged_key, digest_of_key, raw_key, recipe_key
+from cairn.domain import Digest
+from cairn.errors import BlobNotFoundError, IntegrityError
+from cairn.store.backends import Backend, ObjectNotFoundError
+from cairn.store.backends.base import put_bytes
+from cairn.store.holdings import digests_under, known_digests, load_blob, load_recipe
+from cairn.store.keys import PACKS, RAW, RECIPES, SKETCHES, damaged_key, raw_key, recipe_key
 from cairn.store.optimizing import check_whole
 from cairn.store.pack_index import load_index
 from cairn.store.packs import RECORD_HEAD_BYTES
 from cairn.store.parts import PartStore
 from cairn.store.reading import BlobReader
-from cairn.store.recipes import HEAD_BYTES, Recipe, blob_of_head, parse_recipe
 from cairn.store.results import CodecShare, StoreStats, Verification
-
-
-def digests_under(backend: Backend, prefix: str) -> Iterator[tuple[Digest, ObjectInfo]]:
-    """The blobs that have an object under `raw/`, `recipes/` or `settled/`."""
-    for info in backend.list(prefix):
-        try:
-            yield digest_of_key(info.key), info
-        except NamingError:
-            continue  # not ours: somebody put a file there
-
-
-def known_digests(backend: Backend) -> Iterator[Digest]:
-    """Every blob of the store, once."""
-    raw = set()
-    for digest, _ in digests_under(backend, RAW):
-        raw.add(digest.raw)
-        yield digest
-    for digest, _ in digests_under(backend, RECIPES):
-        if digest.raw not in raw:
-            yield digest
-
-
-def load_recipe(backend: Backend, digest: Digest) -> Recipe:
-    """The recipe of a blob.
-
-    Raises:
-        BlobNotFoundError: it has none.
-        IntegrityError: the recipe is damaged.
-    """
-    try:
-        return parse_recipe(read_all(backend, recipe_key(digest)), digest)
-    except ObjectNotFoundError:
-        raise BlobNotFoundError(f"the store does not hold blob {digest}") from None
-
-
-def load_blob(backend: Backend, digest: Digest) -> Blob:
-    """The size of a blob, from its raw object or the head of its recipe.
-
-    Raises:
-        BlobNotFoundError: the store does not hold it.
-        IntegrityError: the recipe's head is damaged.
-    """
-    try:
-        return Blob(digest, backend.info(raw_key(digest)).size_bytes)
-    except ObjectNotFoundError:
-        pass
-    try:
-        with backend.open(recipe_key(digest)) as recipe:
-            return blob_of_head(recipe.read_at(0, HEAD_BYTES), digest)
-    except ObjectNotFoundError:
-        raise BlobNotFoundError(f"the store does not hold blob {digest}") from None
 
 
 def verify(
@@ -115,6 +64,7 @@ def stats(backend: Backend) -> StoreStats:
                 logical += load_blob(backend, digest).size_bytes
             except (IntegrityError, BlobNotFoundError):
                 continue  # verify names it
+    stored += sum(info.size_bytes for info in backend.list(SKETCHES))
     pack_ids = []
     for info in backend.list(PACKS):
         stored += info.size_bytes

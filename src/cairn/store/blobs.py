@@ -6,15 +6,16 @@ from contextlib import suppress
 from pathlib import Path
 
 from cairn.domain import Blob, Digest, Layout
-from cairn.errors import BlobNotFoundError, LimitError, UnavailableError
+from cairn.errors import BlobNotFoundError, LimitError
 from cairn.plugins import Registry
-from cairn.store import accounting
+from cairn.store import accounting, holdings
 from cairn.store.backends import Backend, LocalBackend, ObjectNotFoundError
-from cairn.store.backends.base import put_bytes, read_all
 from cairn.store.codec import Codec
 from cairn.store.codecs import CODECS
 from cairn.store.collecting import Collection
+from cairn.store.format_mark import check_format
 from cairn.store.keys import RAW, damaged_key, raw_key, recipe_key, settled_key
+from cairn.store.kin import Kin
 from cairn.store.locks import Locks
 from cairn.store.optimizing import MIN_REWRITE_BYTES, Optimizer, check_digest
 from cairn.store.parts import PACK_TARGET_BYTES, PartStore
@@ -22,9 +23,6 @@ from cairn.store.reading import BlobReader, RawReader, RecipeReader
 from cairn.store.results import Collected, Optimized, StoreStats, Verification
 from cairn.store.staging import Staging
 from cairn.store.writing import BlobWriter
-
-FORMAT_KEY = "FORMAT"
-FORMAT = b"cairn-store 1\n"
 
 
 class BlobStore:
@@ -44,6 +42,7 @@ class BlobStore:
         self._backend = backend
         self._locks = locks
         self._parts = PartStore(backend, codecs, pack_target_bytes)
+        self._kin = Kin(backend)
         self.staging = Staging(backend)
 
     def has(self, digest: Digest) -> bool:
@@ -59,7 +58,7 @@ class BlobStore:
             BlobNotFoundError: the store does not hold it.
             IntegrityError: its recipe is damaged.
         """
-        return accounting.load_blob(self._backend, digest)
+        return holdings.load_blob(self._backend, digest)
 
     def open(self, digest: Digest) -> BlobReader:
         """Open a blob for reading; stays readable while optimize and gc run.
@@ -78,7 +77,7 @@ class BlobStore:
         return RawReader(Blob(digest, stored.size_bytes), stored)
 
     def _open_recipe(self, digest: Digest) -> BlobReader:
-        return RecipeReader(accounting.load_recipe(self._backend, digest), self._parts)
+        return RecipeReader(holdings.load_recipe(self._backend, digest), self._parts)
 
     def read_bytes(self, digest: Digest, limit_bytes: int) -> bytes:
         """A whole small blob, its SHA-256 checked.
@@ -139,7 +138,7 @@ class BlobStore:
 
     def pending(self) -> Iterator[Digest]:
         """Raw blobs that optimize has not looked at and might make smaller."""
-        for digest, info in accounting.digests_under(self._backend, RAW):
+        for digest, info in holdings.digests_under(self._backend, RAW):
             marks = (settled_key(digest), damaged_key(digest))
             if info.size_bytes >= MIN_REWRITE_BYTES and not any(map(self._backend.exists, marks)):
                 yield digest
@@ -154,7 +153,8 @@ class BlobStore:
 
         `progress` gets plain bytes newly encoded.
         """
-        return Optimizer(self._backend, self._locks, self._parts).optimize(digest, layout, progress)
+        optimizer = Optimizer(self._backend, self._locks, self._parts, self._kin)
+        return optimizer.optimize(digest, layout, progress)
 
     def verify(
         self,
@@ -204,19 +204,5 @@ def open_local_store(root: Path, codecs: Registry[Codec] = CODECS) -> BlobStore:
             a newer Cairn.
     """
     backend = LocalBackend(root)
-    _check_format(backend, root)
+    check_format(backend, str(root))
     return BlobStore(backend, Locks(root / "locks"), codecs)
-
-
-def _check_format(backend: LocalBackend, root: Path) -> None:
-    if not backend.exists(FORMAT_KEY):
-        put_bytes(backend, FORMAT_KEY, FORMAT)
-    found = read_all(backend, FORMAT_KEY)
-    if found == FORMAT:
-        return
-    name, _, version = found[:100].decode("utf-8", "replace").strip().partition(" ")
-    if name == "cairn-store" and version.isdigit():
-        raise UnavailableError(
-            f"the store in {root} has format {version}, this Cairn reads format 1: update Cairn"
-        )
-    raise UnavailableError(f"{root / FORMAT_KEY} does not say `cairn-store 1`: not a Cairn store")

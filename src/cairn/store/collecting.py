@@ -14,15 +14,17 @@ import numpy as np
 
 from cairn.domain import Digest
 from cairn.errors import BlobNotFoundError, IntegrityError
-from cairn.store.accounting import digests_under, load_recipe
 from cairn.store.backends import Backend, ObjectInfo, ObjectNotFoundError
 from cairn.store.backends.base import put_bytes
+from cairn.store.bases import parse_bases
+from cairn.store.holdings import digests_under, load_recipe
 from cairn.store.keys import (
     DAMAGED,
     PACKS,
     RAW,
     RECIPES,
     SETTLED,
+    SKETCHES,
     condemned_key,
     damaged_key,
     pack_index_key,
@@ -30,8 +32,10 @@ from cairn.store.keys import (
     raw_key,
     recipe_key,
     settled_key,
+    sketch_key,
 )
 from cairn.store.locks import Locks
+from cairn.store.needed import with_bases
 from cairn.store.pack_index import PackIndex, load_index
 from cairn.store.packs import RECORD_HEAD_BYTES, Encoded, parse_record_head
 from cairn.store.parts import PartStore
@@ -137,12 +141,13 @@ class Collection:
         return self._backend.delete(key)
 
     def _sweep_marks(self) -> None:
-        """Marks of blobs that are gone."""
-        for prefix, mark in ((SETTLED, settled_key), (DAMAGED, damaged_key)):
+        """Marks and sketches of blobs that are gone."""
+        kinds = ((SETTLED, settled_key), (DAMAGED, damaged_key), (SKETCHES, sketch_key))
+        for prefix, mark in kinds:
             for digest, _ in digests_under(self._backend, prefix):
                 with self._locks.sweeping():
                     if not self._last_wanted_s(digest):
-                        self._backend.delete(mark(digest))
+                        self._drop(mark(digest))
 
     # Parts
 
@@ -166,9 +171,10 @@ class Collection:
         return needed if whole else None
 
     def _sweep_packs(self, needed: set[bytes]) -> None:
-        packs = self._packs()
         # Each part is kept in one pack: the newest that is not on its way out.
-        for pack in sorted(packs, key=lambda p: (p.condemned_s is not None, -p.info.modified_s)):
+        packs = sorted(self._packs(), key=lambda p: (p.condemned_s is not None, -p.info.modified_s))
+        needed = with_bases(needed, [pack.index for pack in packs])
+        for pack in packs:
             digests = pack.index.digests()
             pack.live = np.fromiter((d in needed for d in digests), bool, len(digests))
             needed.difference_update(digests)
@@ -255,7 +261,10 @@ class Collection:
                 body = data[RECORD_HEAD_BYTES:]
                 if record.digest != row["digest"].tobytes() or not record.matches(body):
                     raise IntegrityError(f"pack {pack.id} at byte {at}: the record is damaged")
-                yield Encoded(record.digest, record.plain_bytes, record.codec, record.dtype, body)
+                yield Encoded(
+                    record.digest, record.plain_bytes, record.codec, record.dtype, body,
+                    parse_bases(body, record.base_count), record.depth,
+                )  # fmt: skip
 
     def _remove_condemned(self, packs: list[_Pack]) -> None:
         """Remove packs condemned long enough ago; the pack first, so that none lacks its mark."""

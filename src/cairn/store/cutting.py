@@ -5,7 +5,7 @@ and storages too small for a part of their own are glue.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cairn.domain import DType, Layout, Span
 
@@ -20,11 +20,15 @@ MIN_PART_BYTES = 4 << 10
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A run of at most `MAX_PART_BYTES` of a file: part of one storage, or glue."""
+    """A run of at most `MAX_PART_BYTES` of a file: part of one storage, or glue.
+
+    `storage` is the whole storage; None for glue and for files without a layout.
+    """
 
     span: Span
     dtype: DType | None
     glue: bool = False
+    storage: Span | None = None
 
 
 def cut(size_bytes: int, layout: Layout | None) -> Iterator[Piece]:
@@ -37,7 +41,8 @@ def cut(size_bytes: int, layout: Layout | None) -> Iterator[Piece]:
         if storage.span.size_bytes < MIN_PART_BYTES:
             continue
         yield from _steps(Span(done, storage.span.start), None, glue=True)
-        yield from _steps(storage.span, storage.dtype, glue=False)
+        for piece in _steps(storage.span, storage.dtype, glue=False):
+            yield replace(piece, storage=storage.span)
         done = storage.span.stop
     yield from _steps(Span(done, size_bytes), None, glue=True)
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 from blake3 import blake3
 
-from cairn.domain import Blob, DType, Layout, Source
+from cairn.domain import Blob, Layout, Source
 from cairn.errors import IntegrityError
-from cairn.plugins import Registry
-from cairn.store.codec import Codec
-from cairn.store.cutting import MAX_PART_BYTES, cut
+from cairn.store.cutting import MAX_PART_BYTES, Piece, cut
+from cairn.store.deriving import encode_part
 from cairn.store.packs import Encoded
 from cairn.store.parts import Packing, PartStore
+from cairn.store.planning import Planner
 from cairn.store.recipes import Part, Recipe, Slice
 
 ENCODE_WORKERS = 2
@@ -21,21 +21,6 @@ ENCODE_WORKERS = 2
 MAX_FLYING = 4
 
 Progress = Callable[[int], None]
-
-
-def encode_part(
-    plain: bytes | memoryview, digest: bytes, dtype: DType | None, codecs: Registry[Codec]
-) -> Encoded:
-    """The part in the smallest encoding any codec has for it."""
-    view = memoryview(plain)
-    best = Encoded(digest, len(view), "raw", dtype, view)
-    for codec in codecs:
-        if codec.name == "raw":
-            continue
-        stored = codec.encode(view, dtype)
-        if stored is not None and len(stored) < len(best.stored):
-            best = Encoded(digest, len(view), codec.name, dtype, stored)
-    return best
 
 
 @dataclass(slots=True)
@@ -49,11 +34,11 @@ class _Glue:
 class RecipeDraft:
     """A recipe in the making: takes the blob's pieces in order and adds unknown parts."""
 
-    def __init__(self, store: PartStore, packing: Packing, *, reuse: bool) -> None:
-        """`reuse` False writes every part anew, even ones the store has: they may be damaged."""
+    def __init__(self, store: PartStore, packing: Packing, planner: Planner | None) -> None:
+        """Without a planner every part is written anew and alone: those here may be damaged."""
         self._store = store
+        self._planner = planner
         self._packing = packing
-        self._reuse = reuse
         self._parts: list[Part | None] = []  # None: glue still being gathered
         self._slices: list[Slice] = []
         self._numbers: dict[bytes, int] = {}
@@ -61,14 +46,16 @@ class RecipeDraft:
         self._flying: deque[Future[Encoded]] = deque()
         self._workers = ThreadPoolExecutor(ENCODE_WORKERS, "cairn-encode")
 
-    def add(self, data: bytes, dtype: DType | None) -> None:
-        """A piece that is a part by itself."""
+    def add(self, data: bytes, piece: Piece, source: Source) -> None:
+        """A piece that is a part by itself, read from `source`."""
+        if self._planner is not None and piece.storage is not None:
+            self._planner.see(source, piece.storage, piece.dtype)
         digest = blake3(data).digest()
         number = self._numbers.get(digest)
         if number is None:
             number = len(self._parts)
             self._parts.append(None)
-            self._fill(number, digest, data, dtype)
+            self._fill(number, digest, data, piece, source)
         self._slices.append(Slice(number, 0, len(data)))
 
     def add_glue(self, data: bytes) -> None:
@@ -101,20 +88,30 @@ class RecipeDraft:
     def _close_glue(self) -> None:
         if self._glue is not None:
             data = bytes(self._glue.data)
-            self._fill(self._glue.number, blake3(data).digest(), data, None)
+            self._fill(self._glue.number, blake3(data).digest(), data, None, None)
             self._glue = None
 
-    def _fill(self, number: int, digest: bytes, data: bytes, dtype: DType | None) -> None:
+    def _fill(
+        self, number: int, digest: bytes, data: bytes, piece: Piece | None, source: Source | None
+    ) -> None:
         part = Part(digest, len(data))
         self._parts[number] = part
         seen = digest in self._numbers
         self._numbers.setdefault(digest, number)
-        if seen or (self._reuse and self._store.lasting(part)):
+        planner = self._planner
+        if seen or (planner is not None and self._store.lasting(part)):
             return
+        plan, start = None, 0
+        if planner is not None and piece is not None and piece.storage and source is not None:
+            plan, start = (
+                planner.plan(source, piece.storage),
+                piece.span.start - piece.storage.start,
+            )
         while len(self._flying) >= MAX_FLYING:
             self._land()
+        dtype = piece.dtype if piece else None
         self._flying.append(
-            self._workers.submit(encode_part, data, digest, dtype, self._store.codecs)
+            self._workers.submit(encode_part, plan, data, digest, start, dtype, self._store)
         )
 
     def _land(self) -> None:
@@ -127,12 +124,11 @@ def encode_blob(
     layout: Layout | None,
     store: PartStore,
     packing: Packing,
-    *,
-    reuse: bool,
+    planner: Planner | None,
     progress: Progress | None = None,
 ) -> Recipe:
     """Cut, encode and pack a whole blob; returns its recipe, not yet written anywhere."""
-    draft = RecipeDraft(store, packing, reuse=reuse)
+    draft = RecipeDraft(store, packing, planner)
     try:
         for piece in cut(blob.size_bytes, layout):
             span = piece.span
@@ -142,7 +138,7 @@ def encode_blob(
             if piece.glue:
                 draft.add_glue(data)
             else:
-                draft.add(data, piece.dtype)
+                draft.add(data, piece, source)
             if progress is not None:
                 progress(len(data))
         return draft.finish(blob)

@@ -8,6 +8,7 @@ SETTLED = "settled/"
 DAMAGED = "damaged/"
 PACKS = "packs/"
 STAGING = "staging/"
+SKETCHES = "sketches/"
 
 
 def raw_key(digest: Digest) -> str:
@@ -28,6 +29,11 @@ def settled_key(digest: Digest) -> str:
 def damaged_key(digest: Digest) -> str:
     """An empty object: this blob did not read back; the next upload of it is kept anew."""
     return f"{DAMAGED}{digest.hex[:2]}/{digest.hex}"
+
+
+def sketch_key(digest: Digest) -> str:
+    """Samples of the tensors of a blob kept as a recipe: to find it as a base for others."""
+    return f"{SKETCHES}{digest.hex[:2]}/{digest.hex}"
 
 
 def pack_key(pack_id: str) -> str:

@@ -1,6 +1,7 @@
 """Rewrites a blob kept raw as a recipe of parts, when that saves anything.
 
-Order of events, each durable before the next: packs, recipe, removal of the raw object.
+Order of events, each durable before the next: packs, sketches, recipe, removal of the raw
+object.
 Before the recipe is written the whole blob is read back through it and its SHA-256
 compared, so a kill at any instant leaves the raw object, or a recipe known to be right.
 """
@@ -10,16 +11,19 @@ import hashlib
 from cairn.domain import Blob, Digest, Layout
 from cairn.errors import BlobNotFoundError, IntegrityError, RequestError
 from cairn.store.backends import Backend, ObjectNotFoundError
-from cairn.store.backends.base import put_bytes, read_all
+from cairn.store.backends.base import put_bytes, read_all, replace_bytes
 from cairn.store.codec import pays
 from cairn.store.encoding import Progress, encode_blob
-from cairn.store.keys import damaged_key, raw_key, recipe_key, settled_key
+from cairn.store.keys import damaged_key, raw_key, recipe_key, settled_key, sketch_key
+from cairn.store.kin import Kin
 from cairn.store.locks import Locks
 from cairn.store.pack_index import PackIndex
 from cairn.store.parts import PartStore
+from cairn.store.planning import Planner
 from cairn.store.reading import BlobReader, RawReader, RecipeReader
 from cairn.store.recipes import Recipe, parse_recipe
 from cairn.store.results import Optimized
+from cairn.store.sketches import Sketch, encode_sketches
 from cairn.store.zstd_library import compress
 
 # A recipe, a pack and its index take three objects and 12 KiB of disk blocks at least.
@@ -31,10 +35,11 @@ _PROBE_BYTES = 128 << 10
 class Optimizer:
     """The rewriting of one store."""
 
-    def __init__(self, backend: Backend, locks: Locks, parts: PartStore) -> None:
+    def __init__(self, backend: Backend, locks: Locks, parts: PartStore, kin: Kin) -> None:
         self._backend = backend
         self._locks = locks
         self._parts = parts
+        self._kin = kin
 
     def optimize(
         self, digest: Digest, layout: Layout | None, progress: Progress | None = None
@@ -79,30 +84,41 @@ class Optimizer:
                 put_bytes(self._backend, settled_key(blob.digest), b"")
             return Optimized(blob, blob.size_bytes, blob.size_bytes, rewritten=False)
         self._parts.index.refresh()
+        self._kin.refresh()
+        planner = Planner(self._parts, self._kin)
         try:
-            recipe, written = self._encoded(raw, layout, progress, reuse=True)
+            recipe, written = self._encoded(raw, layout, progress, planner)
         except IntegrityError:
             # Either the raw bytes are wrong, or a part kept earlier is. Writing all parts anew
             # heals every blob that shares the damaged one.
             self._check_raw(raw)
-            recipe, written = self._encoded(raw, layout, None, reuse=False)
+            recipe, written = self._encoded(raw, layout, None, None)
+        written += self._write_sketches(blob.digest, planner.sketches)
         data = recipe.encode()
-        draft = self._backend.draft()
-        try:
-            draft.write(data)
-            draft.replace(recipe_key(blob.digest))
-        finally:
-            draft.discard()
+        replace_bytes(self._backend, recipe_key(blob.digest), data)
         self._remove_raw(blob.digest)
         return Optimized(blob, blob.size_bytes, written + len(data), rewritten=True)
 
+    def _write_sketches(self, digest: Digest, sketches: list[Sketch]) -> int:
+        """Make the blob's tensors findable as bases; the bytes written."""
+        if not sketches:
+            return 0
+        data = encode_sketches(digest, sketches)
+        replace_bytes(self._backend, sketch_key(digest), data)
+        self._kin.add(digest, sketches)
+        return len(data)
+
     def _encoded(
-        self, raw: RawReader, layout: Layout | None, progress: Progress | None, *, reuse: bool
+        self,
+        raw: RawReader,
+        layout: Layout | None,
+        progress: Progress | None,
+        planner: Planner | None,
     ) -> tuple[Recipe, int]:
         """A recipe through which the blob was read back, and the bytes written for it."""
         with self._parts.packing() as packing:
             recipe = encode_blob(
-                raw, raw.blob, layout, self._parts, packing, reuse=reuse, progress=progress
+                raw, raw.blob, layout, self._parts, packing, planner=planner, progress=progress
             )
         recipe = parse_recipe(recipe.encode(), raw.blob.digest)
         check_whole(RecipeReader(recipe, self._parts))

@@ -1,23 +1,26 @@
-"""Where the parts of one pack lie: object `packs/<id>.idx`, format version 1.
+"""Where the parts of one pack lie: object `packs/<id>.idx`, format version 2.
 
 | offset | bytes | field |
 |---|---|---|
 | 0 | 8 | magic `CAIRNIDX` |
-| 8 | 4 | u32 version, 1 |
+| 8 | 4 | u32 version, 2 |
 | 12 | 4 | u32 zero |
 | 16 | 8 | u64 bytes of the pack |
 | 24 | 8 | u64 entries N |
-| 32 | 64 x N | entries, sorted by digest |
+| 32 | 8 | u64 edges E |
+| 40 | 64 x N | entries, sorted by digest |
+| | 36 x E | per base of a derived part: u32 entry number, BLAKE3-256 of the base |
 | | 32 | BLAKE3-256 of everything before |
 
 An entry: BLAKE3-256 of the part, u64 offset of its record, u32 stored bytes, u32 plain
 bytes, codec name in 16 zero-padded ASCII bytes. Integers are little-endian. An index
-that is missing or damaged is made anew by scanning its pack.
+that is missing or damaged is made anew by scanning its pack. Version 1, without edges and
+their count, belongs to packs of version 1.
 """
 
 import struct
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -25,17 +28,20 @@ from blake3 import blake3
 
 from cairn.errors import IntegrityError
 from cairn.store.backends import Backend, ObjectNotFoundError
-from cairn.store.backends.base import read_all
+from cairn.store.backends.base import read_all, replace_bytes
 from cairn.store.keys import pack_index_key, pack_key
 from cairn.store.packs import RECORD_HEAD_BYTES, Record, scan
 
-VERSION = 1
+VERSION = 2
 _MAGIC = b"CAIRNIDX"
 _HEAD = struct.Struct("<8sIIQQ")
+_EDGE_COUNT = struct.Struct("<Q")
 _CHECK_BYTES = 32
 _ENTRY = np.dtype(
     [("digest", "V32"), ("offset", "<u8"), ("stored", "<u4"), ("plain", "<u4"), ("codec", "S16")]
 )
+_EDGE = np.dtype([("entry", "<u4"), ("base", "V32")])
+_NO_EDGES = np.empty(0, dtype=_EDGE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +50,26 @@ class PackIndex:
 
     entries: npt.NDArray[np.void]  # (N,) of _ENTRY
     pack_bytes: int
+    edges: npt.NDArray[np.void] = field(default_factory=lambda: _NO_EDGES)  # (E,) of _EDGE
 
     @classmethod
     def of(cls, records: Iterable[Record], pack_bytes: int) -> "PackIndex":
         """The index of a pack with these records."""
-        rows = sorted(
+        ordered = sorted(records, key=lambda record: (record.digest, record.offset))
+        rows = [
             (r.digest, r.offset, r.stored_bytes, r.plain_bytes, r.codec.encode("ascii"))
-            for r in records
-        )
-        return cls(np.array(rows, dtype=_ENTRY), pack_bytes)
+            for r in ordered
+        ]
+        edges = [(n, base) for n, r in enumerate(ordered) for base in r.base_digests]
+        return cls(np.array(rows, dtype=_ENTRY), pack_bytes, np.array(edges, dtype=_EDGE))
+
+    def bases(self) -> dict[bytes, tuple[bytes, ...]]:
+        """The digests of the parts that each derived part of this pack is made from."""
+        found: dict[bytes, tuple[bytes, ...]] = {}
+        for entry, base in zip(self.edges["entry"], self.edges["base"], strict=True):
+            digest = self.entries["digest"][entry].tobytes()
+            found[digest] = (*found.get(digest, ()), base.tobytes())
+        return found
 
     def digests(self) -> list[bytes]:
         """All digests, sorted."""
@@ -72,7 +89,8 @@ class PackIndex:
     def encode(self) -> bytes:
         """The object's bytes."""
         head = _HEAD.pack(_MAGIC, VERSION, 0, self.pack_bytes, len(self.entries))
-        body = head + self.entries.tobytes()
+        head += _EDGE_COUNT.pack(len(self.edges))
+        body = head + self.entries.tobytes() + self.edges.tobytes()
         return body + blake3(body).digest()
 
 
@@ -85,14 +103,25 @@ def parse_index(data: bytes) -> PackIndex:
     if len(data) < _HEAD.size + _CHECK_BYTES:
         raise IntegrityError("the index is cut short")
     magic, version, zero, pack_bytes, count = _HEAD.unpack_from(data)
+    if magic != _MAGIC or version not in (1, VERSION) or zero:
+        raise IntegrityError(f"it does not start as an index of version {VERSION} or before")
+    at, edge_count = _HEAD.size, 0
+    if version > 1:
+        (edge_count,) = _EDGE_COUNT.unpack_from(data, at)
+        at += _EDGE_COUNT.size
     body = len(data) - _CHECK_BYTES
-    if (magic, version, zero) != (_MAGIC, VERSION, 0):
-        raise IntegrityError("it does not start as an index of version 1")
-    if body != _HEAD.size + count * _ENTRY.itemsize:
-        raise IntegrityError(f"the index has {len(data)} bytes, which is not {count} entries")
+    edges_at = at + count * _ENTRY.itemsize
+    if body != edges_at + edge_count * _EDGE.itemsize:
+        raise IntegrityError(
+            f"the index has {len(data)} bytes, which is not {count} entries, {edge_count} edges"
+        )
     if blake3(memoryview(data)[:body]).digest() != data[body:]:
         raise IntegrityError("the index does not match its checksum")
-    return PackIndex(np.frombuffer(data, _ENTRY, count, _HEAD.size), pack_bytes)
+    entries = np.frombuffer(data, _ENTRY, count, at)
+    edges = np.frombuffer(data, _EDGE, edge_count, edges_at)
+    if edge_count and int(edges["entry"].max()) >= count:
+        raise IntegrityError("the index names a derived part that it does not have")
+    return PackIndex(entries, pack_bytes, edges)
 
 
 def load_index(backend: Backend, pack_id: str) -> PackIndex:
@@ -116,12 +145,7 @@ def load_index(backend: Backend, pack_id: str) -> PackIndex:
 
 def write_index(backend: Backend, pack_id: str, index: PackIndex) -> None:
     """Durably write an index, replacing a damaged one."""
-    draft = backend.draft()
-    try:
-        draft.write(index.encode())
-        draft.replace(pack_index_key(pack_id))
-    finally:
-        draft.discard()
+    replace_bytes(backend, pack_index_key(pack_id), index.encode())
 
 
 def _rebuild(backend: Backend, pack_id: str) -> PackIndex:

@@ -1,9 +1,9 @@
-"""Files of many encoded parts: object `packs/<id>.pack`, format version 1.
+"""Files of many encoded parts: object `packs/<id>.pack`, format version 2.
 
 | offset | bytes | field |
 |---|---|---|
 | 0 | 8 | magic `CAIRNPAK` |
-| 8 | 4 | u32 version, 1 |
+| 8 | 4 | u32 version, 2 |
 | 12 | 4 | u32 zero |
 | 16 | | records |
 | | 48 | trailer: magic `CAIRNEND`, u64 record count, BLAKE3-256 of all record heads |
@@ -20,7 +20,13 @@ A record is a head and the stored bytes:
 | 52 | 4 | u32 plain bytes |
 | 56 | 16 | codec name, ASCII, zero-padded |
 | 72 | 16 | dtype label, ASCII, zero-padded; empty: none |
-| 88 | 8 | zero |
+| 88 | 2 | u16 bases B |
+| 90 | 1 | u8 depth: 0 without bases, else more than that of every base |
+| 91 | 5 | zero |
+
+The stored bytes of a derived part (B > 0) start with its base table (`bases.py`); the codec
+field then names the predictor. Version 1 is the same without derived parts: the last eight
+bytes are zero.
 
 Integers are little-endian. The pack's id is the first 16 bytes, in hex, of the trailer's
 BLAKE3: making the same pack again gives the same object. Packs never change.
@@ -29,28 +35,26 @@ BLAKE3: making the same pack again gives the same object. Packs never change.
 import struct
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-import numpy as np
 from blake3 import blake3
 
 from cairn.domain import DType
-from cairn.errors import IntegrityError, NotFoundError
-from cairn.plugins import Registry
+from cairn.errors import IntegrityError
 from cairn.store.backends import Draft, OpenObject
-from cairn.store.codec import Codec
-from cairn.store.cutting import MAX_PART_BYTES
+from cairn.store.bases import BASE_BYTES, MAX_BASES, MAX_DEPTH, Base, parse_bases
 
-VERSION = 1
+VERSION = 2
+_READABLE = (1, VERSION)
 HEADER_BYTES = 16
 RECORD_HEAD_BYTES = 96
 TRAILER_BYTES = 48
 
 _HEADER = struct.Struct("<8sII")
-_RECORD = struct.Struct("<4sI32s8sII16s16s8s")
+_RECORD = struct.Struct("<4sI32s8sII16s16sHB5s")
 _TRAILER = struct.Struct("<8sQ32s")
 _MAGIC, _RECORD_MAGIC, _END_MAGIC = b"CAIRNPAK", b"PART", b"CAIRNEND"
-_ZEROS = bytes(8)
+_ZEROS = bytes(5)
 _LABELS = {dtype.label: dtype for dtype in DType}
 
 
@@ -65,6 +69,9 @@ class Record:
     codec: str
     dtype: DType | None
     offset: int
+    base_count: int = 0
+    depth: int = 0
+    base_digests: tuple[bytes, ...] = ()  # where known: of records just written or scanned
 
     @property
     def total_bytes(self) -> int:
@@ -84,7 +91,9 @@ class Encoded:
     plain_bytes: int
     codec: str
     dtype: DType | None
-    stored: bytes | memoryview
+    stored: bytes | memoryview  # of a derived part: base table first
+    bases: tuple[Base, ...] = ()
+    depth: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +123,8 @@ class PackDraft:
         """Write one record."""
         record = Record(
             part.digest, _check(part.stored), len(part.stored), part.plain_bytes,
-            part.codec, part.dtype, self.draft.size_bytes,
+            part.codec, part.dtype, self.draft.size_bytes, len(part.bases), part.depth,
+            tuple(base.digest for base in part.bases),
         )  # fmt: skip
         head = _encode_head(record)
         self._heads.update(head)
@@ -138,7 +148,8 @@ def _encode_head(record: Record) -> bytes:
     label = record.dtype.label if record.dtype else ""
     head = _RECORD.pack(
         _RECORD_MAGIC, 0, record.digest, record.check, record.stored_bytes, record.plain_bytes,
-        record.codec.encode("ascii"), label.encode("ascii"), _ZEROS,
+        record.codec.encode("ascii"), label.encode("ascii"), record.base_count, record.depth,
+        _ZEROS,
     )  # fmt: skip
     return head[:4] + struct.pack("<I", zlib.crc32(head[8:])) + head[8:]
 
@@ -151,14 +162,18 @@ def parse_record_head(head: bytes | memoryview, offset: int) -> Record:
     """
     if len(head) != RECORD_HEAD_BYTES:
         raise IntegrityError(f"record at {offset} is cut short")
-    magic, crc, digest, check, stored, plain, codec, label, zeros = _RECORD.unpack(head)
+    magic, crc, digest, check, stored, plain, codec, label, bases, depth, zeros = _RECORD.unpack(
+        head
+    )
     if magic != _RECORD_MAGIC or zlib.crc32(head[8:]) != crc or zeros != _ZEROS:
         raise IntegrityError(f"record at {offset} has a damaged head")
+    if (bases > 0) != (depth > 0) or bases > MAX_BASES or depth > MAX_DEPTH:
+        raise IntegrityError(f"record at {offset} claims {bases} bases in depth {depth}")
     text = label.rstrip(b"\0").decode("ascii", "replace")
     if text and text not in _LABELS:
         raise IntegrityError(f"record at {offset} has the unknown dtype {text!r}: update Cairn")
     name = codec.rstrip(b"\0").decode("ascii", "replace")
-    return Record(digest, check, stored, plain, name, _LABELS.get(text), offset)
+    return Record(digest, check, stored, plain, name, _LABELS.get(text), offset, bases, depth)
 
 
 def scan(pack: OpenObject) -> Iterator[Record]:
@@ -168,8 +183,11 @@ def scan(pack: OpenObject) -> Iterator[Record]:
         IntegrityError: the pack is damaged or cut short; what was yielded before is sound.
     """
     header = pack.read_at(0, HEADER_BYTES)
-    if len(header) != HEADER_BYTES or _HEADER.unpack(header) != (_MAGIC, VERSION, 0):
-        raise IntegrityError("it does not start as a pack of version 1")
+    if len(header) != HEADER_BYTES:
+        raise IntegrityError("it is too short for a pack")
+    magic, version, zero = _HEADER.unpack(header)
+    if magic != _MAGIC or version not in _READABLE or zero:
+        raise IntegrityError(f"it does not start as a pack of version {VERSION} or before")
     at, end, count, heads = HEADER_BYTES, pack.size_bytes - TRAILER_BYTES, 0, blake3()
     while at < end:
         head = pack.read_at(at, RECORD_HEAD_BYTES)
@@ -179,28 +197,14 @@ def scan(pack: OpenObject) -> Iterator[Record]:
             raise IntegrityError(f"record at {record.offset} reaches past the pack's end")
         heads.update(head)
         count += 1
-        yield record
+        yield _with_bases(pack, record)
     if pack.read_at(at, TRAILER_BYTES) != _TRAILER.pack(_END_MAGIC, count, heads.digest()):
         raise IntegrityError(f"it does not end in the trailer of {count} records")
 
 
-def decode(record: Record, stored: memoryview, codecs: Registry[Codec]) -> memoryview:
-    """The plain bytes of a part, checked against its digest; read-only.
-
-    Raises:
-        IntegrityError: damaged, or written by a codec that is not installed.
-    """
-    if record.plain_bytes > MAX_PART_BYTES:
-        raise IntegrityError(f"a part claims {record.plain_bytes} bytes, more than any has")
-    try:
-        codec = codecs.get(record.codec)
-    except NotFoundError as error:
-        raise IntegrityError(str(error)) from None
-    if record.codec == "raw" and len(stored) == record.plain_bytes:
-        plain = stored  # spares a copy: the digest below is what makes it trustworthy
-    else:
-        plain = np.empty(record.plain_bytes, dtype=np.uint8).data  # not zeroed first
-        codec.decode_into(stored, plain, record.dtype)
-    if blake3(plain).digest() != record.digest:
-        raise IntegrityError(f"a part decoded by {record.codec!r} does not match its digest")
-    return plain.toreadonly()
+def _with_bases(pack: OpenObject, record: Record) -> Record:
+    if not record.base_count:
+        return record
+    table = pack.read_at(record.offset + RECORD_HEAD_BYTES, record.base_count * BASE_BYTES)
+    bases = parse_bases(table, record.base_count)
+    return replace(record, base_digests=tuple(base.digest for base in bases))

@@ -3,13 +3,22 @@
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
 from types import TracebackType
 from typing import Self
+
+import numpy as np
+from blake3 import blake3
 
 from cairn.errors import IntegrityError
 from cairn.plugins import Registry
 from cairn.store.backends import Backend, ObjectNotFoundError
+from cairn.store.bases import BASE_BYTES, MAX_DEPTH, Base, parse_bases
 from cairn.store.codec import Codec
+from cairn.store.cutting import MAX_PART_BYTES
+from cairn.store.decoding import decode_into
+from cairn.store.format_mark import bring_up_to_date
 from cairn.store.keys import condemned_key, pack_key
 from cairn.store.pack_index import PackIndex, write_index
 from cairn.store.packs import (
@@ -18,16 +27,32 @@ from cairn.store.packs import (
     PackDraft,
     Record,
     SealedPack,
-    decode,
     parse_record_head,
 )
 from cairn.store.part_index import PartIndex, Place
+from cairn.store.plain_cache import PlainCache
 from cairn.store.recipes import Part
+from cairn.store.scratch import Scratch
 
 # Big enough that a terabyte is a few thousand files, small enough that gc can rewrite one
 # in a second and that a crash wastes little.
 PACK_TARGET_BYTES = 128 << 20
 DECODE_WORKERS = 2
+# A part in another type than its base overlaps with two bases or more, its neighbour with the
+# last of them.
+BASE_CACHE_BYTES = 16 << 20
+
+
+class _OtherPartError(Exception):
+    """The record at a place is of a part whose digest has the same first bytes."""
+
+
+def _lost(what: str, problems: list[str]) -> IntegrityError:
+    found = "; ".join(problems) or "no pack holds it"
+    return IntegrityError(
+        f"{what} is damaged or lost: {found}."
+        " Run `cairn store verify`, then upload the file again or restore a backup"
+    )
 
 
 class PartStore:
@@ -43,6 +68,8 @@ class PartStore:
         self.codecs = codecs
         self.index = PartIndex(backend)
         self.pack_target_bytes = pack_target_bytes
+        self.scratch = Scratch()
+        self._bases = PlainCache(BASE_CACHE_BYTES)
         self._pool: ThreadPoolExecutor | None = None
         self._pool_lock = threading.Lock()
 
@@ -55,19 +82,74 @@ class PartStore:
         problems: list[str] = []
         for place in self._places(part.digest):
             try:
-                record, stored = self._fetch(place)
-                if record.digest != part.digest:
-                    continue  # another part whose digest starts alike
+                record, stored = self._record(place, part.digest)
                 if record.plain_bytes != part.plain_bytes:
                     raise IntegrityError(f"holds {record.plain_bytes} bytes")
-                return decode(record, stored, self.codecs)
+                return self._checked(record, stored)
+            except _OtherPartError:
+                continue
             except IntegrityError as error:
                 problems.append(f"pack {place.pack_id} at byte {place.offset}: {error}")
-        found = "; ".join(problems) or "no pack holds it"
-        raise IntegrityError(
-            f"part {part.digest.hex()} of {part.plain_bytes} bytes is damaged or lost: {found}."
-            " Run `cairn store verify`, then upload the file again or restore a backup"
-        )
+        raise _lost(f"part {part.digest.hex()} of {part.plain_bytes} bytes", problems)
+
+    def _checked(self, record: Record, stored: memoryview) -> memoryview:
+        if record.codec == "raw" and len(stored) == record.plain_bytes:
+            plain = stored  # spares a copy: the digest below is what makes it trustworthy
+        else:
+            plain = np.empty(record.plain_bytes, dtype=np.uint8).data  # not zeroed first
+            self._decode_into(record, stored, plain)
+        if blake3(plain).digest() != record.digest:
+            self._blame_base(record, stored)
+            raise IntegrityError(f"a part decoded by {record.codec!r} does not match its digest")
+        return plain.toreadonly()
+
+    def _decode_into(self, record: Record, stored: memoryview, out: memoryview) -> None:
+        fetch = partial(self.read_base_into, below=record.depth)
+        decode_into(record, stored, out, self.codecs, fetch, self.scratch)
+
+    def _blame_base(self, record: Record, stored: memoryview) -> None:
+        """Raise the damage of a base, if one is damaged: it is not checked while deriving."""
+        for base in parse_bases(stored, record.base_count):
+            for place in self._places(base.digest):
+                with suppress(_OtherPartError):
+                    found, body = self._record(place, base.digest)
+                    self._checked(found, body)
+
+    def read_base_into(self, base: Base, out: memoryview, below: int = MAX_DEPTH + 1) -> None:
+        """Write the wanted bytes of a part in a depth below `below`; no digest is checked.
+
+        Whoever derives something from them checks that.
+
+        Raises:
+            IntegrityError: it is lost, too deep, or has fewer bytes.
+        """
+        problems: list[str] = []
+        for place in self._places(base.digest):
+            try:
+                record, stored = self._record(place, base.digest)
+                if record.depth >= below:  # bases of bases end somewhere
+                    raise IntegrityError(f"is derived in depth {record.depth}")
+                self._base_into(record, stored, base, out)
+            except _OtherPartError:
+                continue
+            except IntegrityError as error:
+                problems.append(f"pack {place.pack_id} at byte {place.offset}: {error}")
+            else:
+                return
+        raise _lost(f"base {base.digest.hex()}", problems)
+
+    def _base_into(self, record: Record, stored: memoryview, base: Base, out: memoryview) -> None:
+        if base.stop > record.plain_bytes:
+            raise IntegrityError(f"has only {record.plain_bytes} bytes")
+        plain = self._bases.get(base.digest)
+        if plain is None:
+            if base.size_bytes == record.plain_bytes:
+                self._decode_into(record, stored, out)
+                return
+            plain = np.empty(record.plain_bytes, dtype=np.uint8).data
+            self._decode_into(record, stored, plain)
+            self._bases.put(base.digest, plain)
+        out[:] = plain[base.start : base.stop]
 
     def _places(self, digest: bytes) -> Iterator[Place]:
         """Known places, then, when those did not serve, what a fresh look at the packs gives."""
@@ -76,7 +158,13 @@ class PartStore:
         self.index.refresh()
         yield from [place for place in self.index.find(digest) if place not in tried]
 
-    def _fetch(self, place: Place) -> tuple[Record, memoryview]:
+    def _record(self, place: Place, digest: bytes) -> tuple[Record, memoryview]:
+        """The record at a place, and its stored bytes.
+
+        Raises:
+            IntegrityError: it is damaged.
+            _OtherPartError: it is of another part, whose digest starts alike.
+        """
         length = RECORD_HEAD_BYTES + place.stored_bytes
         try:
             with self.backend.open(pack_key(place.pack_id)) as pack:
@@ -86,20 +174,61 @@ class PartStore:
         record = parse_record_head(data[:RECORD_HEAD_BYTES], place.offset)
         if record.total_bytes != length or len(data) != length:
             raise IntegrityError("the record is cut short or not where the index says")
+        if record.digest != digest:
+            raise _OtherPartError
+        if record.plain_bytes > MAX_PART_BYTES:
+            raise IntegrityError(f"claims {record.plain_bytes} bytes, more than any part has")
         return record, data[RECORD_HEAD_BYTES:]
 
     def lasting(self, part: Part) -> bool:
         """Whether a new recipe may name this part; looks at what the index knows already."""
-        for place in self.index.find_lasting(part.digest):
+        return self.lasting_depth(part.digest, part.plain_bytes) is not None
+
+    def lasting_depth(
+        self, digest: bytes, plain_bytes: int | None = None, below: int = MAX_DEPTH + 1
+    ) -> int | None:
+        """The depth of a part that stays, bases included; None if it is not here or may go."""
+        for place in self.index.find_lasting(digest):
             try:
-                with self.backend.open(pack_key(place.pack_id)) as pack:
-                    head = pack.read_at(place.offset, RECORD_HEAD_BYTES)
-                record = parse_record_head(head, place.offset)
+                record, bases = self._bases_at(place)
             except (IntegrityError, ObjectNotFoundError):
                 continue
-            if record.digest == part.digest and record.plain_bytes == part.plain_bytes:
-                return True
-        return False
+            fits = plain_bytes is None or record.plain_bytes == plain_bytes
+            if record.digest != digest or not fits or record.depth >= below:
+                continue
+            names = {base.digest for base in bases}
+            if all(self.lasting_depth(n, below=record.depth) is not None for n in names):
+                return record.depth
+        return None
+
+    def origin(self, base: Base) -> Base:
+        """The bytes at the bottom of a chain of bases that are each one run of bytes.
+
+        That is the base itself when it has none, or several, or is not to be found.
+        """
+        for place in self.index.find_lasting(base.digest):
+            try:
+                record, bases = self._bases_at(place)
+            except (IntegrityError, ObjectNotFoundError):
+                continue
+            if record.digest != base.digest or len(bases) != 1:
+                continue
+            (below,) = bases
+            if below.size_bytes != record.plain_bytes:
+                continue
+            start = below.start + base.start
+            return self.origin(Base(below.digest, start, start + base.size_bytes))
+        return base
+
+    def _bases_at(self, place: Place) -> tuple[Record, tuple[Base, ...]]:
+        with self.backend.open(pack_key(place.pack_id)) as pack:
+            head = pack.read_at(place.offset, RECORD_HEAD_BYTES)
+            record = parse_record_head(head, place.offset)
+            table = b""
+            if record.base_count:
+                at = place.offset + RECORD_HEAD_BYTES
+                table = pack.read_at(at, record.base_count * BASE_BYTES)
+        return record, parse_bases(table, record.base_count)
 
     def pool(self) -> ThreadPoolExecutor:
         """The workers that decode ahead, shared by all streams of this store."""
@@ -110,6 +239,7 @@ class PartStore:
 
     def packing(self) -> "Packing":
         """Begin to add parts; the caller holds the maintenance lock."""
+        bring_up_to_date(self.backend)
         return Packing(self)
 
 

@@ -1,8 +1,7 @@
 """Reads blobs: ranges and streams over plain bytes, however the blob is kept."""
 
-import threading
 from abc import ABC, abstractmethod
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future
 from types import TracebackType
@@ -12,6 +11,7 @@ from cairn.domain import Blob
 from cairn.errors import IntegrityError, RequestError
 from cairn.store.backends import OpenObject
 from cairn.store.parts import PartStore
+from cairn.store.plain_cache import PlainCache
 from cairn.store.recipes import Recipe, Slice
 
 Content = tuple[tuple[bytes, int, int], ...]
@@ -130,9 +130,7 @@ class RecipeReader(BlobReader):
         super().__init__(recipe.blob)
         self._recipe = recipe
         self._parts = parts
-        self._lock = threading.Lock()
-        self._cache: OrderedDict[int, memoryview] = OrderedDict()
-        self._cached_bytes = 0
+        self._cache = PlainCache(CACHE_BYTES)
 
     def read_at(self, offset: int, length: int) -> bytes:
         """Bytes `offset .. offset + length`, cut short only by the end of the blob."""
@@ -182,31 +180,20 @@ class RecipeReader(BlobReader):
         self, wanted: Slice, flying: set[int], *, alone: bool
     ) -> "Future[memoryview] | None":
         """Have a part decoded in the background unless it is at hand, coming, or needed now."""
-        with self._lock:
-            at_hand = wanted.part in self._cache
-        if at_hand or alone or wanted.part in flying:
+        if wanted.part in self._cache or alone or wanted.part in flying:
             return None
         flying.add(wanted.part)
         return self._parts.pool().submit(self._plain, wanted.part)
 
     def _plain(self, number: int) -> memoryview:
         """The plain bytes of a part, from the cache or decoded."""
-        with self._lock:
-            plain = self._cache.get(number)
-            if plain is not None:
-                self._cache.move_to_end(number)
-                return plain
-        try:
-            plain = self._parts.read(self._recipe.part(number))
-        except IntegrityError as error:
-            raise IntegrityError(f"blob {self.blob.digest}: {error}") from error
-        with self._lock:
-            if number not in self._cache:
-                self._cache[number] = plain
-                self._cached_bytes += len(plain)
-            while self._cached_bytes > CACHE_BYTES and len(self._cache) > 1:
-                _, dropped = self._cache.popitem(last=False)
-                self._cached_bytes -= len(dropped)
+        plain = self._cache.get(number)
+        if plain is None:
+            try:
+                plain = self._parts.read(self._recipe.part(number))
+            except IntegrityError as error:
+                raise IntegrityError(f"blob {self.blob.digest}: {error}") from error
+            self._cache.put(number, plain)
         return plain
 
     def content_of(self, start: int, stop: int) -> Content:
@@ -216,6 +203,4 @@ class RecipeReader(BlobReader):
 
     def close(self) -> None:
         """Forget decoded parts; reading again decodes them anew."""
-        with self._lock:
-            self._cache.clear()
-            self._cached_bytes = 0
+        self._cache.clear()

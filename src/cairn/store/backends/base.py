@@ -148,6 +148,16 @@ def check_key(key: str) -> str:
     return key
 
 
+def replace_bytes(backend: Backend, key: str, data: bytes) -> None:
+    """Durably write a small object, or replace the one under this key."""
+    draft = backend.draft()
+    try:
+        draft.write(data)
+        draft.replace(key)
+    finally:
+        draft.discard()
+
+
 def put_bytes(backend: Backend, key: str, data: bytes) -> bool:
     """Durably create a small object; False if the key is taken already."""
     draft = backend.draft()

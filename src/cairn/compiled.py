@@ -1,4 +1,4 @@
-"""How the loops over tensor values are compiled: once per machine, without the GIL."""
+"""How loops over numbers are compiled: once per machine, without the GIL."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -15,8 +15,9 @@ REASSOCIATE = frozenset({"reassoc", "contract", "nnan", "nsz"})
 def compiled(fastmath: frozenset[str] = frozenset()) -> Callable[[Loop], Loop]:
     """Compile a function over NumPy arrays on first call, kept beside the module where possible.
 
-    numba refuses to define a cached function where no folder can be written (a read-only
-    installation without a home); compiling anew in each process is then what is left.
+    Without `fastmath` every operation is IEEE 754's own, in the order written: the same bits
+    on every machine. numba refuses to define a cached function where no folder can be written
+    (a read-only installation without a home); compiling anew in each process is what is left.
     """
 
     def decorate(loop: Loop) -> Loop:

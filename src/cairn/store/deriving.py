@@ -1,0 +1,97 @@
+"""Encodes a part as its difference to what a predictor makes of stored parts."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cairn.domain import DType
+from cairn.errors import IntegrityError
+from cairn.store.base_tensor import BaseTensor
+from cairn.store.bases import Base, BaseBytes, encode_bases
+from cairn.store.decoding import encode_body
+from cairn.store.packs import Encoded
+from cairn.store.parts import PartStore
+from cairn.store.predictors import PREDICTORS
+from cairn.store.residual import EXACT, encode_residual, likely_bits
+from cairn.store.solo import encode_alone
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Keep a storage's parts as differences to a tensor.
+
+    That is worth it where a part then takes at most `worth_share` of its plain bytes.
+    """
+
+    base: BaseTensor
+    predictor: str
+    params: bytes
+    coding: int
+    worth_share: float = 1.0
+
+
+def encode_part(
+    plan: Plan | None,
+    plain: bytes,
+    digest: bytes,
+    start: int,
+    dtype: DType | None,
+    parts: PartStore,
+) -> Encoded:
+    """The part at byte `start` of its storage: by its plan or, where that is better, alone."""
+    if plan is not None and dtype is not None:
+        derived = encode_derived(plan, memoryview(plain), digest, start, dtype, parts)
+        if derived is not None and len(derived.stored) <= plan.worth_share * len(plain):
+            return derived
+    return encode_alone(plain, digest, dtype, parts.codecs)
+
+
+def encode_derived(
+    plan: Plan, plain: memoryview, digest: bytes, start: int, dtype: DType, parts: PartStore
+) -> Encoded | None:
+    """The bytes at `start` of a storage as their plan has it; None if its base is not to be had."""
+    bases = _bases(plan, start, len(plain), dtype)
+    depth = None if bases is None else plan.base.depth(bases)
+    if bases is None or depth is None:
+        return None
+    with parts.scratch.bytes(len(plain)) as predicted:
+        try:
+            _predict_into(plan, bases, predicted, dtype, parts)
+        except IntegrityError:
+            return None
+        coding = EXACT if _equal(plain, predicted) else plan.coding
+        residual = encode_residual(plain, predicted, dtype, coding, parts.scratch)
+    stored = encode_bases(bases) + encode_body(plan.params, coding, residual)
+    return Encoded(digest, len(plain), plan.predictor, dtype, stored, bases, depth)
+
+
+def likely_plan_bits(
+    plan: Plan, plain: memoryview, start: int, dtype: DType, parts: PartStore
+) -> float:
+    """About how many bits an element takes by this plan; infinitely many if it cannot be done."""
+    bases = _bases(plan, start, len(plain), dtype)
+    if bases is None or plan.base.depth(bases) is None:
+        return float("inf")
+    with parts.scratch.bytes(len(plain)) as predicted:
+        try:
+            _predict_into(plan, bases, predicted, dtype, parts)
+        except IntegrityError:
+            return float("inf")
+        return likely_bits(plain, predicted, dtype)
+
+
+def _bases(plan: Plan, start: int, size_bytes: int, dtype: DType) -> tuple[Base, ...] | None:
+    scale = plan.base.dtype.block_bytes / dtype.block_bytes
+    return plan.base.bases(int(start * scale), int((start + size_bytes) * scale))
+
+
+def _predict_into(
+    plan: Plan, bases: tuple[Base, ...], out: memoryview, dtype: DType, parts: PartStore
+) -> None:
+    predictor = PREDICTORS.get(plan.predictor)
+    source = BaseBytes(bases, parts.read_base_into)
+    predictor.predict_into(memoryview(plan.params), source, out, dtype, parts.scratch)
+
+
+def _equal(one: memoryview, other: memoryview) -> bool:
+    return np.array_equal(np.frombuffer(one, np.uint8), np.frombuffer(other, np.uint8))

@@ -1,0 +1,10 @@
+"""The predictors, one per file."""
+
+from cairn.plugins import Registry
+from cairn.store.predictor import Predictor
+from cairn.store.predictors.cast import CastPredictor
+from cairn.store.predictors.same import SamePredictor
+
+PREDICTORS: Registry[Predictor] = Registry("predictor", [SamePredictor(), CastPredictor()])
+
+__all__ = ["PREDICTORS", "CastPredictor", "SamePredictor"]

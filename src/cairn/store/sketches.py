@@ -1,0 +1,155 @@
+"""Samples of a blob's tensors, to find near ones: object `sketches/ab/<sha256>`, version 1.
+
+| offset | bytes | field |
+|---|---|---|
+| 0 | 8 | magic `CAIRNSKT` |
+| 8 | 8 | u32 version, u32 zero |
+| 16 | 32 | SHA-256 of the blob |
+| 48 | 8 | u32 rows R, u32 zero |
+| 56 | 296 x R | per storage: u64 first byte, u64 bytes, u64 elements, dtype label in 16 bytes, |
+| | | 64 float32 |
+| | 32 | BLAKE3-256 of everything before |
+
+The 64 values of a storage are those at places spread evenly by the golden ratio, which
+depend on the number of elements alone: two tensors of one size are sampled at the same
+places, whatever their types. Integers are little-endian. A sketch is a hint: without it a blob
+reads as well, and is only not found as a base.
+"""
+
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from blake3 import blake3
+
+from cairn.domain import Digest, DType, Source, Span
+from cairn.errors import IntegrityError
+from cairn.store.backends import Backend, ObjectNotFoundError
+from cairn.store.backends.base import read_all
+from cairn.store.keys import sketch_key
+
+SAMPLES = 64
+VERSION = 1
+_MAGIC = b"CAIRNSKT"
+_HEAD = struct.Struct("<8sII32sII")
+_CHECK_BYTES = 32
+_ROW = np.dtype(
+    [
+        ("start", "<u8"), ("bytes", "<u8"), ("elements", "<u8"),
+        ("dtype", "S16"), ("values", "<f4", (SAMPLES,)),
+    ]
+)  # fmt: skip
+_LABELS = {dtype.label: dtype for dtype in DType}
+
+# 2**64 divided by the golden ratio: multiples of it, modulo 2**64, fill the range evenly
+# (Knuth, The Art of Computer Programming, volume 3, section 6.4).
+_GOLDEN = 0x9E3779B97F4A7C15
+
+# Smaller storages are glue or close to it: a base would save less than its reference costs.
+MIN_SKETCHED_BYTES = 16 << 10
+
+_NUMPY = {DType.F16: "<f2", DType.F32: "<f4", DType.F64: "<f8", DType.BF16: "<u2"}
+
+
+@dataclass(frozen=True, slots=True)
+class Sketch:
+    """A storage of a blob and the values at its sampling places."""
+
+    span: Span
+    dtype: DType
+    elements: int
+    values: npt.NDArray[np.float32]  # (SAMPLES,)
+
+
+def sampling_places(elements: int) -> list[int]:
+    """The element numbers that are sampled, for a storage of so many elements."""
+    return [((n + 1) * _GOLDEN % (1 << 64)) * elements >> 64 for n in range(SAMPLES)]
+
+
+def can_sketch(dtype: DType | None, size_bytes: int) -> bool:
+    """Whether a storage is one of those that are compared by value."""
+    return dtype in _NUMPY and size_bytes >= MIN_SKETCHED_BYTES
+
+
+def take_sketch(source: Source, span: Span, dtype: DType) -> Sketch:
+    """Sample a storage of a file."""
+    width = dtype.block_bytes
+    elements = span.size_bytes // width
+    raw = b"".join(
+        source.read_at(span.start + place * width, width) for place in sampling_places(elements)
+    )
+    return Sketch(span, dtype, elements, _singles(raw, dtype))
+
+
+def _singles(raw: bytes, dtype: DType) -> npt.NDArray[np.float32]:
+    """Elements of this type as float32; NaN becomes 0."""  # (n,)
+    values = np.frombuffer(raw, dtype=_NUMPY[dtype])
+    with np.errstate(over="ignore"):
+        if dtype is DType.BF16:
+            singles = (values.astype("<u4") << 16).view("<f4")
+        else:
+            singles = values.astype("<f4")
+    finite: npt.NDArray[np.float32] = np.nan_to_num(singles, nan=0.0, posinf=3e38, neginf=-3e38)
+    return finite
+
+
+def rounded(values: npt.NDArray[np.float32], dtype: DType) -> npt.NDArray[np.float32]:
+    """Values as a tensor of this type would have them, to nearest, ties to even."""
+    if dtype is DType.BF16:
+        bits = values.view("<u4")
+        bits = bits + np.uint32(0x7FFF) + ((bits >> 16) & np.uint32(1))
+        upper: npt.NDArray[np.float32] = (bits & np.uint32(0xFFFF0000)).view("<f4")
+        return upper
+    if dtype is DType.F16:
+        with np.errstate(over="ignore"):
+            half: npt.NDArray[np.float32] = np.nan_to_num(values.astype("<f2").astype("<f4"))
+        return half
+    return values
+
+
+def encode_sketches(digest: Digest, sketches: Iterable[Sketch]) -> bytes:
+    """The object's bytes."""
+    rows = [
+        (s.span.start, s.span.size_bytes, s.elements, s.dtype.label.encode(), s.values)
+        for s in sketches
+    ]
+    body = _HEAD.pack(_MAGIC, VERSION, 0, digest.raw, len(rows), 0)
+    body += np.array(rows, dtype=_ROW).tobytes()
+    return body + blake3(body).digest()
+
+
+def parse_sketches(data: bytes, digest: Digest) -> list[Sketch]:
+    """The sketches of a blob from its object's bytes.
+
+    Raises:
+        IntegrityError: damaged, of another blob, or of a newer version.
+    """
+    body = len(data) - _CHECK_BYTES
+    if body < _HEAD.size or blake3(memoryview(data)[:body]).digest() != data[body:]:
+        raise IntegrityError(f"sketches of {digest} do not match their checksum")
+    magic, version, zero, raw, count, also_zero = _HEAD.unpack_from(data)
+    if (magic, version, zero, raw, also_zero) != (_MAGIC, VERSION, 0, digest.raw, 0):
+        raise IntegrityError(f"sketches of {digest} are of another blob or version")
+    if body != _HEAD.size + count * _ROW.itemsize:
+        raise IntegrityError(f"sketches of {digest} are not {count} rows")
+    rows = np.frombuffer(data, _ROW, count, _HEAD.size)
+    return [
+        Sketch(
+            Span(int(row["start"]), int(row["start"]) + int(row["bytes"])),
+            _LABELS[row["dtype"].decode()],
+            int(row["elements"]),
+            row["values"],
+        )
+        for row in rows
+        if row["dtype"].decode("ascii", "replace") in _LABELS
+    ]
+
+
+def load_sketches(backend: Backend, digest: Digest) -> list[Sketch]:
+    """The sketches of a blob; none if it has none that can be read."""
+    try:
+        return parse_sketches(read_all(backend, sketch_key(digest)), digest)
+    except (ObjectNotFoundError, IntegrityError):
+        return []
