@@ -30,12 +30,12 @@ from cairn.formats import READERS, BytesSource, read_layout
 from cairn.formats.assemblers.dcp import DcpAssembler
 from cairn.formats.boxes import check_tiling
 from cairn.formats.dcp_metadata import read_dcp_metadata
-from cairn.formats.notes import Notes
+from cairn.formats.limits import HEAD_BYTES
 from cairn.formats.readers.dcp_metadata import DcpMetadataReader
 from cairn.formats.readers.distcp import DistcpReader
 from cairn.testing.assemblers import AssemblerConformance, only_assembly, values_of
 from cairn.testing.readers import CountingSource, ReaderConformance, outcome
-from cairn.workflows.inspect import inspect_path, read_path
+from cairn.workflows.inspect import inspect_files, inspect_path, read_path
 from tests.formats.making import TORCH_DTYPES, bytes_of, saved, tensor_of
 
 Contents = dict[str, bytes]
@@ -332,7 +332,15 @@ def test_compressed_streams_are_refused_with_advice() -> None:
     for info in metadata.storage_data.values():
         info.transform_descriptors = ["zstd"]
     with pytest.raises(MalformedError, match="without stream extensions"):
-        read_dcp_metadata(BytesSource(pickle.dumps(metadata)), Notes())
+        read_dcp_metadata(BytesSource(pickle.dumps(metadata)))
+
+
+def test_the_metadata_is_read_once_to_list_it_and_to_put_the_files_together() -> None:
+    contents, _ = grid()
+    sources = {path: CountingSource(BytesSource(data, path)) for path, data in contents.items()}
+    assert [a.format for a in inspect_files(sources).assemblies] == ["dcp"]
+    size = len(contents[".metadata"])
+    assert sources[".metadata"].bytes_read <= min(size, HEAD_BYTES) + size
 
 
 def test_files_the_metadata_does_not_name_are_noted() -> None:
@@ -346,11 +354,11 @@ def test_a_chunk_shared_by_every_tensor_is_read_once() -> None:
     box = ChunkStorageMetadata(torch.Size([0] * 40), torch.Size([1] * 40))
     one = TensorStorageMetadata(TensorProperties(), torch.Size([1] * 40), [box] * 1000)
     bomb = pickle.dumps(Metadata({f"w{n}": one for n in range(500)}, storage_data={}))
-    found = read_dcp_metadata(BytesSource(bomb), Notes())
+    found = read_dcp_metadata(BytesSource(bomb))
     assert len({id(b) for t in found.tensors.values() for b in t.chunks}) == 1
     bomb = pickle.dumps(Metadata({f"w{n}": one for n in range(1001)}, storage_data={}))
     with pytest.raises(LimitError, match="chunks"):
-        read_dcp_metadata(BytesSource(bomb), Notes())
+        read_dcp_metadata(BytesSource(bomb))
 
 
 def test_many_boxes_side_by_side_are_not_compared_forever() -> None:

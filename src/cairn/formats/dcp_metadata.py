@@ -14,10 +14,10 @@ torch 2.13. Classes are not looked at, fields are: Megatron derives its own from
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 
-from cairn.domain import DType, Source
+from cairn.domain import DType, Layout, Source
 from cairn.errors import LimitError, MalformedError
 from cairn.formats.boxes import Box
 from cairn.formats.limits import (
@@ -59,13 +59,17 @@ class StoredItem:
 
 @dataclass(frozen=True, slots=True)
 class DcpMetadata:
-    """What the file says. `items` maps a name and where its chunk begins (None: an object)."""
+    """What the file says. `items` maps a name and where its chunk begins (None: an object).
+
+    `notes` are the oddities met on the way.
+    """
 
     tensors: Mapping[str, ChunkedTensor]
     objects: tuple[str, ...]
     items: Mapping[tuple[str, tuple[int, ...] | None], StoredItem]
     keys: Mapping[str, tuple[str, ...]]
     version: str
+    notes: tuple[str, ...] = ()
 
     @property
     def paths(self) -> tuple[str, ...]:
@@ -73,7 +77,17 @@ class DcpMetadata:
         return tuple(sorted({item.path for item in self.items.values()}))
 
 
-def read_dcp_metadata(source: Source, notes: Notes) -> DcpMetadata:
+@dataclass(frozen=True, slots=True)
+class DcpLayout(Layout):
+    """The layout of a `.metadata` file, which lists no tensor, with all that the file says.
+
+    Whoever puts the files together needs that, and a large one takes seconds to read.
+    """
+
+    found: DcpMetadata = field(kw_only=True, repr=False, compare=False)
+
+
+def read_dcp_metadata(source: Source) -> DcpMetadata:
     """Parse a whole `.metadata` file.
 
     Raises:
@@ -91,6 +105,7 @@ def read_dcp_metadata(source: Source, notes: Notes) -> DcpMetadata:
         raise MalformedError("bytes follow the pickle", source=source.name, offset=program.end)
     if "state_dict_metadata" not in state:
         raise MalformedError("not the metadata of a distributed checkpoint", source=source.name)
+    notes = Notes()
     note_anomalies(program, notes)
     return _Parsing(source.name, notes).metadata(state)
 
@@ -129,6 +144,7 @@ class _Parsing:
             items=self._items(state.get("storage_data")),
             keys={name: self._keys(v) for name, v in named(state.get("planner_data")).items()},
             version=str(shown(version)) if is_leaf(version) and version is not None else "",
+            notes=self._notes.listed(),
         )
 
     def _fields(self, value: Value) -> dict[str, Value]:

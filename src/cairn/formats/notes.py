@@ -1,5 +1,7 @@
 """A bounded list of oddities met while reading a file."""
 
+from collections.abc import Iterable
+
 from cairn.formats.limits import MAX_NOTES
 from cairn.formats.naming import printable
 
@@ -9,8 +11,9 @@ _MAX_NOTE_CHARS = 500
 class Notes:
     """Collects distinct remarks in order; beyond the cap they are only counted."""
 
-    def __init__(self) -> None:
-        self._notes: dict[str, None] = {}
+    def __init__(self, known: Iterable[str] = ()) -> None:
+        """Begin with remarks that were collected before."""
+        self._notes: dict[str, None] = dict.fromkeys(known)
         self._dropped = 0
 
     def add(self, note: str) -> None:

@@ -96,7 +96,13 @@ def _put(work: Workspace, offset: int, argument: Value) -> None:
 
 
 def _memoize(work: Workspace, offset: int, _: Value) -> None:
-    _put(work, offset, len(work.memo))
+    memo = work.memo
+    index = len(memo)
+    if index in memo:  # other opcodes chose their own indexes
+        _put(work, offset, index)
+    else:
+        work.count(offset)
+        memo[index] = work.stack[-1]
 
 
 # --- containers --------------------------------------------------------------------

@@ -106,21 +106,19 @@ def decode(tape: Tape, report: Callable[[Anomaly], None]) -> Iterator[tuple[int,
         MalformedError: an unknown opcode, a truncated or impossible argument, no STOP.
         LimitError: a line longer than the cap.
     """
-    readers = _READERS
+    readers = _BY_CODE
+    begin = tape.begin
     frame_end: int | None = None
     while True:
-        offset = tape.opcode = tape.position
-        code = tape.byte()
-        try:
-            reader = readers[code]
-        except KeyError:
-            raise MalformedError(
-                f"no pickle opcode has the number 0x{code:02x}", source=tape.name, offset=offset
-            ) from None
-        argument = reader(tape) if reader is not None else None
-        if type(argument) is Disputed:
-            report(Anomaly(argument.kind, offset, argument.detail))
-            argument = argument.value
+        code = begin()
+        offset = tape.opcode
+        reader = readers[code]
+        argument: Argument = None
+        if reader is not None:
+            argument = reader(tape)
+            if type(argument) is Disputed:
+                report(Anomaly(argument.kind, offset, argument.detail))
+                argument = argument.value
         yield offset, code, argument
         if frame_end is not None and tape.position >= frame_end:
             if tape.position > frame_end:
@@ -224,6 +222,15 @@ def _persistent(tape: Tape) -> Argument:
     return Disputed(line.decode("latin-1"), AnomalyKind.TEXT_UNDECODABLE, "a persistent id")
 
 
+def _unknown(code: int) -> Callable[[Tape], Argument]:
+    def read(tape: Tape) -> Argument:
+        raise MalformedError(
+            f"no pickle opcode has the number 0x{code:02x}", source=tape.name, offset=tape.opcode
+        )
+
+    return read
+
+
 def _literal(parse: Callable[[bytes], Argument]) -> Callable[[Tape], Argument]:
     def read(tape: Tape) -> Argument:
         start = tape.position
@@ -272,3 +279,4 @@ _READERS: dict[int, Callable[[Tape], Argument] | None] = {
     CODES["EXT4"]: _signed4,
     CODES["FRAME"]: _unsigned(8),
 }
+_BY_CODE = [_READERS[code] if code in NAMES else _unknown(code) for code in range(256)]

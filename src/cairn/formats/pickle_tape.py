@@ -40,6 +40,19 @@ class Tape:
         """Offset in the source of the next byte."""
         return self._base + self._at
 
+    def begin(self) -> int:
+        """The number of the opcode that comes next; `opcode` says where it stands."""
+        at = self._at
+        self.opcode = self._base + at
+        try:
+            code = self._block[at]
+        except IndexError:
+            self._refill(1)
+            at = 0
+            code = self._block[0]
+        self._at = at + 1
+        return code
+
     def byte(self) -> int:
         """The next byte as a number."""
         at = self._at
@@ -54,13 +67,13 @@ class Tape:
 
     def take(self, length: int) -> bytes:
         """The next `length` bytes; MalformedError if fewer are left."""
-        end = self._at + length
+        at = self._at
+        end = at + length
         if end > len(self._block):
             self._refill(length)
-            end = length
-        data = self._block[self._at : end]
+            at, end = 0, length
         self._at = end
-        return data
+        return self._block[at:end]
 
     def skip(self, length: int) -> tuple[int, int]:
         """Pass over `length` bytes without reading them; their span."""

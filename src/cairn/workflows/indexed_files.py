@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
+from cairn.domain import Layout
 from cairn.errors import EntryNotFoundError
-from cairn.formats import File, FileSource
+from cairn.formats import READERS, File, FileSource, Reader, read_layout
 from cairn.formats.folder import beside
-from cairn.formats.notes import Notes
 from cairn.formats.safetensors_index import INDEX_SUFFIX, read_index
+from cairn.plugins import Registry
 from cairn.workflows.local_files import local_file
 
 INDEX_SUFFIXES = (f".safetensors{INDEX_SUFFIX}", f".bin{INDEX_SUFFIX}")
@@ -20,10 +21,13 @@ def is_index(path: Path) -> bool:
     return path.name.endswith(INDEX_SUFFIXES) or path.name == _DCP_METADATA
 
 
-def indexed_files(path: Path) -> dict[str, File]:
+def indexed_files(
+    path: Path, readers: Registry[Reader] = READERS
+) -> tuple[dict[str, File], dict[str, Layout]]:
     """The index and the files it names that are there, by path relative to its folder.
 
-    Files reached through a link that leads out of the folder are left out, as missing ones are.
+    With them the index's own layout, if it has one. Files reached through a link that leads out
+    of the folder are left out, as missing ones are.
 
     Raises:
         EntryNotFoundError: there is no such index.
@@ -31,7 +35,8 @@ def indexed_files(path: Path) -> dict[str, File]:
     """
     root = path.parent
     files = {path.name: local_file(path, path.name, root)}
-    for reference in _named_by(path):
+    named, layouts = _read(path, readers)
+    for reference in named:
         name = beside(path.name, reference)
         try:
             file = local_file(root / name, name, root)
@@ -39,14 +44,16 @@ def indexed_files(path: Path) -> dict[str, File]:
             continue
         if not file.leads_out:
             files[name] = file
-    return files
+    return files, layouts
 
 
-def _named_by(path: Path) -> tuple[str, ...]:
+def _read(path: Path, readers: Registry[Reader]) -> tuple[tuple[str, ...], dict[str, Layout]]:
     with FileSource(path, name=path.name) as source:
-        if path.name == _DCP_METADATA:
-            # Imported here: reading pickles is half of what starting up would cost.
-            from cairn.formats.dcp_metadata import read_dcp_metadata
+        if path.name != _DCP_METADATA:
+            return read_index(source).shards, {}
+        # Imported here: reading pickles is half of what starting up would cost.
+        from cairn.formats.dcp_metadata import DcpLayout
 
-            return read_dcp_metadata(source, Notes()).paths
-        return read_index(source).shards
+        layout = read_layout(source, readers)
+        named = layout.found.paths if isinstance(layout, DcpLayout) else ()
+        return named, {path.name: layout}

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from cairn.domain import Actor, Checkpoint, Layout, RepoId, Source
@@ -89,9 +90,9 @@ def read_path(path: Path, readers: Registry[Reader] = READERS) -> ReadableCheckp
     if path.is_dir():
         return _read(str(path), folder_files(path), readers)
     if is_index(path):
-        files = indexed_files(path)
+        files, known = indexed_files(path, readers)
         _add_companions(path.parent, files, _COMPANIONS)
-        return _read(str(path), files, readers)
+        return _read(str(path), files, readers, known)
     with FileSource(path, name=path.name) as source:
         layout = read_layout(source, readers)
     files = {path.name: local_file(path, path.name, path.parent)}
@@ -153,14 +154,20 @@ def _referred_to(path: str, layout: Layout) -> Iterator[str]:
         yield beside(path, reference)
 
 
-def _read(name: str, files: Files, readers: Registry[Reader]) -> ReadableCheckpoint:
+def _read(
+    name: str,
+    files: Files,
+    readers: Registry[Reader],
+    known: Mapping[str, Layout] = MappingProxyType({}),
+) -> ReadableCheckpoint:
+    """All files; `known` are layouts that were read already."""
     if len(files) > MAX_FILES:
         raise RequestError(f"{name}: {len(files)} files, at most {MAX_FILES} are inspected")
     layouts: dict[str, Layout] = {}
     unread: dict[str, str] = {}
     other_bytes = 0
     for path in sorted(files):
-        layout = _layout(path, files[path], readers, unread)
+        layout = known.get(path) or _layout(path, files[path], readers, unread)
         if layout is not None:
             layouts[path] = layout
         elif path not in unread:

@@ -17,7 +17,7 @@ from cairn.domain import Assembly, Layout, Piece, Role, Scalar, Span, TensorInfo
 from cairn.errors import MalformedError
 from cairn.formats.assembler import Assembler
 from cairn.formats.boxes import Box, check_tiling
-from cairn.formats.dcp_metadata import ChunkedTensor, DcpMetadata, StoredItem, read_dcp_metadata
+from cairn.formats.dcp_metadata import ChunkedTensor, DcpLayout, DcpMetadata, StoredItem
 from cairn.formats.folder import Files, folder_of, part
 from cairn.formats.limits import MAX_METADATA_ITEMS, MAX_METADATA_KEY_CHARS, MAX_NAME_CHARS
 from cairn.formats.naming import is_deceptive, printable
@@ -54,11 +54,11 @@ class DcpAssembler(Assembler):
                 source=anchor,
                 hint="It is written last: the save was interrupted, or the file was not copied",
             )
-        if anchor not in layouts:
+        layout = layouts.get(anchor)
+        if not isinstance(layout, DcpLayout):
             return None
-        notes = Notes()
-        with files[anchor].open() as source:
-            found = read_dcp_metadata(source, notes)
+        found = layout.found
+        notes = Notes(found.notes)
         shards = _Shards(anchor, files, layouts, found)
         tensors = tuple(shards.tensor(name, known) for name, known in found.tensors.items())
         if any(is_deceptive(tensor.name) for tensor in tensors):

@@ -5,7 +5,7 @@ The fields and their source are in `cairn.formats.dcp_metadata`; the tensors are
 """
 
 from cairn.domain import Layout, Scalar, Source
-from cairn.formats.dcp_metadata import DcpMetadata, read_dcp_metadata
+from cairn.formats.dcp_metadata import DcpLayout, DcpMetadata, read_dcp_metadata
 from cairn.formats.limits import MAX_METADATA_ITEMS, MAX_METADATA_KEY_CHARS
 from cairn.formats.naming import printable
 from cairn.formats.notes import Notes
@@ -27,19 +27,20 @@ class DcpMetadataReader(Reader):
 
     def read(self, source: Source) -> Layout:
         """List what the checkpoint holds; no tensor lies in this file."""
-        notes = Notes()
-        found = read_dcp_metadata(source, notes)
+        found = read_dcp_metadata(source)
+        notes = Notes(found.notes)
         notes.add(
             f"names {len(found.tensors)} tensors and {len(found.objects)} objects"
             f" in {len(found.paths)} files"
         )
-        return Layout(
+        return DcpLayout(
             format=self.name,
             size_bytes=source.size_bytes,
             tensors=(),
             storages=(),
             metadata=_listed(found, notes),
             notes=notes.listed(),
+            found=found,
         )
 
 
