@@ -1,6 +1,8 @@
 """The predictors: the conformance suite, and casts against NumPy and torch."""
 
+import hashlib
 from collections.abc import Iterator
+from dataclasses import replace
 
 import ml_dtypes
 import numpy as np
@@ -9,8 +11,9 @@ import torch
 
 from cairn.domain import DType
 from cairn.errors import IntegrityError
-from cairn.store.predictors import CastPredictor, SamePredictor
+from cairn.store.predictors import CastPredictor, LowRankPredictor, SamePredictor
 from cairn.store.predictors.cast import cast_params
+from cairn.store.predictors.low_rank import MAX_POWER, LowRankParams, encode_numbers
 from cairn.testing.predictors import Case, PredictorSuite, prediction
 
 FLOATS = (DType.F32, DType.BF16, DType.F16)
@@ -36,6 +39,32 @@ class TestCast(PredictorSuite):
                 if params is not None and source is not target:
                     bases = [rng.bytes(60 * source.block_bytes), rng.bytes(40 * source.block_bytes)]
                     yield Case(params, bases, 100 * target.block_bytes, target)
+
+
+def low_rank(
+    seed: int, base: DType, dtype: DType, *, rounds: bool = False, first: int = 5
+) -> tuple[Case, np.ndarray]:
+    """A part of 100 elements of a matrix of 31 columns, and its update in float64."""
+    rng = np.random.default_rng(seed)
+    rows = -(-(first + 100) // 31)
+    left, right = (rng.integers(-(2**14), 2**14, shape) for shape in ((rows, 3), (3, 31)))
+    powers = (-35, -36, -38)
+    values = rng.normal(0, 0.02, 100).astype("<f4")
+    plain = values.tobytes() if base is DType.F32 else cast(values.view("<u4"), DType.F32, base)
+    params = LowRankParams(base, rounds, 31, first, powers)
+    bases = [bytes(plain), encode_numbers(left), encode_numbers(right)]
+    update = (left * np.ldexp(1.0, np.array(powers))) @ right
+    case = Case(params.encode(), bases, 100 * dtype.block_bytes, dtype)
+    return case, update.ravel()[first : first + 100]
+
+
+class TestLowRank(PredictorSuite):
+    predictor = LowRankPredictor()
+
+    def cases(self, seed: int) -> Iterator[Case]:
+        for base in FLOATS:
+            for target in FLOATS:
+                yield low_rank(seed, base, target, rounds=bool(seed % 2))[0]
 
 
 def cast(values: np.ndarray, source: DType, target: DType) -> np.ndarray:
@@ -107,3 +136,50 @@ def test_a_nan_stays_one() -> None:
 def test_what_cannot_be_cast_is_an_integrity_error(dtype: DType | None) -> None:
     with pytest.raises(IntegrityError):
         prediction(CastPredictor(), Case(b"\1", [bytes(64)], 64, dtype))
+
+
+TORCH = {DType.F32: torch.float32, DType.BF16: torch.bfloat16, DType.F16: torch.float16}
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("base", FLOATS)
+@pytest.mark.parametrize("rounds", [False, True])
+def test_a_low_rank_update_is_what_torch_adds(base: DType, dtype: DType, rounds: bool) -> None:
+    case, update = low_rank(3, base, dtype, rounds=rounds)
+    added = torch.from_numpy(update).float()
+    if rounds:
+        added = added.to(TORCH[dtype]).float()
+    theirs = torch.frombuffer(bytearray(case.bases[0]), dtype=TORCH[base]).float() + added
+    ours = torch.frombuffer(bytearray(prediction(LowRankPredictor(), case)), dtype=TORCH[dtype])
+    assert torch.equal(ours, theirs.to(ours.dtype))
+
+
+@pytest.mark.parametrize("first", [0, 5, 30])
+def test_a_part_of_a_low_rank_update_may_begin_anywhere_in_a_row(first: int) -> None:
+    case, update = low_rank(4, DType.F32, DType.F32, first=first)
+    values = np.frombuffer(case.bases[0], "<f4")
+    ours = np.frombuffer(prediction(LowRankPredictor(), case), "<f4")
+    assert np.array_equal(ours, values + update.astype("<f4"))
+
+
+def test_what_a_low_rank_update_would_make_infinite_stays_as_it_was() -> None:
+    case, _ = low_rank(5, DType.F32, DType.F32)
+    params = LowRankParams.parse(memoryview(case.params))
+    loud = replace(case, params=replace(params, powers=(MAX_POWER,) * 3).encode())
+    assert prediction(LowRankPredictor(), loud) == case.bases[0]
+    nans = replace(case, bases=[b"\1\0\xa0\x7f" * 100, *case.bases[1:]])
+    assert prediction(LowRankPredictor(), nans) == nans.bases[0]
+
+
+def test_low_rank_updates_mean_the_same_bytes_for_ever() -> None:
+    raw = hashlib.shake_256(b"low-rank").digest(16_000)  # NumPy's random numbers may change
+    shorts = np.frombuffer(raw, "<i2").astype("<i4")
+    factors = [encode_numbers(shorts[:32]), encode_numbers(shorts[32:232])]
+    made = []
+    for base in FLOATS:
+        values = [raw[1000 : 1000 + 350 * base.block_bytes], *factors]
+        for dtype in FLOATS:
+            params = LowRankParams(base, dtype is not base, 50, 7, (-20, -24, -28, -30)).encode()
+            case = Case(params, values, 350 * dtype.block_bytes, dtype)
+            made.append(prediction(LowRankPredictor(), case))
+    assert hashlib.sha256(b"".join(made)).hexdigest()[:16] == "bdab1ecab15a559e"

@@ -3,8 +3,11 @@
 from cairn.plugins import Registry
 from cairn.store.predictor import Predictor
 from cairn.store.predictors.cast import CastPredictor
+from cairn.store.predictors.low_rank import LowRankPredictor
 from cairn.store.predictors.same import SamePredictor
 
-PREDICTORS: Registry[Predictor] = Registry("predictor", [SamePredictor(), CastPredictor()])
+PREDICTORS: Registry[Predictor] = Registry(
+    "predictor", [SamePredictor(), CastPredictor(), LowRankPredictor()]
+)
 
-__all__ = ["PREDICTORS", "CastPredictor", "SamePredictor"]
+__all__ = ["PREDICTORS", "CastPredictor", "LowRankPredictor", "SamePredictor"]
