@@ -11,20 +11,25 @@ import os
 import random
 import signal
 import sys
+import tempfile
 import time
+from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
 from cairn.domain import Digest
-from cairn.errors import BlobNotFoundError
+from cairn.errors import BlobNotFoundError, CairnError, IntegrityError
 from cairn.store import BlobStore, open_local_store
 from cairn.store.backends import LocalBackend
 from cairn.store.codecs import CODECS
 from cairn.store.locks import Locks
-from tests.store.making import checkpoint, layout_of
+from tests.store import families
+from tests.store.failing_calls import KINDS, FailingCalls
+from tests.store.making import checkpoint, layout_of, optimized
 
 PACK_BYTES = 150_000
 TENSOR_ELEMENTS = 20_000
+FAMILIES = 1_000_000
 # Every call that changes what is on disk: a victim can die right before any of them.
 CHANGES = ("write", "link", "unlink", "rename", "replace", "fsync", "utime", "mkdir", "rmdir")
 
@@ -36,7 +41,12 @@ def open_store(root: Path) -> BlobStore:
 
 
 def file_of(seed: int) -> bytes:
-    """A checkpoint that shares tensors with its neighbours."""
+    """A checkpoint that shares tensors with its neighbours, or from `FAMILIES` on its relatives.
+
+    The thousands name a lane: two lanes may hold the same file, each for itself.
+    """
+    if seed >= FAMILIES:
+        return families.member(seed % 1_000)
     return checkpoint([seed, seed + 1, seed + 2], TENSOR_ELEMENTS)
 
 
@@ -83,28 +93,99 @@ def forever(root: Path, job: dict) -> None:
     rng = random.Random(job["seed"])
     store = open_store(root)
     while True:
-        match rng.choice(["put", "put", "optimize", "gc", "drop"]):
-            case "put":
-                seed = rng.randrange(40) + job["lane"] * 1_000
-                file = file_of(seed)
-                wanted = Digest.sha256(hashlib.sha256(file).hexdigest())
-                acknowledge(root, "want", seed, wanted)
-                acknowledge(root, "put", seed, store.put_bytes(file).digest)
-            case "optimize":
-                with suppress(BlobNotFoundError):  # the other lane's gc was faster
-                    optimize(root, job)
-            case "gc":
-                # Grace: the clock that stamps files is some milliseconds late.
-                store.collect(lambda: acknowledged(root, ("want", "put")).values(), 0.05)
-            case "drop":
-                mine = [s for s in acknowledged(root) if s // 1_000 == job["lane"]]
-                if mine:
-                    seed = rng.choice(mine)
-                    acknowledge(root, "drop", seed, acknowledged(root)[seed])
+        toil(store, root, job, rng)
+
+
+def toil(store: BlobStore, root: Path, job: dict, rng: random.Random) -> None:
+    """One random piece of work."""
+    first = job.get("first", 0) + job["lane"] * 1_000
+    match rng.choice(["put", "put", "optimize", "gc", "drop"]):
+        case "put":
+            seed = rng.randrange(40) + first
+            file = file_of(seed)
+            wanted = Digest.sha256(hashlib.sha256(file).hexdigest())
+            acknowledge(root, "want", seed, wanted)
+            acknowledge(root, "put", seed, store.put_bytes(file).digest)
+        case "optimize":
+            with suppress(BlobNotFoundError):  # the other lane's gc was faster
+                optimize(root, job)
+        case "gc":
+            # Grace: the clock that stamps files is some milliseconds late.
+            store.collect(lambda: acknowledged(root, ("want", "put")).values(), 0.05)
+        case "drop":
+            mine = [s for s in acknowledged(root) if first <= s < first + 1_000]
+            if mine:
+                seed = rng.choice(mine)
+                acknowledge(root, "drop", seed, acknowledged(root)[seed])
+
+
+def for_a_while(root: Path, job: dict) -> None:
+    """As `forever`, until a time is over, while system calls fail now and then."""
+    rng = random.Random(job["seed"])
+    end = time.monotonic() + job["seconds"]
+    store = open_store(root)
+    while time.monotonic() < end:
+        calls = FailingCalls(root, rng.choice(KINDS), rng.randrange(40), 1, rng.randrange(99))
+        with suppress(CairnError), calls.installed():
+            for _ in range(3):
+                toil(store, root, job, rng)
+
+
+def watch(root: Path, job: dict) -> None:
+    """Read what is acknowledged, through readers held open, until killed or a time is over.
+
+    What must not be is written to `<root>.wrong`.
+    """
+    rng = random.Random(job["seed"])
+    end = time.monotonic() + job.get("seconds", 1e9)
+    store = open_store(root)
+    while time.monotonic() < end:
+        drops = drops_of(root)
+        kept = acknowledged(root)
+        for seed in rng.sample(sorted(kept), min(4, len(kept))):
+            wrong = _watched(store, file_of(seed), kept[seed], rng)
+            if wrong and drops_of(root)[kept[seed].hex] == drops[kept[seed].hex]:
+                Path(f"{root}.wrong").write_text(f"blob {kept[seed]} of seed {seed}: {wrong}")
+        time.sleep(0.001)
+
+
+def _watched(store: BlobStore, file: bytes, digest: Digest, rng: random.Random) -> str:
+    """What is wrong with a blob that is read for some moments."""
+    try:
+        with store.open(digest) as reader:
+            for _ in range(3):
+                at = rng.randrange(len(file))
+                if reader.read_at(at, 30_000) != file[at : at + 30_000]:
+                    return f"other bytes at {at}"
+                time.sleep(rng.uniform(0, 0.02))
+            if b"".join(reader.stream()) != file:
+                return "streams other bytes"
+    except (BlobNotFoundError, IntegrityError) as error:
+        return str(error)
+    return ""
+
+
+def drops_of(root: Path) -> Counter[str]:
+    """How often each blob was dropped by somebody."""
+    path = Path(f"{root}.acks")
+    lines = path.read_text().splitlines() if path.exists() else []
+    return Counter(line.split()[2] for line in lines if line.startswith("drop "))
 
 
 REAL = {name: getattr(os, name) for name in CHANGES}
-JOBS = {"put": put, "optimize": optimize, "gc": gc, "forever": forever}
+JOBS = {
+    "put": put, "optimize": optimize, "gc": gc,
+    "forever": forever, "for_a_while": for_a_while, "watch": watch,
+}  # fmt: skip
+
+
+def warm_up() -> None:
+    """Import and compile what derived parts need, so that victims need not."""
+    with tempfile.TemporaryDirectory() as folder:
+        store = open_store(Path(folder))
+        for number in range(families.MEMBERS):
+            optimized(store, families.member(number))
+        store.verify()
 
 
 def die_before_change(number: int) -> None:
@@ -127,6 +208,8 @@ def die_before_change(number: int) -> None:
 
 def main() -> None:
     """Serve jobs: {"action", "root", "die_before" or "die_after_s", ...}."""
+    if "--warm" in sys.argv:
+        warm_up()
     for line in sys.stdin:
         job = json.loads(line)
         child = os.fork()

@@ -2,11 +2,12 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 
 import numpy as np
 
 from cairn.domain import Digest
-from cairn.errors import BlobNotFoundError, IntegrityError
+from cairn.errors import BlobNotFoundError, IntegrityError, UnavailableError
 from cairn.store.backends import Backend, ObjectNotFoundError
 from cairn.store.backends.base import put_bytes
 from cairn.store.holdings import digests_under, known_digests, load_blob, load_recipe
@@ -47,7 +48,10 @@ def verify(
                 bad.append((digest, str(error)))
         except IntegrityError as error:
             bad.append((digest, str(error)))
-            put_bytes(backend, damaged_key(digest), b"")
+            with suppress(UnavailableError):  # a full disk: the answer names it all the same
+                put_bytes(backend, damaged_key(digest), b"")
+        except UnavailableError as error:  # a bad sector, or a disk that comes back: no mark
+            bad.append((digest, str(error)))
     return Verification(checked, size, tuple(bad))
 
 

@@ -7,14 +7,14 @@ step leaves a store that opens and reads; an interrupted run is simply run again
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from cairn.domain import Digest
-from cairn.errors import BlobNotFoundError, IntegrityError
-from cairn.store.backends import Backend, ObjectInfo, ObjectNotFoundError
+from cairn.errors import BlobNotFoundError, IntegrityError, UnavailableError
+from cairn.store.backends import Backend, ObjectInfo, ObjectNotFoundError, OpenObject
 from cairn.store.backends.base import put_bytes
 from cairn.store.bases import parse_bases
 from cairn.store.holdings import digests_under, load_recipe
@@ -35,7 +35,7 @@ from cairn.store.keys import (
     sketch_key,
 )
 from cairn.store.locks import Locks
-from cairn.store.needed import with_bases
+from cairn.store.needed import bases_of, closure
 from cairn.store.pack_index import PackIndex, load_index
 from cairn.store.packs import RECORD_HEAD_BYTES, Encoded, parse_record_head
 from cairn.store.parts import PartStore
@@ -60,6 +60,12 @@ class _Pack:
     index: PackIndex
     condemned_s: float | None  # when it was marked, Unix seconds
     live: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=bool))
+    removed: bool = False
+
+    def holding(self, digests: set[bytes]) -> np.ndarray:
+        """Which entries are of these parts."""  # (N,)
+        own = self.index.digests()
+        return np.fromiter((digest in digests for digest in own), bool, len(own))
 
     @property
     def live_bytes(self) -> int:
@@ -173,14 +179,17 @@ class Collection:
     def _sweep_packs(self, needed: set[bytes]) -> None:
         # Each part is kept in one pack: the newest that is not on its way out.
         packs = sorted(self._packs(), key=lambda p: (p.condemned_s is not None, -p.info.modified_s))
-        needed = with_bases(needed, [pack.index for pack in packs])
+        bases = bases_of([pack.index for pack in packs])
+        needed = closure(needed, bases)
+        missing = set(needed)
         for pack in packs:
-            digests = pack.index.digests()
-            pack.live = np.fromiter((d in needed for d in digests), bool, len(digests))
-            needed.difference_update(digests)
-        if needed:
-            self._name_damaged(needed)
+            pack.live = pack.holding(missing)
+            missing.difference_update(pack.index.digests())
+        if missing:
+            self._name_damaged(missing, bases)
             return
+        self._spare_copies(packs, needed)
+        self._remove_condemned(packs)  # first: a full disk has no room for what follows
         chosen = [pack for pack in self._worth_rewriting(packs) if self._reads_well(pack)]
         self._rewrite(chosen, packs)
         for pack in packs:
@@ -194,12 +203,34 @@ class Collection:
         self._remove_condemned(packs)
         self._parts.index.refresh()
 
-    def _name_damaged(self, missing: set[bytes]) -> None:
+    def _name_damaged(self, missing: set[bytes], bases: Mapping[bytes, tuple[bytes, ...]]) -> None:
         """Parts are lost, or in packs too damaged to be read: leave all packs as they are."""
         for digest, _ in digests_under(self._backend, RECIPES):
-            lost = sum(p.digest in missing for p in load_recipe(self._backend, digest).parts())
+            parts = {part.digest for part in load_recipe(self._backend, digest).parts()}
+            lost = len(closure(parts, bases) & missing)
             if lost:
                 self._damaged.append((digest, f"{lost} of its parts are in no readable pack"))
+
+    def _spare_copies(self, packs: list[_Pack], needed: set[bytes]) -> None:
+        """Let a pack live for a needed part of which the copy that counts is damaged."""
+        dying = [pack for pack in packs if not pack.live.any()]
+        copies = {d for pack in dying for d in pack.index.digests() if d in needed}
+        if not copies:
+            return
+        damaged = {d for pack in packs for d in self._damaged_parts(pack, pack.holding(copies))}
+        for pack in dying:
+            pack.live = pack.holding(damaged)
+            # The newest is enough, unless it is damaged as well.
+            damaged -= set(pack.index.digests()) - set(self._damaged_parts(pack, pack.live))
+
+    def _damaged_parts(self, pack: _Pack, rows: np.ndarray) -> Iterator[bytes]:
+        """Which of these live parts of a pack cannot be read."""
+        for row in pack.index.entries[rows & pack.live]:
+            try:
+                with self._backend.open(pack_key(pack.id)) as stored:
+                    _encoded(pack, stored, row)
+            except (IntegrityError, UnavailableError):
+                yield row["digest"].tobytes()
 
     def _packs(self) -> list[_Pack]:
         listed = {info.key: info for info in self._backend.list(PACKS)}
@@ -228,7 +259,7 @@ class Collection:
         try:
             for _ in self._live_parts(pack):
                 pass
-        except IntegrityError:
+        except (IntegrityError, UnavailableError):
             return False
         return True
 
@@ -255,25 +286,35 @@ class Collection:
         rows = np.sort(pack.index.entries[pack.live], order="offset")
         with self._backend.open(pack_key(pack.id)) as stored:
             for row in rows:
-                at, length = int(row["offset"]), int(row["stored"]) + RECORD_HEAD_BYTES
-                data = memoryview(stored.read_at(at, length))
-                record = parse_record_head(data[:RECORD_HEAD_BYTES], at)
-                body = data[RECORD_HEAD_BYTES:]
-                if record.digest != row["digest"].tobytes() or not record.matches(body):
-                    raise IntegrityError(f"pack {pack.id} at byte {at}: the record is damaged")
-                yield Encoded(
-                    record.digest, record.plain_bytes, record.codec, record.dtype, body,
-                    parse_bases(body, record.base_count), record.depth,
-                )  # fmt: skip
+                yield _encoded(pack, stored, row)
 
     def _remove_condemned(self, packs: list[_Pack]) -> None:
         """Remove packs condemned long enough ago; the pack first, so that none lacks its mark."""
         wait_s = min(self._grace_s, READER_GRACE_S)
         for pack in packs:
-            if pack.live.any() or pack.condemned_s is None:
+            if pack.removed or pack.live.any() or pack.condemned_s is None:
                 continue
             if pack.condemned_s > self._started_s - wait_s and wait_s > 0:
                 continue
             for key in (pack_key(pack.id), pack_index_key(pack.id), condemned_key(pack.id)):
                 self._drop(key)
+            pack.removed = True
             self._removed += 1
+
+
+def _encoded(pack: _Pack, stored: OpenObject, row: np.void) -> Encoded:
+    """A record of a pack, its stored bytes checked.
+
+    Raises:
+        IntegrityError: it is damaged.
+    """
+    at, length = int(row["offset"]), int(row["stored"]) + RECORD_HEAD_BYTES
+    data = memoryview(stored.read_at(at, length))
+    record = parse_record_head(data[:RECORD_HEAD_BYTES], at)
+    body = data[RECORD_HEAD_BYTES:]
+    if record.digest != row["digest"].tobytes() or not record.matches(body):
+        raise IntegrityError(f"pack {pack.id} at byte {at}: the record is damaged")
+    return Encoded(
+        record.digest, record.plain_bytes, record.codec, record.dtype, body,
+        parse_bases(body, record.base_count), record.depth,
+    )  # fmt: skip

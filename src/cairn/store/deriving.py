@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cairn.domain import DType
-from cairn.errors import IntegrityError
+from cairn.errors import IntegrityError, UnavailableError
 from cairn.store.base_tensor import BaseTensor
 from cairn.store.bases import Base, BaseBytes, encode_bases
 from cairn.store.decoding import encode_body
@@ -57,7 +57,7 @@ def encode_derived(
     with parts.scratch.bytes(len(plain)) as predicted:
         try:
             _predict_into(plan, bases, predicted, dtype, parts)
-        except IntegrityError:
+        except (IntegrityError, UnavailableError):
             return None
         coding = EXACT if _equal(plain, predicted) else plan.coding
         residual = encode_residual(plain, predicted, dtype, coding, parts.scratch)
@@ -75,7 +75,7 @@ def likely_plan_bits(
     with parts.scratch.bytes(len(plain)) as predicted:
         try:
             _predict_into(plan, bases, predicted, dtype, parts)
-        except IntegrityError:
+        except (IntegrityError, UnavailableError):
             return float("inf")
         return likely_bits(plain, predicted, dtype)
 
@@ -89,7 +89,7 @@ def _predict_into(
     plan: Plan, bases: tuple[Base, ...], out: memoryview, dtype: DType, parts: PartStore
 ) -> None:
     predictor = PREDICTORS.get(plan.predictor)
-    source = BaseBytes(bases, parts.read_base_into)
+    source = BaseBytes(bases, parts.sound_base_into)
     predictor.predict_into(memoryview(plan.params), source, out, dtype, parts.scratch)
 
 

@@ -42,6 +42,6 @@ def check_format(backend: Backend, place: str) -> None:
 
 def bring_up_to_date(backend: Backend) -> None:
     """Mark the store as one of this version, before the first object that only it has."""
-    if backend.exists(FORMAT_KEY) and read_all(backend, FORMAT_KEY) == _mark(VERSION):
-        return
-    replace_bytes(backend, FORMAT_KEY, _mark(VERSION))
+    check_format(backend, "use")  # a newer Cairn may have been here since it was opened
+    if read_all(backend, FORMAT_KEY) != _mark(VERSION):
+        replace_bytes(backend, FORMAT_KEY, _mark(VERSION))

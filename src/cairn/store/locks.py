@@ -48,7 +48,10 @@ class Locks:
 
     @contextmanager
     def _held(self, name: str, kind: int) -> Iterator[None]:
-        descriptor = os.open(self._folder / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            descriptor = os.open(self._folder / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise UnavailableError(f"cannot lock the store: {error.strerror}") from error
         try:
             fcntl.flock(descriptor, kind)
             yield

@@ -1,6 +1,6 @@
 """Which parts are needed because others are made from them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -13,8 +13,13 @@ def with_bases(needed: set[bytes], indexes: Sequence[PackIndex]) -> set[bytes]:
     `indexes` are of all packs; of a part that several hold, the first is the one that counts.
     Takes 16 bytes of memory per part and some 200 per derived part.
     """
-    bases = _bases(indexes)
-    found, waiting = set(needed), [digest for digest in needed if digest in bases]
+    return closure(needed, bases_of(indexes))
+
+
+def closure(needed: Iterable[bytes], bases: Mapping[bytes, tuple[bytes, ...]]) -> set[bytes]:
+    """These parts and all that they are made from; `bases` are those of each derived part."""
+    found = set(needed)
+    waiting = [digest for digest in found if digest in bases]
     while waiting:
         for base in bases[waiting.pop()]:
             if base not in found:
@@ -24,7 +29,7 @@ def with_bases(needed: set[bytes], indexes: Sequence[PackIndex]) -> set[bytes]:
     return found
 
 
-def _bases(indexes: Sequence[PackIndex]) -> dict[bytes, tuple[bytes, ...]]:
+def bases_of(indexes: Sequence[PackIndex]) -> dict[bytes, tuple[bytes, ...]]:
     """What each derived part is made from, as the first pack that holds it has it."""
     if not any(len(index.edges) for index in indexes):
         return {}

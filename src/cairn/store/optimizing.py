@@ -122,6 +122,8 @@ class Optimizer:
             )
         recipe = parse_recipe(recipe.encode(), raw.blob.digest)
         check_whole(RecipeReader(recipe, self._parts))
+        if not packing.sealed:  # all parts were here: left, perhaps, by a run that was killed
+            self._parts.make_durable(recipe)
         written = sum(
             pack.size_bytes + len(PackIndex.of(pack.records, pack.size_bytes).encode())
             for pack in packing.sealed
@@ -135,6 +137,9 @@ class Optimizer:
             check_whole(RecipeReader(recipe, self._parts))
         except (ObjectNotFoundError, IntegrityError):
             return False
+        # Whoever wrote these may have been killed before they were durable.
+        self._parts.make_durable(recipe)
+        self._backend.touch(recipe_key(blob.digest))
         self._remove_raw(blob.digest)
         return True
 

@@ -20,13 +20,14 @@ their count, belongs to packs of version 1.
 
 import struct
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 from blake3 import blake3
 
-from cairn.errors import IntegrityError
+from cairn.errors import IntegrityError, UnavailableError
 from cairn.store.backends import Backend, ObjectNotFoundError
 from cairn.store.backends.base import read_all, replace_bytes
 from cairn.store.keys import pack_index_key, pack_key
@@ -51,6 +52,7 @@ class PackIndex:
     entries: npt.NDArray[np.void]  # (N,) of _ENTRY
     pack_bytes: int
     edges: npt.NDArray[np.void] = field(default_factory=lambda: _NO_EDGES)  # (E,) of _EDGE
+    whole: bool = True  # False: what could be found in a damaged pack
 
     @classmethod
     def of(cls, records: Iterable[Record], pack_bytes: int) -> "PackIndex":
@@ -138,7 +140,7 @@ def load_index(backend: Backend, pack_id: str) -> PackIndex:
         index = parse_index(read_all(backend, pack_index_key(pack_id)))
         if index.pack_bytes == pack_bytes:
             return index
-    except (IntegrityError, ObjectNotFoundError):
+    except (IntegrityError, ObjectNotFoundError, UnavailableError):
         pass
     return _rebuild(backend, pack_id)
 
@@ -150,14 +152,13 @@ def write_index(backend: Backend, pack_id: str, index: PackIndex) -> None:
 
 def _rebuild(backend: Backend, pack_id: str) -> PackIndex:
     records: list[Record] = []
-    whole = True
     with backend.open(pack_key(pack_id)) as pack:
         try:
             for record in scan(pack):
                 records.append(record)  # noqa: PERF402 - keeps what came before damage
-        except IntegrityError:
-            whole = False
+        except (IntegrityError, UnavailableError):
+            return replace(PackIndex.of(records, pack.size_bytes), whole=False)
         index = PackIndex.of(records, pack.size_bytes)
-    if whole:
+    with suppress(UnavailableError):  # a full disk: it serves from memory
         write_index(backend, pack_id, index)
     return index

@@ -42,7 +42,7 @@ from blake3 import blake3
 from cairn.domain import DType
 from cairn.errors import IntegrityError
 from cairn.store.backends import Draft, OpenObject
-from cairn.store.bases import BASE_BYTES, MAX_BASES, MAX_DEPTH, Base, parse_bases
+from cairn.store.bases import MAX_BASES, MAX_DEPTH, Base, parse_bases
 
 VERSION = 2
 _READABLE = (1, VERSION)
@@ -180,7 +180,8 @@ def scan(pack: OpenObject) -> Iterator[Record]:
     """Every record head of a pack in order, to rebuild an index.
 
     Raises:
-        IntegrityError: the pack is damaged or cut short; what was yielded before is sound.
+        IntegrityError: the pack is damaged or cut short; what was yielded before is sound. A
+            derived part whose base table cannot be trusted is left out, and told at the end.
     """
     header = pack.read_at(0, HEADER_BYTES)
     if len(header) != HEADER_BYTES:
@@ -189,6 +190,7 @@ def scan(pack: OpenObject) -> Iterator[Record]:
     if magic != _MAGIC or version not in _READABLE or zero:
         raise IntegrityError(f"it does not start as a pack of version {VERSION} or before")
     at, end, count, heads = HEADER_BYTES, pack.size_bytes - TRAILER_BYTES, 0, blake3()
+    damaged = None
     while at < end:
         head = pack.read_at(at, RECORD_HEAD_BYTES)
         record = parse_record_head(head, at)
@@ -197,14 +199,23 @@ def scan(pack: OpenObject) -> Iterator[Record]:
             raise IntegrityError(f"record at {record.offset} reaches past the pack's end")
         heads.update(head)
         count += 1
-        yield _with_bases(pack, record)
+        try:
+            whole = _with_bases(pack, record)
+        except IntegrityError as error:
+            damaged = error
+            continue
+        yield whole
     if pack.read_at(at, TRAILER_BYTES) != _TRAILER.pack(_END_MAGIC, count, heads.digest()):
         raise IntegrityError(f"it does not end in the trailer of {count} records")
+    if damaged is not None:
+        raise damaged
 
 
 def _with_bases(pack: OpenObject, record: Record) -> Record:
     if not record.base_count:
         return record
-    table = pack.read_at(record.offset + RECORD_HEAD_BYTES, record.base_count * BASE_BYTES)
-    bases = parse_bases(table, record.base_count)
+    stored = memoryview(pack.read_at(record.offset + RECORD_HEAD_BYTES, record.stored_bytes))
+    if not record.matches(stored):  # gc goes by these names: a wrong one would cost the true base
+        raise IntegrityError(f"record at {record.offset} is damaged")
+    bases = parse_bases(stored, record.base_count)
     return replace(record, base_digests=tuple(base.digest for base in bases))

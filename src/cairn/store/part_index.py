@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from cairn.errors import UnavailableError
 from cairn.store.backends import Backend, ObjectNotFoundError
 from cairn.store.keys import PACKS
 from cairn.store.pack_index import PackIndex, load_index
@@ -38,6 +39,7 @@ class PartIndex:
         self._packs: list[str | None] = []  # by slot; None: gone
         self._slots: dict[str, int] = {}
         self._condemned: frozenset[str] = frozenset()
+        self._partial: set[str] = set()  # of damaged packs: another look may find more
         # Sorted runs, each at least twice as long as the next: a lookup searches a few, and
         # adding packs one by one stays cheap (a log-structured merge).
         self._runs: list[npt.NDArray[np.void]] = []
@@ -62,19 +64,20 @@ class PartIndex:
     def refresh(self) -> None:
         """Learn which packs came, went or are condemned since the last time."""
         with self._lock:
-            known = set(self._slots)  # before listing: a pack added here meanwhile stays
+            # Before listing: a pack added here meanwhile stays.
+            known, partial = set(self._slots), set(self._partial)
         names = [info.key[len(PACKS) :] for info in self._backend.list(PACKS)]
         present = {name[:-5] for name in names if name.endswith(".pack")}
         condemned = frozenset(name[:-5] for name in names if name.endswith(".dead"))
         loaded: list[tuple[str, PackIndex]] = []
-        for pack_id in present - known:
+        for pack_id in present - (known - partial):
             try:
                 loaded.append((pack_id, load_index(self._backend, pack_id)))
-            except ObjectNotFoundError:
-                continue  # removed between listing and loading
+            except (ObjectNotFoundError, UnavailableError):
+                continue  # removed since it was listed, or for the next time
         with self._lock:
             self._condemned = condemned
-            for pack_id in known - present:
+            for pack_id in (known - present) | (partial & {name for name, _ in loaded}):
                 self._forget(pack_id)
             self._add(loaded)
 
@@ -89,6 +92,8 @@ class PartIndex:
         for pack_id, index in packs:
             if pack_id in self._slots:
                 continue
+            if not index.whole:
+                self._partial.add(pack_id)
             slot = self._slots[pack_id] = len(self._packs)
             self._packs.append(pack_id)
             run = np.empty(len(index.entries), dtype=_ROW)
@@ -103,6 +108,7 @@ class PartIndex:
             self._runs[-2:] = [_merged(self._runs[-2:])]
 
     def _forget(self, pack_id: str) -> None:
+        self._partial.discard(pack_id)
         slot = self._slots.pop(pack_id, None)
         if slot is not None:
             self._packs[slot] = None

@@ -1,25 +1,24 @@
 """Finds, reads and adds parts: runs of plain bytes kept once, under their BLAKE3-256."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from functools import partial
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 import numpy as np
 from blake3 import blake3
 
-from cairn.errors import IntegrityError
+from cairn.errors import IntegrityError, UnavailableError
 from cairn.plugins import Registry
 from cairn.store.backends import Backend, ObjectNotFoundError
 from cairn.store.bases import BASE_BYTES, MAX_DEPTH, Base, parse_bases
 from cairn.store.codec import Codec
 from cairn.store.cutting import MAX_PART_BYTES
-from cairn.store.decoding import decode_into
+from cairn.store.decoding import Fetch, decode_into
 from cairn.store.format_mark import bring_up_to_date
-from cairn.store.keys import condemned_key, pack_key
+from cairn.store.keys import condemned_key, pack_index_key, pack_key
 from cairn.store.pack_index import PackIndex, write_index
 from cairn.store.packs import (
     RECORD_HEAD_BYTES,
@@ -31,7 +30,7 @@ from cairn.store.packs import (
 )
 from cairn.store.part_index import PartIndex, Place
 from cairn.store.plain_cache import PlainCache
-from cairn.store.recipes import Part
+from cairn.store.recipes import Part, Recipe
 from cairn.store.scratch import Scratch
 
 # Big enough that a terabyte is a few thousand files, small enough that gc can rewrite one
@@ -42,6 +41,8 @@ DECODE_WORKERS = 2
 # last of them.
 BASE_CACHE_BYTES = 16 << 20
 
+Made = TypeVar("Made")
+
 
 class _OtherPartError(Exception):
     """The record at a place is of a part whose digest has the same first bytes."""
@@ -49,10 +50,14 @@ class _OtherPartError(Exception):
 
 def _lost(what: str, problems: list[str]) -> IntegrityError:
     found = "; ".join(problems) or "no pack holds it"
-    return IntegrityError(
-        f"{what} is damaged or lost: {found}."
-        " Run `cairn store verify`, then upload the file again or restore a backup"
-    )
+    return IntegrityError(f"{what} is damaged or lost: {found}")
+
+
+def _matching(record: Record, plain: memoryview) -> memoryview:
+    """The decoded bytes of a record, if they are the part's."""
+    if blake3(plain).digest() != record.digest:
+        raise IntegrityError(f"a part decoded by {record.codec!r} does not match its digest")
+    return plain.toreadonly()
 
 
 class PartStore:
@@ -78,77 +83,115 @@ class PartStore:
 
         Raises:
             IntegrityError: no pack holds it whole; names the packs and offsets looked at.
+            UnavailableError: the disk fails where one may hold it.
         """
+
+        def plain_of(record: Record, stored: memoryview) -> memoryview:
+            if record.plain_bytes != part.plain_bytes:
+                raise IntegrityError(f"holds {record.plain_bytes} bytes")
+            return self._checked(record, stored)
+
+        what = f"part {part.digest.hex()} of {part.plain_bytes} bytes"
+        return self._first_that_serves(part.digest, what, plain_of)
+
+    def _first_that_serves(
+        self, digest: bytes, what: str, use: Callable[[Record, memoryview], Made]
+    ) -> Made:
+        """What `use` makes of the first record of a part that is sound enough for it."""
         problems: list[str] = []
-        for place in self._places(part.digest):
+        failing: UnavailableError | None = None
+        for place in self._places(digest):
             try:
-                record, stored = self._record(place, part.digest)
-                if record.plain_bytes != part.plain_bytes:
-                    raise IntegrityError(f"holds {record.plain_bytes} bytes")
-                return self._checked(record, stored)
+                return use(*self._record(place, digest))
             except _OtherPartError:
                 continue
-            except IntegrityError as error:
+            except (IntegrityError, UnavailableError) as error:
                 problems.append(f"pack {place.pack_id} at byte {place.offset}: {error}")
-        raise _lost(f"part {part.digest.hex()} of {part.plain_bytes} bytes", problems)
+                if isinstance(error, UnavailableError):
+                    failing = error
+        if failing is not None:
+            raise UnavailableError(f"{what} cannot be read now: {'; '.join(problems)}")
+        raise _lost(what, problems)
 
     def _checked(self, record: Record, stored: memoryview) -> memoryview:
         if record.codec == "raw" and len(stored) == record.plain_bytes:
-            plain = stored  # spares a copy: the digest below is what makes it trustworthy
-        else:
-            plain = np.empty(record.plain_bytes, dtype=np.uint8).data  # not zeroed first
-            self._decode_into(record, stored, plain)
-        if blake3(plain).digest() != record.digest:
-            self._blame_base(record, stored)
-            raise IntegrityError(f"a part decoded by {record.codec!r} does not match its digest")
-        return plain.toreadonly()
+            # Spares a copy: the digest is what makes it trustworthy.
+            return _matching(record, stored)
+        try:
+            fetch = partial(self.read_base_into, below=record.depth)
+            return self._decoded(record, stored, fetch)
+        except (IntegrityError, UnavailableError):
+            if not record.base_count:
+                raise
+        # Bases are read unchecked, the first that decodes: another copy of one may be whole.
+        return self._carefully(record, stored, frozenset())
 
-    def _decode_into(self, record: Record, stored: memoryview, out: memoryview) -> None:
-        fetch = partial(self.read_base_into, below=record.depth)
-        decode_into(record, stored, out, self.codecs, fetch, self.scratch)
+    def _carefully(
+        self, record: Record, stored: memoryview, wanted_by: frozenset[bytes]
+    ) -> memoryview:
+        """Decode from checked bases only, from whatever record has them."""
+        if record.digest in wanted_by or len(wanted_by) > MAX_DEPTH:
+            raise IntegrityError("it is made from itself")
+        wanted_by |= {record.digest}
+        return self._decoded(record, stored, partial(self.sound_base_into, wanted_by=wanted_by))
 
-    def _blame_base(self, record: Record, stored: memoryview) -> None:
-        """Raise the damage of a base, if one is damaged: it is not checked while deriving."""
-        for base in parse_bases(stored, record.base_count):
-            for place in self._places(base.digest):
-                with suppress(_OtherPartError):
-                    found, body = self._record(place, base.digest)
-                    self._checked(found, body)
+    def _decoded(self, record: Record, stored: memoryview, fetch: Fetch) -> memoryview:
+        plain = np.empty(record.plain_bytes, dtype=np.uint8).data  # not zeroed first
+        decode_into(record, stored, plain, self.codecs, fetch, self.scratch)
+        return _matching(record, plain)
 
     def read_base_into(self, base: Base, out: memoryview, below: int = MAX_DEPTH + 1) -> None:
         """Write the wanted bytes of a part in a depth below `below`; no digest is checked.
 
-        Whoever derives something from them checks that.
+        For reading, where the digest of what is made from them tells. Whoever writes a
+        difference to them needs `sound_base_into`.
 
         Raises:
             IntegrityError: it is lost, too deep, or has fewer bytes.
+            UnavailableError: the disk fails where it may be.
         """
-        problems: list[str] = []
-        for place in self._places(base.digest):
-            try:
-                record, stored = self._record(place, base.digest)
-                if record.depth >= below:  # bases of bases end somewhere
-                    raise IntegrityError(f"is derived in depth {record.depth}")
-                self._base_into(record, stored, base, out)
-            except _OtherPartError:
-                continue
-            except IntegrityError as error:
-                problems.append(f"pack {place.pack_id} at byte {place.offset}: {error}")
-            else:
-                return
-        raise _lost(f"base {base.digest.hex()}", problems)
+
+        def write(record: Record, stored: memoryview) -> None:
+            if record.depth >= below:  # bases of bases end somewhere
+                raise IntegrityError(f"is derived in depth {record.depth}")
+            self._base_into(record, stored, base, out)
+
+        self._first_that_serves(base.digest, f"base {base.digest.hex()}", write)
 
     def _base_into(self, record: Record, stored: memoryview, base: Base, out: memoryview) -> None:
         if base.stop > record.plain_bytes:
             raise IntegrityError(f"has only {record.plain_bytes} bytes")
         plain = self._bases.get(base.digest)
         if plain is None:
+            fetch = partial(self.read_base_into, below=record.depth)
             if base.size_bytes == record.plain_bytes:
-                self._decode_into(record, stored, out)
+                decode_into(record, stored, out, self.codecs, fetch, self.scratch)
                 return
-            plain = np.empty(record.plain_bytes, dtype=np.uint8).data
-            self._decode_into(record, stored, plain)
+            plain = self._decoded(record, stored, fetch)  # what others will get is checked
             self._bases.put(base.digest, plain)
+        out[:] = plain[base.start : base.stop]
+
+    def sound_base_into(
+        self, base: Base, out: memoryview, wanted_by: frozenset[bytes] = frozenset()
+    ) -> None:
+        """Write the wanted bytes of a part whose digest was checked, bases included.
+
+        `wanted_by` are the parts being made from it, which cannot serve for it.
+
+        Raises:
+            IntegrityError: no record of it is sound, or it has fewer bytes.
+            UnavailableError: the disk fails where it may be.
+        """
+        plain = self._bases.get(base.digest)
+        if plain is None:
+            plain = self._first_that_serves(
+                base.digest,
+                f"base {base.digest.hex()}",
+                lambda record, stored: self._carefully(record, stored, wanted_by),
+            )
+            self._bases.put(base.digest, plain)
+        if base.stop > len(plain):
+            raise IntegrityError(f"base {base.digest.hex()} has only {len(plain)} bytes")
         out[:] = plain[base.start : base.stop]
 
     def _places(self, digest: bytes) -> Iterator[Place]:
@@ -191,7 +234,7 @@ class PartStore:
         for place in self.index.find_lasting(digest):
             try:
                 record, bases = self._bases_at(place)
-            except (IntegrityError, ObjectNotFoundError):
+            except (IntegrityError, ObjectNotFoundError, UnavailableError):
                 continue
             fits = plain_bytes is None or record.plain_bytes == plain_bytes
             if record.digest != digest or not fits or record.depth >= below:
@@ -201,6 +244,13 @@ class PartStore:
                 return record.depth
         return None
 
+    def make_durable(self, recipe: Recipe) -> None:
+        """Make sure that the packs of these parts survive a power cut, whoever wrote them."""
+        packs = {place.pack_id for part in recipe.parts() for place in self.index.find(part.digest)}
+        for pack_id in packs:
+            # Lies in the pack's folder. The pack's own time says which of two packs is the newer.
+            self.backend.touch(pack_index_key(pack_id))
+
     def origin(self, base: Base) -> Base:
         """The bytes at the bottom of a chain of bases that are each one run of bytes.
 
@@ -209,7 +259,7 @@ class PartStore:
         for place in self.index.find_lasting(base.digest):
             try:
                 record, bases = self._bases_at(place)
-            except (IntegrityError, ObjectNotFoundError):
+            except (IntegrityError, ObjectNotFoundError, UnavailableError):
                 continue
             if record.digest != base.digest or len(bases) != 1:
                 continue

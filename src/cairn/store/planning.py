@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from cairn.domain import Digest, DType, Source, Span
-from cairn.errors import BlobNotFoundError, IntegrityError
+from cairn.errors import BlobNotFoundError, IntegrityError, UnavailableError
 from cairn.store.base_tensor import BaseTensor
 from cairn.store.deriving import Plan, encode_derived, likely_plan_bits
 from cairn.store.holdings import load_recipe
@@ -88,7 +88,7 @@ class Planner:
         if digest.raw not in self._recipes:
             try:
                 self._recipes[digest.raw] = load_recipe(self._parts.backend, digest)
-            except (BlobNotFoundError, IntegrityError):
+            except (BlobNotFoundError, IntegrityError, UnavailableError):
                 self._recipes[digest.raw] = None
         return self._recipes[digest.raw]
 

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from cairn.domain import Blob
-from cairn.errors import IntegrityError, RequestError
+from cairn.errors import IntegrityError, RequestError, UnavailableError
 from cairn.store.backends import OpenObject
 from cairn.store.parts import PartStore
 from cairn.store.plain_cache import PlainCache
@@ -192,7 +192,12 @@ class RecipeReader(BlobReader):
             try:
                 plain = self._parts.read(self._recipe.part(number))
             except IntegrityError as error:
-                raise IntegrityError(f"blob {self.blob.digest}: {error}") from error
+                raise IntegrityError(
+                    f"blob {self.blob.digest}: {error}. Run `cairn store verify`, then upload the"
+                    " file again or restore a backup"
+                ) from error
+            except UnavailableError as error:
+                raise UnavailableError(f"blob {self.blob.digest}: {error}") from error
             self._cache.put(number, plain)
         return plain
 

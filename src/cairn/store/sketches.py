@@ -25,7 +25,7 @@ import numpy.typing as npt
 from blake3 import blake3
 
 from cairn.domain import Digest, DType, Source, Span
-from cairn.errors import IntegrityError
+from cairn.errors import IntegrityError, UnavailableError
 from cairn.store.backends import Backend, ObjectNotFoundError
 from cairn.store.backends.base import read_all
 from cairn.store.keys import sketch_key
@@ -151,5 +151,5 @@ def load_sketches(backend: Backend, digest: Digest) -> list[Sketch]:
     """The sketches of a blob; none if it has none that can be read."""
     try:
         return parse_sketches(read_all(backend, sketch_key(digest)), digest)
-    except (ObjectNotFoundError, IntegrityError):
+    except (ObjectNotFoundError, IntegrityError, UnavailableError):
         return []

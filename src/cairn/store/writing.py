@@ -5,8 +5,9 @@ from types import TracebackType
 from typing import Self
 
 from cairn.domain import Blob, Digest
-from cairn.errors import IntegrityError, RequestError
+from cairn.errors import BlobNotFoundError, IntegrityError, RequestError, UnavailableError
 from cairn.store.backends import Backend, ObjectNotFoundError
+from cairn.store.holdings import load_recipe
 from cairn.store.keys import damaged_key, raw_key, recipe_key
 from cairn.store.locks import Locks
 
@@ -89,8 +90,16 @@ class BlobWriter:
             if self._backend.info(key).size_bytes == blob.size_bytes:
                 return self._backend.touch(key)
         except ObjectNotFoundError:
-            return self._backend.touch(recipe_key(blob.digest))
+            return self._has_recipe(blob) and self._backend.touch(recipe_key(blob.digest))
         return False
+
+    def _has_recipe(self, blob: Blob) -> bool:
+        """Whether there is a sound one: these bytes are not dropped for a broken one."""
+        try:
+            load_recipe(self._backend, blob.digest)
+        except (BlobNotFoundError, IntegrityError, UnavailableError):
+            return False
+        return True
 
     def __enter__(self) -> Self:
         return self

@@ -12,15 +12,16 @@ import os
 import secrets
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from cairn.errors import IntegrityError, UnavailableError
 from cairn.store.backends.base import ObjectInfo, ObjectNotFoundError, check_key
 
 DRAFTS = "tmp"
+Made = TypeVar("Made")
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -50,9 +51,11 @@ class LocalBackend:
     def open(self, key: str) -> "LocalObject":
         """Pin an object for reading."""
         try:
-            return LocalObject(os.open(self._path(key), os.O_RDONLY | os.O_CLOEXEC))
+            return LocalObject(os.open(self._path(key), os.O_RDONLY | os.O_CLOEXEC), key)
         except (FileNotFoundError, NotADirectoryError):
             raise ObjectNotFoundError(f"the store has no object {key}") from None
+        except OSError as error:
+            raise _failing(f"open {key} of the store", error) from error
 
     def info(self, key: str) -> ObjectInfo:
         """Size and time of an object."""
@@ -60,11 +63,14 @@ class LocalBackend:
             status = self._path(key).stat()
         except (FileNotFoundError, NotADirectoryError):
             raise ObjectNotFoundError(f"the store has no object {key}") from None
+        except OSError as error:
+            raise _failing(f"look at {key} of the store", error) from error
         return ObjectInfo(key, status.st_size, status.st_mtime)
 
     def exists(self, key: str) -> bool:
         """Whether there is an object under this key."""
-        return self._path(key).is_file()
+        with _naming(f"look at {key} of the store"):
+            return self._path(key).is_file()
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         """Objects under a folder, in no order; ones that vanish meanwhile are left out."""
@@ -77,6 +83,8 @@ class LocalBackend:
             path.unlink()
         except (FileNotFoundError, NotADirectoryError):
             return False
+        except OSError as error:
+            raise _failing(f"remove {key} from the store", error) from error
         if key.count("/") > 1:  # `staging/<scope>/<name>`: do not leave empty folders behind
             with suppress(OSError):
                 path.parent.rmdir()
@@ -92,22 +100,24 @@ class LocalBackend:
             os.utime(path)
         except (FileNotFoundError, NotADirectoryError):
             return False
+        except OSError as error:
+            raise _failing(f"write to {key} of the store", error) from error
         _sync_folder(path.parent)
         return True
 
     def local_path(self, key: str) -> Path | None:
         """The file of an object that exists."""
-        path = self._path(key)
-        return path if path.is_file() else None
+        return self._path(key) if self.exists(key) else None
 
     def sweep_drafts(self, older_than_s: float) -> int:
         """Remove drafts that no living process holds and that are older than this."""
         before = time.time() - older_than_s
         freed = 0
-        for entry in list(os.scandir(self._drafts)):
-            with suppress(FileNotFoundError):
-                if entry.stat().st_mtime <= before:
-                    freed += _remove_if_abandoned(entry.path)
+        with _naming("clear drafts"):
+            for entry in list(os.scandir(self._drafts)):
+                with suppress(FileNotFoundError):
+                    if entry.stat().st_mtime <= before:
+                        freed += _remove_if_abandoned(entry.path)
         return freed
 
 
@@ -131,10 +141,7 @@ class LocalDraft:
                 self.size_bytes += written
                 view = view[written:]
         except OSError as error:
-            hint = " (free some space or run `cairn store gc`)" if error.errno in _FULL else ""
-            raise UnavailableError(
-                f"cannot write to the store: {os.strerror(error.errno or 0)}{hint}"
-            ) from error
+            raise _failing("write to the store", error) from error
 
     def sync(self) -> None:
         """Make the bytes durable ahead of `keep`."""
@@ -149,14 +156,17 @@ class LocalDraft:
         """
         self.sync()
         target = self._root / check_key(key)
-        try:
-            _in_folder(target, lambda: os.link(self._path, target))
-            created = True
-        except FileExistsError:
-            created = False
+        created = _in_folder(target, lambda: self._link(target))
         self.discard()
         _sync_folder(target.parent)
         return created
+
+    def _link(self, target: Path) -> bool:
+        try:
+            os.link(self._path, target)
+        except FileExistsError:
+            return False
+        return True
 
     def replace(self, key: str) -> None:
         """Durably create the object, or replace the one under this key in one step."""
@@ -169,7 +179,7 @@ class LocalDraft:
     def discard(self) -> None:
         """Forget the bytes; does nothing after `keep` or `replace`."""
         if self._open:
-            with suppress(FileNotFoundError):
+            with suppress(OSError):  # gone, or the disk fails: a sweep takes it then
                 self._path.unlink()
             self._close()
 
@@ -181,8 +191,9 @@ class LocalDraft:
 class LocalObject:
     """An open file: stays readable after its name is gone."""
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, key: str) -> None:
         self._descriptor: int | None = descriptor
+        self._key = key
         self.size_bytes = os.fstat(descriptor).st_size
 
     def read_at(self, offset: int, length: int) -> bytes:
@@ -196,7 +207,7 @@ class LocalObject:
         while len(data) < wanted:  # a signal or the kernel's 2 GiB limit per call
             more = self._pread(wanted - len(data), offset + len(data))
             if not more:
-                raise IntegrityError(f"a stored object shrank while being read at byte {offset}")
+                raise IntegrityError(f"{self._key} shrank while being read at byte {offset}")
             data += more
         return data
 
@@ -205,9 +216,7 @@ class LocalObject:
         try:
             return os.pread(self._descriptor, length, offset)
         except OSError as error:
-            raise UnavailableError(
-                f"the disk fails at byte {offset} of a stored object: {error.strerror}"
-            ) from error
+            raise _failing(f"read byte {offset} of {self._key}", error) from error
 
     def close(self) -> None:
         """Let go; may be called twice."""
@@ -232,6 +241,8 @@ def _walk(folder: Path, prefix: str) -> Iterator[ObjectInfo]:
         entries = list(os.scandir(folder))
     except (FileNotFoundError, NotADirectoryError):
         return
+    except OSError as error:
+        raise _failing(f"list {prefix} of the store", error) from error
     for entry in entries:
         key = f"{prefix}/{entry.name}"
         if entry.is_dir(follow_symlinks=False):
@@ -241,7 +252,24 @@ def _walk(folder: Path, prefix: str) -> Iterator[ObjectInfo]:
             status = entry.stat()
         except FileNotFoundError:
             continue
+        except OSError as error:
+            raise _failing(f"look at {key} of the store", error) from error
         yield ObjectInfo(key, status.st_size, status.st_mtime)
+
+
+def _failing(doing: str, error: OSError) -> UnavailableError:
+    """What the system said while the store was doing something."""
+    hint = " (free some space or run `cairn store gc`)" if error.errno in _FULL else ""
+    return UnavailableError(f"cannot {doing}: {os.strerror(error.errno or 0)}{hint}")
+
+
+@contextmanager
+def _naming(doing: str) -> Iterator[None]:
+    """Turn what the system says into an error of ours."""
+    try:
+        yield
+    except OSError as error:
+        raise _failing(doing, error) from error
 
 
 def _create_locked(folder: Path) -> tuple[Path, int]:
@@ -252,7 +280,7 @@ def _create_locked(folder: Path) -> tuple[Path, int]:
         try:
             descriptor = os.open(path, flags, 0o644)
         except OSError as error:
-            raise UnavailableError(f"cannot write to the store: {error.strerror}") from error
+            raise _failing("write to the store", error) from error
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         if os.fstat(descriptor).st_nlink:
             return path, descriptor
@@ -273,14 +301,14 @@ def _remove_if_abandoned(path: str) -> int:
     return status.st_size if status.st_nlink == 1 else 0
 
 
-def _in_folder(target: Path, act: Callable[[], object]) -> None:
+def _in_folder(target: Path, act: Callable[[], Made]) -> Made:
     """Run `act`, creating the folder of `target` when it is not there (or vanishes again)."""
     for _ in range(100):
-        try:
-            act()
-            return
-        except FileNotFoundError:
-            _make_folder(target.parent)
+        with _naming("write to the store"):
+            try:
+                return act()
+            except FileNotFoundError:
+                _make_folder(target.parent)
     raise UnavailableError(f"the folder {target.parent} keeps vanishing")
 
 
@@ -300,14 +328,15 @@ def _sync(descriptor: int) -> None:
         else:
             os.fsync(descriptor)
     except OSError as error:
-        raise UnavailableError(
-            f"the store's disk did not accept the data: {error.strerror}"
-        ) from error
+        raise _failing("make data of the store durable", error) from error
 
 
 def _sync_folder(folder: Path) -> None:
-    with suppress(FileNotFoundError):  # emptied and removed again: nothing to keep
-        descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    with _naming("make a folder of the store durable"):
+        try:
+            descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:  # emptied and removed again: nothing to keep
+            return
         try:
             os.fsync(descriptor)
         finally:
