@@ -25,6 +25,7 @@ with tANS, and its offset in the bin; here without its own predictors, which fin
 
 import struct
 from collections.abc import Iterator
+from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
@@ -84,10 +85,9 @@ def encode_residual(
         _kernels().differences(values, guesses, low, beyond)
         if coding == WHOLE:
             return tail + compress_integers(beyond)
-        counts = np.zeros(exponents, dtype=np.int64)
-        _kernels().count_exponents(guesses, shift, counts)
-        _kernels().scatter(beyond, guesses, shift, _starts(counts), grouped)
-        streams = [compress_integers(grouped[start:stop]) for start, stop in _groups(counts)]
+        order = _Order.of(guesses, shift, exponents)
+        _kernels().scatter(beyond, *order.arguments(), grouped)
+        streams = [compress_integers(grouped[start:stop]) for start, stop in order.groups()]
     lengths = struct.pack(f"<{len(streams)}I", *map(len, streams))
     return b"".join([tail, lengths, *streams])
 
@@ -123,13 +123,12 @@ def apply_residual(
             decompress_integers(stored, beyond)
             _kernels().restore(beyond, values, low)
             return
-        counts = np.zeros(exponents, dtype=np.int64)
-        _kernels().count_exponents(values, shift, counts)
-        for stream, (start, stop) in _streams(stored, counts):
+        order = _Order.of(_inputs(out[:whole], width), shift, exponents)
+        for stream, (start, stop) in _streams(stored, order.groups()):
             decompress_integers(stream, grouped[start:stop])
         # Gathering alone is bound by latency, restoring alone runs in vector lanes: two passes
         # over what is in the cache are faster than one that does both.
-        _kernels().gather(grouped, values, shift, _starts(counts), beyond)
+        _kernels().gather(grouped, *order.arguments(), beyond)
         _kernels().restore(beyond, values, low)
 
 
@@ -169,18 +168,47 @@ def _exclusive_or(one: memoryview, other: memoryview) -> Array:
     return np.bitwise_xor(_bytes(one), _bytes(other))
 
 
-def _starts(counts: Array) -> Array:
-    """Where the differences of each exponent begin when they are sorted by it."""
-    return np.cumsum(counts) - counts
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """How the elements of a part are sorted by the exponents of its prediction."""
+
+    predicted: Array  # (n,) unsigned
+    shift: Any
+    counts: Array  # (2, exponents): how often each occurs in either half
+
+    @classmethod
+    def of(cls, predicted: Array, shift: int, exponents: int) -> "_Order":
+        order = cls(
+            predicted.view(f"<u{predicted.itemsize}"),
+            np.uint64(shift),
+            np.zeros((2, exponents), dtype=np.uint64),
+        )
+        _kernels().count_exponents(order.predicted, order.shift, order.mask, order.counts)
+        return order
+
+    @property
+    def mask(self) -> Any:
+        return np.uint64(self.counts.shape[1] - 1)
+
+    def arguments(self) -> tuple[Array, Any, Any, Array]:
+        """What the kernels take: `places` says where each exponent of either half begins."""
+        totals = self.counts.sum(axis=0)
+        places = np.empty_like(self.counts)
+        places[0] = np.cumsum(totals) - totals
+        places[1] = places[0] + self.counts[0]
+        return self.predicted, self.shift, self.mask, places
+
+    def groups(self) -> list[tuple[int, int]]:
+        """Where each group of neighbouring exponents begins and ends among the sorted."""
+        return list(_groups(self.counts.sum(axis=0).tolist()))
 
 
-def _groups(counts: Array) -> Iterator[tuple[int, int]]:
-    """Where each group of neighbouring exponents begins and ends in the sorted differences."""
+def _groups(counts: list[int]) -> Iterator[tuple[int, int]]:
     start = stop = 0
-    left = int(counts.sum())
+    left = sum(counts)
     for count in counts:
-        stop += int(count)
-        left -= int(count)
+        stop += count
+        left -= count
         if stop - start >= GROUP_ELEMENTS and left >= GROUP_ELEMENTS:
             yield start, stop
             start = stop
@@ -189,13 +217,14 @@ def _groups(counts: Array) -> Iterator[tuple[int, int]]:
         yield start, stop
 
 
-def _streams(stored: memoryview, counts: Array) -> Iterator[tuple[memoryview, tuple[int, int]]]:
+def _streams(
+    stored: memoryview, groups: list[tuple[int, int]]
+) -> Iterator[tuple[memoryview, tuple[int, int]]]:
     """Each group's stream and place.
 
     Raises:
         IntegrityError: the lengths do not fit.
     """
-    groups = list(_groups(counts))
     at = 4 * len(groups)
     if len(stored) < at:
         raise IntegrityError("the lengths of the streams are cut short")

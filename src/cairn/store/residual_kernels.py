@@ -8,6 +8,11 @@ of bit patterns has a difference and comes back from it.
 
 `low` has the magnitude bits of the type for floats and zero for integers. Arrays are
 contiguous, signed, of the type's width, and equally long.
+
+Sorting by exponent is bound by the wait for the counter that the element before has just
+written: so both halves of a part are walked at once, each with counters of its own. More
+lanes run out of registers and are slower. There everything is unsigned, which spares numba
+the question whether an index counts from the end.
 """
 
 from typing import Any
@@ -43,36 +48,65 @@ def restore(beyond: Array, values: Array, low: Any) -> None:
 
 
 @compiled()
-def count_exponents(predicted: Array, shift: int, counts: Array) -> None:
-    """How often each exponent occurs; `counts` is a power of two long and starts at zero."""
-    mask = counts.size - 1
-    for i in range(predicted.size):
-        counts[(predicted[i] >> shift) & mask] += 1
+def count_exponents(predicted: Array, shift: Any, mask: Any, counts: Array) -> None:
+    """How often each exponent occurs in either half; `counts` (2, exponents) starts at zero."""
+    one = np.uint64(1)
+    half = predicted.size // 2
+    head, rest = predicted[:half], predicted[half:]
+    first, second = counts[0], counts[1]
+    for i in range(np.uint64(half)):
+        first[(head[i] >> shift) & mask] += one
+        second[(rest[i] >> shift) & mask] += one
+    for i in range(np.uint64(half), np.uint64(rest.size)):
+        second[(rest[i] >> shift) & mask] += one
 
 
 @compiled()
-def scatter(beyond: Array, predicted: Array, shift: int, places: Array, out: Array) -> None:
+def scatter(
+    beyond: Array, predicted: Array, shift: Any, mask: Any, places: Array, out: Array
+) -> None:
     """Bring differences of equal exponents together.
 
-    `places` says where the next one of an exponent goes, and is moved on.
+    `places` says where the next one of an exponent in either half goes, and is moved on.
     """  # (n,)
-    mask = places.size - 1
-    for i in range(predicted.size):
-        exponent = (predicted[i] >> shift) & mask
-        place = places[exponent]
-        out[place] = beyond[i]
-        places[exponent] = place + 1
+    one = np.uint64(1)
+    half = predicted.size // 2
+    head, rest = predicted[:half], predicted[half:]
+    first, second = places[0], places[1]
+    for i in range(half):
+        exponent = (head[i] >> shift) & mask
+        out[first[exponent]] = beyond[i]
+        first[exponent] += one
+    for i in range(rest.size):
+        exponent = (rest[i] >> shift) & mask
+        out[second[exponent]] = beyond[half + i]
+        second[exponent] += one
 
 
 @compiled()
-def gather(grouped: Array, predicted: Array, shift: int, places: Array, out: Array) -> None:
+def gather(
+    grouped: Array, predicted: Array, shift: Any, mask: Any, places: Array, out: Array
+) -> None:
     """The inverse of `scatter`, given the same `places`."""  # (n,)
-    mask = places.size - 1
-    for i in range(predicted.size):
-        exponent = (predicted[i] >> shift) & mask
-        place = places[exponent]
-        out[i] = grouped[place]
-        places[exponent] = place + 1
+    one = np.uint64(1)
+    half = predicted.size // 2
+    head, rest = predicted[:half], predicted[half:]
+    head_out, rest_out = out[:half], out[half:]
+    first, second = places[0], places[1]
+    for i in range(np.uint64(half)):
+        head_exponent = (head[i] >> shift) & mask
+        rest_exponent = (rest[i] >> shift) & mask
+        place = first[head_exponent]
+        other = second[rest_exponent]
+        head_out[i] = grouped[place]
+        rest_out[i] = grouped[other]
+        first[head_exponent] = place + one
+        second[rest_exponent] = other + one
+    for i in range(np.uint64(half), np.uint64(rest.size)):
+        exponent = (rest[i] >> shift) & mask
+        place = second[exponent]
+        rest_out[i] = grouped[place]
+        second[exponent] = place + one
 
 
 @compiled()

@@ -16,7 +16,7 @@ raw. The idea is ZipNN's (https://arxiv.org/abs/2411.05239).
 | | 0..width-1 | plain bytes after the last whole element, as they are |
 
 Integers are little-endian, elements are taken as little-endian. A complex number is two
-elements. Everything runs in blocks that fit a core's L2 cache, in numpy, GIL released.
+elements.
 """
 
 import struct
@@ -24,6 +24,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import ModuleType
 
 import numpy as np
 import numpy.typing as npt
@@ -36,7 +37,6 @@ from cairn.store.zstd_library import compress, compress_huffman, decompress_into
 Bytes = npt.NDArray[np.uint8]
 
 VERSION = 1
-BLOCK_ELEMENTS = 1 << 15  # 128 KiB of float32: with scratch still inside a 512 KiB L2
 SAMPLE_BYTES = 32 << 10
 SPARE_BUFFERS = 4
 _HEAD = struct.Struct("<BBBB")
@@ -87,7 +87,7 @@ class PlanesCodec(Codec):
         whole = len(plain) // width * width
         if not whole:
             return None
-        elements = np.frombuffer(plain[:whole], dtype=_UINTS[width])  # (n,)
+        elements = np.frombuffer(plain[:whole].toreadonly(), dtype=_UINTS[width])  # (n,)
         heads, bodies = [_HEAD.pack(VERSION, width, int(rotated), 0)], []
         with self._space(width, len(elements)) as planes:
             _split(elements, planes, rotated=rotated)
@@ -114,7 +114,7 @@ class PlanesCodec(Codec):
         merged = np.frombuffer(out[:whole], dtype=_UINTS[shape.width])  # (n,)
         with self._space(shape.width, count) as room:
             planes = [_plane(*kept, space) for kept, space in zip(shape.planes, room, strict=True)]
-            _merge(planes, merged, rotated=shape.rotated)
+            _join(planes, merged, rotated=shape.rotated)
         out[whole:] = shape.tail
 
 
@@ -150,13 +150,16 @@ def _parse(stored: memoryview, plain_bytes: int) -> _Shape:
 
 
 def _plane(coding: int, body: memoryview, space: Bytes) -> Bytes:
-    """The bytes of one plane: a view for a raw one, else decoded into `space`."""  # (n,)
+    """The bytes of one plane: a view for a raw one, else decoded into `space`.
+
+    Never writable: so that each loop is compiled for one kind of array.
+    """  # (n,)
     if coding == _RAW:
         if len(body) != len(space):
             raise IntegrityError(f"raw plane has {len(body)} bytes instead of {len(space)}")
-        return np.frombuffer(body, dtype=np.uint8)
+        return np.frombuffer(body.toreadonly(), dtype=np.uint8)
     decompress_into(body, space.data)
-    return space
+    return np.frombuffer(space.data.toreadonly(), dtype=np.uint8)
 
 
 def _shrink(plane: Bytes) -> bytes | None:
@@ -177,39 +180,31 @@ def _shrink(plane: Bytes) -> bytes | None:
 
 
 def _split(elements: npt.NDArray[np.unsignedinteger], planes: Bytes, *, rotated: bool) -> None:
-    """Elements (n,) to planes (width, n), lowest byte first.
-
-    Shifting and narrowing is vectorised by numpy; picking every width-th byte is not.
-    """
+    """Elements (n,) to planes (width, n), lowest byte first."""
     width = len(planes)
-    turned = np.empty(BLOCK_ELEMENTS, dtype=elements.dtype)
-    scratch = np.empty(BLOCK_ELEMENTS, dtype=elements.dtype)
-    for start in range(0, len(elements), BLOCK_ELEMENTS):
-        block = elements[start : start + BLOCK_ELEMENTS]
-        shifted = scratch[: len(block)]
-        if rotated:
-            rotation = turned[: len(block)]
-            np.left_shift(block, 1, out=rotation)
-            np.right_shift(block, 8 * width - 1, out=shifted)
-            block = np.bitwise_or(rotation, shifted, out=rotation)
-        for number in range(width):
-            np.right_shift(block, 8 * number, out=shifted)
-            np.copyto(planes[number, start : start + len(block)], shifted, casting="unsafe")
+    if width == 1:
+        np.copyto(planes[0], elements)
+    elif width == 8:
+        _kernels().split_8(elements, int(rotated), planes)
+    else:
+        split = _kernels().split_2 if width == 2 else _kernels().split_4
+        split(elements, int(rotated), *planes)
 
 
-def _merge(planes: list[Bytes], out: npt.NDArray[np.unsignedinteger], *, rotated: bool) -> None:
+def _join(planes: list[Bytes], out: npt.NDArray[np.unsignedinteger], *, rotated: bool) -> None:
     """Planes, lowest byte first, back to elements (n,)."""
     width = len(planes)
-    scratch = np.empty(BLOCK_ELEMENTS, dtype=out.dtype)
-    for start in range(0, len(out), BLOCK_ELEMENTS):
-        block = out[start : start + BLOCK_ELEMENTS]
-        stop = start + len(block)
-        np.copyto(block, planes[-1][start:stop])
-        for number in range(width - 2, -1, -1):
-            np.left_shift(block, 8, out=block)
-            np.bitwise_or(block, planes[number][start:stop], out=block)
-        if rotated:
-            sign = scratch[: len(block)]
-            np.left_shift(block, 8 * width - 1, out=sign)
-            np.right_shift(block, 1, out=block)
-            np.bitwise_or(block, sign, out=block)
+    if width == 1:
+        np.copyto(out, planes[0])
+    elif width == 8:
+        _kernels().join_8(np.stack(planes), int(rotated), out)
+    else:
+        join = _kernels().join_2 if width == 2 else _kernels().join_4
+        join(*planes, int(rotated), out)
+
+
+def _kernels() -> ModuleType:
+    """The compiled loops, imported when first needed: numba takes half a second."""
+    from cairn.store import plane_kernels
+
+    return plane_kernels
