@@ -113,6 +113,26 @@ def test_a_cast_that_was_trained_on_is_kept_as_its_difference(store: BlobStore) 
     assert read(store, keep(store, cast)) == cast
 
 
+@pytest.mark.parametrize(("beta", "kind"), [(0.999, "exp_avg_sq"), (0.9, "exp_avg")])
+def test_moments_without_gradient_are_kept_as_a_decay(
+    store: BlobStore, tmp_path: Path, beta: float, kind: str
+) -> None:
+    """Half of the rows get gradients between two saves, the others decay."""
+    moments = np.abs(base_values()) ** 2 if kind == "exp_avg_sq" else base_values()
+    keep(store, file_of(moments.astype("<f4")))
+    after = moments.astype("<f4")
+    for _ in range(50):
+        if kind == "exp_avg_sq":
+            after = after * np.float32(beta)
+        else:
+            after = (after - np.float64(np.float32(1 - beta)) * after.astype("<f8")).astype("<f4")
+    after[: COUNT // 2] = base_values(9)[: COUNT // 2]
+    later = file_of(after)
+    assert kept_in(store, later) < 0.55
+    assert ("decay", 1) in records(tmp_path)
+    assert read(store, keep(store, later)) == later
+
+
 def test_unrelated_tensors_are_kept_alone(store: BlobStore, tmp_path: Path) -> None:
     for seed in range(3):
         keep(store, file_of(base_values(seed)))

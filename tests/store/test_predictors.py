@@ -11,8 +11,15 @@ import torch
 
 from cairn.domain import DType
 from cairn.errors import IntegrityError
-from cairn.store.predictors import CastPredictor, LowRankPredictor, SamePredictor
+from cairn.store.decays import decays_between
+from cairn.store.predictors import (
+    CastPredictor,
+    DecayPredictor,
+    LowRankPredictor,
+    SamePredictor,
+)
 from cairn.store.predictors.cast import cast_params
+from cairn.store.predictors.decay import MULTIPLY, TOWARDS_ZERO, decay_params
 from cairn.store.predictors.low_rank import MAX_POWER, LowRankParams, encode_numbers
 from cairn.testing.predictors import Case, PredictorSuite, prediction
 
@@ -65,6 +72,16 @@ class TestLowRank(PredictorSuite):
         for base in FLOATS:
             for target in FLOATS:
                 yield low_rank(seed, base, target, rounds=bool(seed % 2))[0]
+
+
+class TestDecay(PredictorSuite):
+    predictor = DecayPredictor()
+
+    def cases(self, seed: int) -> Iterator[Case]:
+        rng = np.random.default_rng(seed)
+        for kind in (MULTIPLY, TOWARDS_ZERO):
+            bases = [rng.bytes(4 * 60), rng.bytes(4 * 40)]
+            yield Case(decay_params(kind, 7, 0.1), bases, 400, DType.F32)
 
 
 def cast(values: np.ndarray, source: DType, target: DType) -> np.ndarray:
@@ -183,3 +200,38 @@ def test_low_rank_updates_mean_the_same_bytes_for_ever() -> None:
             case = Case(params, values, 350 * dtype.block_bytes, dtype)
             made.append(prediction(LowRankPredictor(), case))
     assert hashlib.sha256(b"".join(made)).hexdigest()[:16] == "bdab1ecab15a559e"
+
+
+def test_a_decay_is_what_torch_leaves_of_moments_without_gradient() -> None:
+    """Adam's moments of embedding rows that no batch touches, after 40 steps, to the last bit."""
+    torch.manual_seed(0)
+    weight = torch.nn.Parameter(torch.randn(64, 500))
+    adam = torch.optim.AdamW([weight], betas=(0.9, 0.999))
+    weight.grad = torch.randn(64, 500)
+    adam.step()
+    before = {k: adam.state[weight][k].clone() for k in ("exp_avg", "exp_avg_sq")}
+    for _ in range(40):
+        weight.grad = torch.zeros(64, 500)
+        adam.step()
+    kinds = {"exp_avg": (TOWARDS_ZERO, 1 - 0.9), "exp_avg_sq": (MULTIPLY, 0.999)}
+    for name, (kind, factor) in kinds.items():
+        plain = before[name].numpy().tobytes()
+        case = Case(decay_params(kind, 40, factor), [plain], len(plain), DType.F32)
+        after = adam.state[weight][name].numpy().tobytes()
+        differing = np.frombuffer(prediction(DecayPredictor(), case), "<u4") != np.frombuffer(
+            after, "<u4"
+        )
+        assert differing.mean() < 0.001
+
+
+def test_a_decay_is_recognised_by_the_ratio_that_many_values_share() -> None:
+    rng = np.random.default_rng(0)
+    before = np.abs(rng.normal(0, 1e-4, 4000)).astype("<f4")
+    after = before.copy()
+    for _ in range(50):
+        after *= np.float32(0.98)
+    after[::2] += np.abs(rng.normal(0, 1e-4, 2000)).astype("<f4")
+    assert decay_params(MULTIPLY, 50, 0.98) in decays_between(before, after)
+    assert decays_between(before, rng.permutation(before)) == []
+    assert decays_between(before, before) == []
+    assert decays_between(np.zeros(0, "<f4"), np.zeros(0, "<f4")) == []

@@ -69,15 +69,22 @@ def likely_plan_bits(
     plan: Plan, plain: memoryview, start: int, dtype: DType, parts: PartStore
 ) -> float:
     """About how many bits an element takes by this plan; infinitely many if it cannot be done."""
-    bases = _bases(plan, start, len(plain), dtype)
-    if bases is None or plan.base.depth(bases) is None:
-        return float("inf")
     with parts.scratch.bytes(len(plain)) as predicted:
-        try:
-            _predict_into(plan, bases, predicted, dtype, parts)
-        except (IntegrityError, UnavailableError):
+        if not predict_into(plan, start, predicted, dtype, parts):
             return float("inf")
         return likely_bits(plain, predicted, dtype)
+
+
+def predict_into(plan: Plan, start: int, out: memoryview, dtype: DType, parts: PartStore) -> bool:
+    """Fill `out` with what the plan predicts from `start` on; False if its base is lost."""
+    bases = _bases(plan, start, len(out), dtype)
+    if bases is None or plan.base.depth(bases) is None:
+        return False
+    try:
+        _predict_into(plan, bases, out, dtype, parts)
+    except (IntegrityError, UnavailableError):
+        return False
+    return True
 
 
 def _bases(plan: Plan, start: int, size_bytes: int, dtype: DType) -> tuple[Base, ...] | None:

@@ -8,6 +8,7 @@ import numpy as np
 
 from cairn.domain import Digest
 from cairn.store.backends import Backend
+from cairn.store.decays import share_a_ratio
 from cairn.store.holdings import digests_under
 from cairn.store.keys import SKETCHES
 from cairn.store.sketches import Sketch, load_sketches, rounded
@@ -17,6 +18,10 @@ from cairn.store.sketches import Sketch, load_sketches, rounded
 # to 0.1. Beyond this a difference takes no fewer bits than the value.
 MAX_DISTANCE = 0.7
 NEAREST = 2
+
+# Moments that decayed for many steps are far from what they were, in one ratio. They are looked
+# for among so many tensors of the size that came last.
+LATEST = 8
 
 # Distances by 64 values are right to some 20 %: a second tensor this much farther is not nearer.
 RIVAL_SHARE = 1.3
@@ -66,5 +71,11 @@ class Kin:
         distances = np.abs(values - wanted.values).mean(axis=1) / size  # (n,)
         order = [int(n) for n in np.argsort(distances, kind="stable")]
         near = [n for n in order if distances[n] <= MAX_DISTANCE]
+        if not near:
+            latest = known[:LATEST]
+            shrunk = [
+                n for n, (_, s) in enumerate(latest) if share_a_ratio(s.values, wanted.values)
+            ]
+            return [Relative(*known[n], float(distances[n])) for n in shrunk[:1]]
         chosen = [n for n in near[:NEAREST] if distances[n] <= RIVAL_SHARE * distances[near[0]]]
         return [Relative(*known[n], float(distances[n])) for n in chosen]

@@ -7,10 +7,13 @@ does better alone is kept alone.
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
+import numpy as np
+
 from cairn.domain import Digest, DType, Source, Span
 from cairn.errors import BlobNotFoundError, IntegrityError, UnavailableError
 from cairn.store.base_tensor import BaseTensor
-from cairn.store.deriving import Plan, encode_derived, likely_plan_bits
+from cairn.store.decays import decays_between
+from cairn.store.deriving import Plan, encode_derived, likely_plan_bits, predict_into
 from cairn.store.holdings import load_recipe
 from cairn.store.kin import Kin, Relative
 from cairn.store.parts import PartStore
@@ -64,6 +67,7 @@ class Planner:
         span, dtype = sketch.span, sketch.dtype
         start, stop = _window(span.size_bytes, dtype)
         plain = memoryview(source.read_at(span.start + start, stop - start))
+        plans += self._decayed(plans[0], plain, start, dtype)
         best = plans[0]
         if len(plans) > 1:
             best = min(plans, key=lambda p: likely_plan_bits(p, plain, start, dtype, self._parts))
@@ -83,6 +87,17 @@ class Planner:
                 continue
             base = BaseTensor(recipe, relative.sketch.span, theirs, self._parts)
             yield Plan(base, "cast" if params else "same", params, codings_for(dtype)[-1])
+
+    def _decayed(self, plan: Plan, plain: memoryview, start: int, dtype: DType) -> list[Plan]:
+        """The nearest tensor, shrunk as an optimizer's moments are between two saves."""
+        if dtype is not DType.F32 or plan.predictor != "same":
+            return []
+        with self._parts.scratch.bytes(len(plain)) as room:
+            if not predict_into(plan, start, room, dtype, self._parts):
+                return []
+            before = np.frombuffer(room, "<f4").copy()
+        params = decays_between(before, np.frombuffer(plain, "<f4"))
+        return [replace(plan, predictor="decay", params=given) for given in params]
 
     def _recipe(self, digest: Digest) -> Recipe | None:
         if digest.raw not in self._recipes:

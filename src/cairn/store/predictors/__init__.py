@@ -3,11 +3,18 @@
 from cairn.plugins import Registry
 from cairn.store.predictor import Predictor
 from cairn.store.predictors.cast import CastPredictor
+from cairn.store.predictors.decay import DecayPredictor
 from cairn.store.predictors.low_rank import LowRankPredictor
 from cairn.store.predictors.same import SamePredictor
 
 PREDICTORS: Registry[Predictor] = Registry(
-    "predictor", [SamePredictor(), CastPredictor(), LowRankPredictor()]
+    "predictor", [SamePredictor(), CastPredictor(), DecayPredictor(), LowRankPredictor()]
 )
 
-__all__ = ["PREDICTORS", "CastPredictor", "LowRankPredictor", "SamePredictor"]
+__all__ = [
+    "PREDICTORS",
+    "CastPredictor",
+    "DecayPredictor",
+    "LowRankPredictor",
+    "SamePredictor",
+]
