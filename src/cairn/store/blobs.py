@@ -42,7 +42,7 @@ class BlobStore:
         self._backend = backend
         self._locks = locks
         self._parts = PartStore(backend, codecs, pack_target_bytes)
-        self._kin = Kin(backend)
+        self._optimizer = Optimizer(backend, locks, self._parts, Kin(backend))
         self.staging = Staging(backend)
 
     def has(self, digest: Digest) -> bool:
@@ -153,8 +153,7 @@ class BlobStore:
 
         `progress` gets plain bytes newly encoded.
         """
-        optimizer = Optimizer(self._backend, self._locks, self._parts, self._kin)
-        return optimizer.optimize(digest, layout, progress)
+        return self._optimizer.optimize(digest, layout, progress)
 
     def verify(
         self,

@@ -7,6 +7,10 @@ Two locks, always taken in this order:
   exclusive and brief by gc around "still unwanted? then delete".
 
 The kernel drops a lock when its holder dies, however it dies.
+
+The length of the file `maintenance` counts its holders: who finds it as long as it was after
+the own turn knows that nobody rewrote or removed anything since. A file can grow, unwritten, on a
+full disk too, where gc must work.
 """
 
 import fcntl
@@ -29,10 +33,15 @@ class Locks:
             raise UnavailableError(f"cannot use {folder}: {error.strerror}") from error
 
     @contextmanager
-    def maintenance(self) -> Iterator[None]:
-        """Be the only one who rewrites or removes; waits for its turn."""
-        with self._held("maintenance", fcntl.LOCK_EX):
-            yield
+    def maintenance(self) -> Iterator[int]:
+        """Be the only one who rewrites or removes; waits for its turn, and gives its number."""
+        with self._held("maintenance", fcntl.LOCK_EX) as descriptor:
+            try:
+                turn = os.fstat(descriptor).st_size + 1
+                os.ftruncate(descriptor, turn)
+            except OSError as error:
+                raise UnavailableError(f"cannot lock the store: {error.strerror}") from error
+            yield turn
 
     @contextmanager
     def adding(self) -> Iterator[None]:
@@ -47,13 +56,13 @@ class Locks:
             yield
 
     @contextmanager
-    def _held(self, name: str, kind: int) -> Iterator[None]:
+    def _held(self, name: str, kind: int) -> Iterator[int]:
         try:
             descriptor = os.open(self._folder / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
             raise UnavailableError(f"cannot lock the store: {error.strerror}") from error
         try:
             fcntl.flock(descriptor, kind)
-            yield
+            yield descriptor
         finally:
             os.close(descriptor)

@@ -40,6 +40,8 @@ class Optimizer:
         self._locks = locks
         self._parts = parts
         self._kin = kin
+        self._turn = 0  # the last one here
+        self._refreshed = False  # since somebody else had one
 
     def optimize(
         self, digest: Digest, layout: Layout | None, progress: Progress | None = None
@@ -53,7 +55,9 @@ class Optimizer:
             IntegrityError: its bytes do not match the digest; it stays as it is.
             RequestError: `layout` is of a file of another size.
         """
-        with self._locks.maintenance():
+        with self._locks.maintenance() as turn:
+            self._refreshed = self._refreshed and turn == self._turn + 1
+            self._turn = turn
             try:
                 stored = self._backend.open(raw_key(digest))
             except ObjectNotFoundError:
@@ -83,8 +87,10 @@ class Optimizer:
             if blob.size_bytes >= MIN_REWRITE_BYTES:
                 put_bytes(self._backend, settled_key(blob.digest), b"")
             return Optimized(blob, blob.size_bytes, blob.size_bytes, rewritten=False)
-        self._parts.index.refresh()
-        self._kin.refresh()
+        if not self._refreshed:  # takes as long as the store is large
+            self._parts.index.refresh()
+            self._kin.refresh()
+            self._refreshed = True
         planner = Planner(self._parts, self._kin)
         try:
             recipe, written = self._encoded(raw, layout, progress, planner)
