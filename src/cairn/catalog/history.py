@@ -13,7 +13,8 @@ from cairn.catalog.changes import Change
 from cairn.catalog.commits import Log
 from cairn.catalog.committing import Committing, proposal
 from cairn.catalog.database import Database
-from cairn.catalog.records import FileChange
+from cairn.catalog.locations import Locations
+from cairn.catalog.records import FileChange, Location
 from cairn.catalog.refs import Refs
 from cairn.catalog.schema import repo_blobs, uploads
 from cairn.catalog.tree_store import TreeStore
@@ -40,6 +41,7 @@ class History:
         self._log = Log(database)
         self._trees = TreeStore(database)
         self._committing = Committing(database, self._trees)
+        self._locations = Locations(database, self._trees)
 
     def resolve(self, uid: str, revision: str) -> Revision:
         """The commit that a revision text means: branch, tag, full ref, commit id, or `HEAD`.
@@ -176,6 +178,13 @@ class History:
         )
         with self._database.read() as connection:
             return connection.execute(query).first() is not None
+
+    def locations(self, digests: Iterable[Digest]) -> dict[Digest, tuple[Location, ...]]:
+        """The files that hold each blob, in every repo those of the newest commit that has it.
+
+        Reads the whole histories of those repos: for a few blobs, to name damage.
+        """
+        return self._locations.of(digests)
 
     def live_digests(self) -> Iterator[Digest]:
         """Every blob that a revision or an unexpired upload needs, each once, in digest order.

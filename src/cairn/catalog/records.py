@@ -156,3 +156,15 @@ class AuditRecord:
     action: str
     repo: str | None
     detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """A file of a revision."""
+
+    repo: RepoId
+    revision: str
+    path: str
+
+    def __str__(self) -> str:
+        return f"{self.repo} at {self.revision[:12]}: {self.path}"

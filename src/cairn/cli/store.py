@@ -1,6 +1,8 @@
 """`cairn store`: look after the bytes."""
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -8,10 +10,23 @@ from cairn.cli.console import byte_progress, human_bytes, out, print_json
 from cairn.cli.kept_hub import open_hub
 from cairn.cli.options import as_json, data_dir
 
+if TYPE_CHECKING:
+    from cairn.workflows.damage import Damage
+
 
 @click.group(no_args_is_help=True)
 def store() -> None:
     """Statistics, verification, garbage collection."""
+
+
+def print_damage(word: str, damaged: "Iterable[Damage]") -> None:
+    """A line for each blob, and one for each file that it is."""
+    for damage in damaged:
+        out().print(f"{word} {damage.digest.hex}: {damage.reason}", style="red", markup=False)
+        for place in damage.locations:
+            out().print(f"  {place}", markup=False)
+        if not damage.locations:
+            out().print("  no revision needs it")
 
 
 @store.command()
@@ -53,23 +68,27 @@ def stats(data: Path | None, as_json: bool) -> None:
 @data_dir
 @as_json
 def verify(data: Path | None, as_json: bool) -> None:
-    """Read every blob back and compare it with its SHA-256; exit 1 if one is bad or lost."""
+    """Read every blob back and compare it with its SHA-256; exit 1 if one is bad or lost.
+
+    Of each bad one the repos, revisions and files that need it are named.
+    """
+    from cairn.workflows.damage import located
     from cairn.workflows.maintain import store_stats, verify_store
 
     house = open_hub(data)
     with byte_progress("verifying", store_stats(house).logical_bytes) as progress:
         result = verify_store(house, progress)
+    bad = located(house, result.bad)
     if as_json:
         print_json(
             {
                 "checked": result.checked,
                 "bytes": result.bytes,
-                "bad": [{"sha256": d.hex, "reason": reason} for d, reason in result.bad],
+                "bad": [damage.as_json() for damage in bad],
             }
         )
     else:
-        for digest, reason in result.bad:
-            out().print(f"BAD {digest.hex}: {reason}", style="red")
+        print_damage("BAD", bad)
         out().print(f"{result.checked:,} blobs, {human_bytes(result.bytes)}: {len(result.bad)} bad")
     if result.bad:
         raise click.exceptions.Exit(1)
@@ -89,14 +108,15 @@ def gc(data: Path | None, grace: float | None, as_json: bool) -> None:
     from dataclasses import asdict
 
     from cairn.config import load_settings
+    from cairn.workflows.damage import located
     from cairn.workflows.maintain import collect_garbage
 
     house = open_hub(data)
     grace_s = load_settings(data_dir=data).gc_grace_s if grace is None else grace
     result = collect_garbage(house, grace_s)
+    damaged = located(house, result.damaged)
     if as_json:
-        damaged = [{"sha256": d.hex, "reason": reason} for d, reason in result.damaged]
-        print_json({**asdict(result), "damaged": damaged})
+        print_json({**asdict(result), "damaged": [damage.as_json() for damage in damaged]})
         return
     out().print(
         f"removed {result.blobs:,} blobs and {result.packs_removed:,} packs, rewrote"
@@ -104,8 +124,9 @@ def gc(data: Path | None, grace: float | None, as_json: bool) -> None:
     )
     if result.packs_condemned:
         out().print(f"{result.packs_condemned:,} packs go at the next run, when no reader is left")
-    for digest, reason in result.damaged:
-        out().print(f"DAMAGED {digest.hex}: {reason}; packs were left alone", style="red")
+    print_damage("DAMAGED", damaged)
+    if damaged:
+        out().print("packs were left alone: run `cairn store repair`")
 
 
 @store.command()

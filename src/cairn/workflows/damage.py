@@ -1,0 +1,34 @@
+"""Says which files of which repos a damaged blob is."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from cairn.catalog import Location
+from cairn.domain import Digest
+from cairn.workflows.house import House
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """A blob that cannot be read, why, and the files that it is; none: no revision needs it."""
+
+    digest: Digest
+    reason: str
+    locations: tuple[Location, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """The same as plain values."""
+        files = [
+            {"type": place.repo.type.value, "repo": place.repo.full_name,
+             "revision": place.revision, "path": place.path}
+            for place in self.locations
+        ]  # fmt: skip
+        return {"sha256": self.digest.hex, "reason": self.reason, "files": files}
+
+
+def located(house: House, damaged: Iterable[tuple[Digest, str]]) -> list[Damage]:
+    """Damaged blobs with their files."""
+    reasons = dict(damaged)
+    locations = house.catalog.history.locations(reasons)
+    return [Damage(digest, reason, locations[digest]) for digest, reason in reasons.items()]
