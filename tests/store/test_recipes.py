@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from cairn.domain import Blob, Digest, DType, Layout, Span, Storage
 from cairn.errors import IntegrityError
-from cairn.store.cutting import MAX_PART_BYTES, MIN_PART_BYTES, cut
+from cairn.store.cutting import MAX_PART_BYTES, MIN_PART_BYTES, cut, part_bytes
 from cairn.store.recipes import Part, Recipe, Slice, blob_of_head, parse_recipe
 
 DIGEST = Digest.sha256("ab" * 32)
@@ -41,7 +41,7 @@ def test_storages_are_cut_from_their_own_start_at_their_own_type(layout: Layout)
     for storage in layout.storages:
         if storage.span.size_bytes < MIN_PART_BYTES:
             continue
-        for start in range(storage.span.start, storage.span.stop, MAX_PART_BYTES):
+        for start in range(storage.span.start, storage.span.stop, part_bytes(storage.dtype)):
             assert pieces.pop(start).dtype is storage.dtype
     assert not pieces
 

@@ -13,6 +13,10 @@ from cairn.domain import DType, Layout, Span
 # A multiple of the size of every plain element, so that no part splits one.
 MAX_PART_BYTES = 4 << 20
 
+# Elements of ggml's blocks are counted out to parts by this: as float32 they fill two parts, as
+# bfloat16 one, so that no part they were quantised from is decoded for two of them.
+BLOCK_RUN_ELEMENTS = 2 << 20
+
 # A part costs 36 bytes in a recipe, 12 as a segment, 96 as a record and 64 in an index:
 # 5 % of this. Biases and norms below it travel together as glue.
 MIN_PART_BYTES = 4 << 10
@@ -48,5 +52,14 @@ def cut(size_bytes: int, layout: Layout | None) -> Iterator[Piece]:
 
 
 def _steps(span: Span, dtype: DType | None, *, glue: bool) -> Iterator[Piece]:
-    for start in range(span.start, span.stop, MAX_PART_BYTES):
-        yield Piece(Span(start, min(start + MAX_PART_BYTES, span.stop)), dtype, glue)
+    step = part_bytes(dtype)
+    for start in range(span.start, span.stop, step):
+        yield Piece(Span(start, min(start + step, span.stop)), dtype, glue)
+
+
+def part_bytes(dtype: DType | None) -> int:
+    """Bytes of every part of a storage but the last: whole blocks of ggml's types."""
+    if dtype is None or not dtype.is_block_quantised:
+        return MAX_PART_BYTES
+    run = BLOCK_RUN_ELEMENTS // dtype.block_elements * dtype.block_bytes
+    return MAX_PART_BYTES // run * run

@@ -50,7 +50,7 @@ def encode_derived(
     plan: Plan, plain: memoryview, digest: bytes, start: int, dtype: DType, parts: PartStore
 ) -> Encoded | None:
     """The bytes at `start` of a storage as their plan has it; None if its base is not to be had."""
-    bases = _bases(plan, start, len(plain), dtype)
+    bases = bases_of(plan, start, len(plain), dtype)
     depth = None if bases is None else plan.base.depth(bases)
     if bases is None or depth is None:
         return None
@@ -77,7 +77,7 @@ def likely_plan_bits(
 
 def predict_into(plan: Plan, start: int, out: memoryview, dtype: DType, parts: PartStore) -> bool:
     """Fill `out` with what the plan predicts from `start` on; False if its base is lost."""
-    bases = _bases(plan, start, len(out), dtype)
+    bases = bases_of(plan, start, len(out), dtype)
     if bases is None or plan.base.depth(bases) is None:
         return False
     try:
@@ -87,9 +87,19 @@ def predict_into(plan: Plan, start: int, out: memoryview, dtype: DType, parts: P
     return True
 
 
-def _bases(plan: Plan, start: int, size_bytes: int, dtype: DType) -> tuple[Base, ...] | None:
-    scale = plan.base.dtype.block_bytes / dtype.block_bytes
-    return plan.base.bases(int(start * scale), int((start + size_bytes) * scale))
+def bases_of(plan: Plan, start: int, size_bytes: int, dtype: DType) -> tuple[Base, ...] | None:
+    """What the bytes at `start` of a storage are made from; None if it is too scattered."""
+    stop = start + size_bytes
+    return plan.base.bases(_in_base(plan, start, dtype), _in_base(plan, stop, dtype))
+
+
+def _in_base(plan: Plan, at: int, dtype: DType) -> int:
+    """Where in the base the element lies that begins at byte `at`."""
+    base = plan.base.dtype
+    if base is dtype:
+        return at
+    elements = at // dtype.block_bytes * dtype.block_elements
+    return elements // base.block_elements * base.block_bytes
 
 
 def _predict_into(

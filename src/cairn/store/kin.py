@@ -3,11 +3,14 @@
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from cairn.domain import Digest
 from cairn.store.backends import Backend
+from cairn.store.conversions import conversion
 from cairn.store.decays import share_a_ratio
 from cairn.store.holdings import digests_under
 from cairn.store.keys import SKETCHES
@@ -17,7 +20,10 @@ from cairn.store.sketches import Sketch, load_sketches, rounded
 # have about 1.1 (the difference of two independent normal numbers, sqrt(2)); a fine-tune 0.001
 # to 0.1. Beyond this a difference takes no fewer bits than the value.
 MAX_DISTANCE = 0.7
-NEAREST = 2
+
+# Many tensors may hold the same values, such as the frozen layers of a hundred fine-tunes: so
+# many are named, for the planner to tell apart.
+MOST = 32
 
 # Moments that decayed for many steps are far from what they were, in one ratio. They are looked
 # for among so many tensors of the size that came last.
@@ -58,24 +64,46 @@ class Kin:
             self._by_elements[sketch.elements].append((blob, sketch))
 
     def nearest(self, wanted: Sketch) -> list[Relative]:
-        """At most `NEAREST` tensors that are near, the nearest first; few where one is clearly so.
+        """Tensors that are near and can predict it, the nearest first.
 
-        The latest added wins among equals: the previous step of a series.
+        Few where one is clearly nearest. The latest added wins among equals: the previous step
+        of a series. What blocks may have been quantised from comes before blocks: it is farther
+        by what quantising rounds away, and yet the better prediction.
         """
-        known = self._by_elements.get(wanted.elements, [])[::-1]
-        if not known:
-            return []
-        values = np.stack([sketch.values for _, sketch in known])  # (n, SAMPLES)
-        values = rounded(values, wanted.dtype)  # so that a cast is no farther than a copy
-        size = float(np.abs(wanted.values).mean()) or 1.0
-        distances = np.abs(values - wanted.values).mean(axis=1) / size  # (n,)
-        order = [int(n) for n in np.argsort(distances, kind="stable")]
-        near = [n for n in order if distances[n] <= MAX_DISTANCE]
-        if not near:
-            latest = known[:LATEST]
-            shrunk = [
-                n for n, (_, s) in enumerate(latest) if share_a_ratio(s.values, wanted.values)
-            ]
-            return [Relative(*known[n], float(distances[n])) for n in shrunk[:1]]
-        chosen = [n for n in near[:NEAREST] if distances[n] <= RIVAL_SHARE * distances[near[0]]]
-        return [Relative(*known[n], float(distances[n])) for n in chosen]
+        same: list[tuple[Digest, Sketch]] = []
+        others: list[tuple[Digest, Sketch]] = []
+        for known in reversed(self._by_elements.get(wanted.elements, [])):
+            dtype = known[1].dtype
+            if conversion(dtype, wanted.dtype) is not None:
+                (same if dtype is wanted.dtype else others).append(known)
+        if wanted.dtype.is_block_quantised:
+            return _nearest(others, wanted) + _nearest(same, wanted)
+        return _nearest(same + others, wanted) or _in_one_ratio(same, wanted)
+
+
+def _nearest(known: list[tuple[Digest, Sketch]], wanted: Sketch) -> list[Relative]:
+    """At most `MOST` of these."""
+    if not known:
+        return []
+    distances = _distances(known, wanted)
+    order = [int(n) for n in np.argsort(distances, kind="stable")]
+    near = [n for n in order if distances[n] <= MAX_DISTANCE]
+    chosen = [n for n in near[:MOST] if distances[n] <= RIVAL_SHARE * distances[near[0]]]
+    return [Relative(*known[n], float(distances[n])) for n in chosen]
+
+
+def _in_one_ratio(known: list[tuple[Digest, Sketch]], wanted: Sketch) -> list[Relative]:
+    """The latest that the wanted values are in one ratio to."""
+    for blob, sketch in known[:LATEST]:
+        if share_a_ratio(sketch.values, wanted.values):
+            (distance,) = _distances([(blob, sketch)], wanted)
+            return [Relative(blob, sketch, float(distance))]
+    return []
+
+
+def _distances(known: list[tuple[Digest, Sketch]], wanted: Sketch) -> npt.NDArray[np.floating[Any]]:
+    values = np.stack([sketch.values for _, sketch in known])  # (n, SAMPLES)
+    values = rounded(values, wanted.dtype)  # so that a cast is no farther than a copy
+    size = float(np.abs(wanted.values).mean()) or 1.0
+    found: npt.NDArray[np.floating[Any]] = np.abs(values - wanted.values).mean(axis=1) / size
+    return found

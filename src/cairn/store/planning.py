@@ -4,7 +4,8 @@ A storage is planned once, on a window of it, and its parts then follow the plan
 does better alone is kept alone.
 """
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -12,12 +13,13 @@ import numpy as np
 from cairn.domain import Digest, DType, Source, Span
 from cairn.errors import BlobNotFoundError, IntegrityError, UnavailableError
 from cairn.store.base_tensor import BaseTensor
+from cairn.store.bases import Base
+from cairn.store.conversions import conversion
 from cairn.store.decays import decays_between
-from cairn.store.deriving import Plan, encode_derived, likely_plan_bits, predict_into
+from cairn.store.deriving import Plan, bases_of, encode_derived, likely_plan_bits, predict_into
 from cairn.store.holdings import load_recipe
-from cairn.store.kin import Kin, Relative
+from cairn.store.kin import Kin
 from cairn.store.parts import PartStore
-from cairn.store.predictors.cast import cast_params
 from cairn.store.recipes import Recipe
 from cairn.store.residual import codings_for
 from cairn.store.sketches import Sketch, can_sketch, take_sketch
@@ -26,6 +28,10 @@ from cairn.store.solo import encode_alone
 # What a trial codes, from the middle of a storage: long enough that a stream's own bytes do
 # not count, short enough that a few trials cost less than coding one part.
 TRIAL_BYTES = 128 << 10
+
+# How many different tensors are tried. Quantising moves a value by up to a twelfth, which hides
+# from the sketches what a training changed; but of the right tensor nothing differs at all.
+RIVALS = {"same": 2, "cast": 2, "quantise": 8}
 
 # A difference is worth decoding its base only when it takes at most this share of what the part
 # takes alone. That is also what ends a series of differences against one base.
@@ -60,17 +66,14 @@ class Planner:
         return self._plans[span]
 
     def _planned(self, source: Source, sketch: Sketch) -> Plan | None:
-        relatives = self._kin.nearest(sketch)
-        plans = list(self._candidates(relatives, sketch.dtype))
-        if not plans:
-            return None
         span, dtype = sketch.span, sketch.dtype
         start, stop = _window(span.size_bytes, dtype)
+        plans = list(self._candidates(sketch, start, stop))
+        if not plans:
+            return None
         plain = memoryview(source.read_at(span.start + start, stop - start))
         plans += self._decayed(plans[0], plain, start, dtype)
-        best = plans[0]
-        if len(plans) > 1:
-            best = min(plans, key=lambda p: likely_plan_bits(p, plain, start, dtype, self._parts))
+        best = self._nearest(plans, plain, start, dtype)
         trial = encode_derived(best, plain, b"", start, dtype, self._parts)
         alone = encode_alone(plain, b"", dtype, self._parts.codecs)
         worth = len(alone.stored) * WORTH_SHARE
@@ -78,15 +81,35 @@ class Planner:
             return None
         return replace(best, worth_share=worth / len(plain))
 
-    def _candidates(self, relatives: Iterable[Relative], dtype: DType) -> Iterator[Plan]:
-        for relative in relatives:
+    def _nearest(self, plans: list[Plan], plain: memoryview, start: int, dtype: DType) -> Plan:
+        """The plan with the smallest difference; the first that has none."""
+        best, fewest = plans[0], float("inf")
+        for plan in plans if len(plans) > 1 else ():
+            bits = likely_plan_bits(plan, plain, start, dtype, self._parts)
+            if bits < fewest:
+                best, fewest = plan, bits
+            if not bits:
+                break
+        return best
+
+    def _candidates(self, sketch: Sketch, start: int, stop: int) -> Iterator[Plan]:
+        """Plans with different bases for the bytes `start .. stop`, the likeliest first."""
+        dtype = sketch.dtype
+        tried: Counter[str] = Counter()
+        seen: set[tuple[Base, ...]] = set()
+        for relative in self._kin.nearest(sketch):
             recipe = self._recipe(relative.blob)
-            theirs = relative.sketch.dtype
-            params = b"" if theirs is dtype else cast_params(theirs, dtype)
-            if recipe is None or params is None:
+            how = conversion(relative.sketch.dtype, dtype)
+            if recipe is None or how is None or tried[how.predictor] >= RIVALS[how.predictor]:
                 continue
-            base = BaseTensor(recipe, relative.sketch.span, theirs, self._parts)
-            yield Plan(base, "cast" if params else "same", params, codings_for(dtype)[-1])
+            base = BaseTensor(recipe, relative.sketch.span, relative.sketch.dtype, self._parts)
+            plan = Plan(base, how.predictor, how.params, codings_for(dtype)[-1])
+            bases = bases_of(plan, start, stop - start, dtype)
+            if bases is None or bases in seen:
+                continue
+            seen.add(bases)
+            tried[how.predictor] += 1
+            yield plan
 
     def _decayed(self, plan: Plan, plain: memoryview, start: int, dtype: DType) -> list[Plan]:
         """The nearest tensor, shrunk as an optimizer's moments are between two saves."""
@@ -112,4 +135,4 @@ def _window(size_bytes: int, dtype: DType) -> tuple[int, int]:
     """What a trial codes of a storage: whole elements from its middle."""
     start = max(0, size_bytes - TRIAL_BYTES) // 2
     start -= start % dtype.block_bytes
-    return start, min(start + TRIAL_BYTES, size_bytes)
+    return start, min(start + TRIAL_BYTES // dtype.block_bytes * dtype.block_bytes, size_bytes)

@@ -63,7 +63,9 @@ def codings_for(dtype: DType | None) -> tuple[int, ...]:
 
 
 def likely_bits(plain: memoryview, predicted: memoryview, dtype: DType) -> float:
-    """About how many bits per element the difference takes: to compare predictions by."""
+    """About how many bits per element (or byte) the difference takes: to compare predictions by."""
+    if codings_for(dtype) == (BYTES,):
+        return float(np.log2(1.0 + _exclusive_or(plain, predicted)).mean())
     width, low, _, _ = _shape(dtype)
     return float(_kernels().mean_bits(_inputs(plain, width), _inputs(predicted, width), low))
 

@@ -12,8 +12,9 @@
 
 The 64 values of a storage are those at places spread evenly by the golden ratio, which
 depend on the number of elements alone: two tensors of one size are sampled at the same
-places, whatever their types. Integers are little-endian. A sketch is a hint: without it a blob
-reads as well, and is only not found as a base.
+places, whatever their types. Of ggml's types the blocks at those places are dequantised.
+Integers are little-endian. A sketch is a hint: without it a blob reads as well, and is only
+not found as a base.
 """
 
 import struct
@@ -26,6 +27,7 @@ from blake3 import blake3
 
 from cairn.domain import Digest, DType, Source, Span
 from cairn.errors import IntegrityError, UnavailableError
+from cairn.formats.quantised import can_dequantise, dequantise
 from cairn.store.backends import Backend, ObjectNotFoundError
 from cairn.store.backends.base import read_all
 from cairn.store.keys import sketch_key
@@ -70,27 +72,30 @@ def sampling_places(elements: int) -> list[int]:
 
 def can_sketch(dtype: DType | None, size_bytes: int) -> bool:
     """Whether a storage is one of those that are compared by value."""
-    return dtype in _NUMPY and size_bytes >= MIN_SKETCHED_BYTES
+    return size_bytes >= MIN_SKETCHED_BYTES and (
+        dtype in _NUMPY or (dtype is not None and can_dequantise(dtype))
+    )
 
 
 def take_sketch(source: Source, span: Span, dtype: DType) -> Sketch:
     """Sample a storage of a file."""
-    width = dtype.block_bytes
-    elements = span.size_bytes // width
-    raw = b"".join(
-        source.read_at(span.start + place * width, width) for place in sampling_places(elements)
-    )
-    return Sketch(span, dtype, elements, _singles(raw, dtype))
+    width, run = dtype.block_bytes, dtype.block_elements
+    elements = span.size_bytes // width * run
+    places = sampling_places(elements)
+    raw = b"".join(source.read_at(span.start + place // run * width, width) for place in places)
+    values = _singles(raw, dtype).reshape(SAMPLES, run)
+    return Sketch(span, dtype, elements, values[range(SAMPLES), [place % run for place in places]])
 
 
 def _singles(raw: bytes, dtype: DType) -> npt.NDArray[np.float32]:
     """Elements of this type as float32; NaN becomes 0."""  # (n,)
-    values = np.frombuffer(raw, dtype=_NUMPY[dtype])
     with np.errstate(over="ignore"):
-        if dtype is DType.BF16:
-            singles = (values.astype("<u4") << 16).view("<f4")
+        if dtype not in _NUMPY:
+            singles = dequantise(dtype, np.frombuffer(raw, np.uint8))
+        elif dtype is DType.BF16:
+            singles = (np.frombuffer(raw, "<u2").astype("<u4") << 16).view("<f4")
         else:
-            singles = values.astype("<f4")
+            singles = np.frombuffer(raw, _NUMPY[dtype]).astype("<f4")
     finite: npt.NDArray[np.float32] = np.nan_to_num(singles, nan=0.0, posinf=3e38, neginf=-3e38)
     return finite
 

@@ -5,10 +5,18 @@ from cairn.store.predictor import Predictor
 from cairn.store.predictors.cast import CastPredictor
 from cairn.store.predictors.decay import DecayPredictor
 from cairn.store.predictors.low_rank import LowRankPredictor
+from cairn.store.predictors.quantise import QuantisePredictor
 from cairn.store.predictors.same import SamePredictor
 
 PREDICTORS: Registry[Predictor] = Registry(
-    "predictor", [SamePredictor(), CastPredictor(), DecayPredictor(), LowRankPredictor()]
+    "predictor",
+    [
+        SamePredictor(),
+        CastPredictor(),
+        DecayPredictor(),
+        LowRankPredictor(),
+        QuantisePredictor(),
+    ],
 )
 
 __all__ = [
@@ -16,5 +24,6 @@ __all__ = [
     "CastPredictor",
     "DecayPredictor",
     "LowRankPredictor",
+    "QuantisePredictor",
     "SamePredictor",
 ]
