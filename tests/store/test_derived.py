@@ -10,11 +10,11 @@ import pytest
 from cairn.domain import Digest
 from cairn.errors import IntegrityError
 from cairn.store import BlobStore, open_local_store
-from cairn.store.base_tensor import MAX_CHAIN
 from cairn.store.keys import sketch_key
 from cairn.store.needed import with_bases
 from cairn.store.pack_index import PackIndex, load_index
 from cairn.store.packs import RECORD_HEAD_BYTES, Record
+from cairn.store.profiles import FAST, SMALL
 from cairn.store.recipes import parse_recipe
 from tests.store.making import layout_of, safetensors
 
@@ -162,21 +162,49 @@ def test_a_tensor_that_spans_many_parts_has_bases_part_by_part(store: BlobStore)
 def test_a_long_series_reads_through_a_bounded_chain(store: BlobStore, tmp_path: Path) -> None:
     values = base_values()
     files = []
-    for step in range(3 * MAX_CHAIN):
+    for step in range(3 * SMALL.max_chain):
         files.append(file_of(values))
         keep(store, files[-1])
         values = trained(values, step)
     depths = [depth for codec, depth in records(tmp_path) if codec != "raw"]
-    assert max(depths) == MAX_CHAIN
+    assert max(depths) == SMALL.max_chain
     assert depths.count(0) < len(files) / 2
     assert [read(store, keep(store, file)) for file in files] == files
+
+
+def test_the_fast_profile_decodes_one_base_at_most(store: BlobStore, tmp_path: Path) -> None:
+    values = base_values()
+    keep(store, file_of(values))
+    files = []
+    for step in range(4):
+        values = trained(values, step)
+        files.append(file_of(values))
+        digest = store.put_bytes(files[-1]).digest
+        done = store.optimize(digest, layout_of(files[-1]), profile=FAST)
+        assert done.stored_after < 0.75 * len(files[-1])
+        assert read(store, digest) == files[-1]
+    depths = [depth for codec, depth in records(tmp_path) if codec != "raw"]
+    assert sorted(depths) == [0, 1, 1, 1, 1]
+
+
+def test_the_fast_profile_takes_the_bottom_of_a_long_chain_as_base(
+    store: BlobStore, tmp_path: Path
+) -> None:
+    values = base_values()
+    for step in range(3):
+        keep(store, file_of(values))
+        values = trained(values, step)
+    file = file_of(values)
+    store.optimize(store.put_bytes(file).digest, layout_of(file), profile=FAST)
+    depths = [depth for codec, depth in records(tmp_path) if codec != "raw"]
+    assert sorted(depths) == [0, 1, 1, 2]
 
 
 def test_a_series_that_left_its_first_step_behind_begins_anew(
     store: BlobStore, tmp_path: Path
 ) -> None:
     values = base_values()
-    for step in range(2 * MAX_CHAIN + 2):
+    for step in range(2 * SMALL.max_chain + 2):
         keep(store, file_of(values))
         values = trained(values, step, 2e-2)  # after some steps nothing of the first is left
     depths = [depth for codec, depth in records(tmp_path) if codec != "raw"]

@@ -12,6 +12,7 @@ from cairn.errors import IntegrityError
 from cairn.store.residual import (
     BY_EXPONENT,
     EXACT,
+    PLANES,
     WHOLE,
     apply_residual,
     codings_for,
@@ -69,6 +70,24 @@ def test_differences_under_one_exponent_are_alike(dtype: DType) -> None:
     plain, base = fine_tuned(dtype)
     by_exponent = kept(plain, base, dtype, BY_EXPONENT)
     assert len(by_exponent) < 0.97 * len(kept(plain, base, dtype, WHOLE))
+
+
+@pytest.mark.parametrize(("dtype", "share"), [(DType.F32, 1.02), (DType.BF16, 1.12)])
+def test_byte_planes_of_differences_take_little_more_than_one_pcodec_stream(
+    dtype: DType, share: float
+) -> None:
+    plain, base = fine_tuned(dtype)
+    assert len(kept(plain, base, dtype, PLANES)) < share * len(kept(plain, base, dtype, WHOLE))
+
+
+def test_planes_of_differences_find_damage_in_their_heads() -> None:
+    plain, base = fine_tuned(DType.F32)
+    stored = kept(plain, base, DType.F32, PLANES)
+    for wrong in (b"", stored[:3], stored[:-1], b"\x02" + stored[1:], stored + b"\0"):
+        with pytest.raises(IntegrityError):
+            restored(wrong, base, DType.F32, PLANES)
+    with pytest.raises(IntegrityError, match="no elements"):
+        restored(b"\0\0\0\0", b"abc", DType.F32, PLANES)
 
 
 def test_bfloat16_differences_take_what_their_entropy_says() -> None:

@@ -131,20 +131,30 @@ def gc(data: Path | None, grace: float | None, as_json: bool) -> None:
 
 @store.command()
 @data_dir
+@click.option(
+    "--profile",
+    type=click.Choice(["fast", "small"]),
+    default="small",
+    show_default=True,
+    help="Read twice as fast, or take less space: see docs/store.md.",
+)
 @as_json
-def optimize(data: Path | None, as_json: bool) -> None:
+def optimize(data: Path | None, profile: str, as_json: bool) -> None:
     """Rewrite every blob that still lies as it landed; a running hub does this by itself.
 
     Exits 1 if a blob is damaged; the others are optimized all the same.
     """
+    from cairn.store import PROFILES
     from cairn.workflows.optimize import optimize_pending
 
     house = open_hub(data)
+    kept_for = PROFILES[profile]
     plain = stored = count = 0
     damaged: list[str] = []
     waiting_bytes = sum(house.store.blob(digest).size_bytes for digest in house.store.pending())
     with byte_progress("optimizing", waiting_bytes) as progress:
-        for done in optimize_pending(house, lambda error: damaged.append(str(error)), progress):
+        told = damaged.append
+        for done in optimize_pending(house, lambda e: told(str(e)), progress, kept_for):
             count += 1
             plain += done.blob.size_bytes
             stored += done.stored_after

@@ -3,6 +3,7 @@
 from cairn.store.blobs import BlobStore, open_local_store
 from cairn.store.codec import Codec
 from cairn.store.codecs import CODECS
+from cairn.store.profiles import FAST, PROFILES, SMALL, Profile
 from cairn.store.reading import BlobReader
 from cairn.store.results import CodecShare, Collected, Optimized, StoreStats, Verification
 from cairn.store.staging import Staging
@@ -10,6 +11,9 @@ from cairn.store.writing import BlobWriter
 
 __all__ = [
     "CODECS",
+    "FAST",
+    "PROFILES",
+    "SMALL",
     "BlobReader",
     "BlobStore",
     "BlobWriter",
@@ -17,6 +21,7 @@ __all__ = [
     "CodecShare",
     "Collected",
     "Optimized",
+    "Profile",
     "Staging",
     "StoreStats",
     "Verification",

@@ -5,19 +5,19 @@ from cairn.store.bases import MAX_BASES, Base
 from cairn.store.parts import PartStore
 from cairn.store.recipes import Recipe
 
-# Each level is one more part to decode for a byte read. A chain that is this long begins anew
-# from the part it began with.
-MAX_CHAIN = 6
-
 
 class BaseTensor:
     """One storage of a blob that is kept as a recipe."""
 
-    def __init__(self, recipe: Recipe, span: Span, dtype: DType, parts: PartStore) -> None:
+    def __init__(
+        self, recipe: Recipe, span: Span, dtype: DType, parts: PartStore, max_chain: int
+    ) -> None:
+        """What is made from it is at most `max_chain` deep."""
         self.dtype = dtype
         self._recipe = recipe
         self._span = span
         self._parts = parts
+        self._max_chain = max_chain
 
     def bases(self, start: int, stop: int) -> tuple[Base, ...] | None:
         """What makes the tensor's bytes `start .. stop`, in parts that are not too deep.
@@ -37,7 +37,7 @@ class BaseTensor:
         """That of a part made from these; None if one may go, or it would be too deep."""
         deepest = 0
         for base in bases:
-            depth = self._parts.lasting_depth(base.digest, below=MAX_CHAIN)
+            depth = self._parts.lasting_depth(base.digest, below=self._max_chain)
             if depth is None:
                 return None
             deepest = max(deepest, depth)
@@ -45,6 +45,6 @@ class BaseTensor:
 
     def _shallow(self, base: Base) -> Base:
         """The base, or if its chain is as long as allowed, where that chain began."""
-        if self._parts.lasting_depth(base.digest, below=MAX_CHAIN) is not None:
+        if self._parts.lasting_depth(base.digest, below=self._max_chain) is not None:
             return base
         return self._parts.origin(base)

@@ -19,6 +19,7 @@ from cairn.store.kin import Kin
 from cairn.store.locks import Locks
 from cairn.store.optimizing import MIN_REWRITE_BYTES, Optimizer, check_digest
 from cairn.store.parts import PACK_TARGET_BYTES, PartStore
+from cairn.store.profiles import SMALL, Profile
 from cairn.store.reading import BlobReader, RawReader, RecipeReader
 from cairn.store.results import Collected, Optimized, StoreStats, Verification
 from cairn.store.staging import Staging
@@ -148,12 +149,15 @@ class BlobStore:
         digest: Digest,
         layout: Layout | None,
         progress: Callable[[int], None] | None = None,
+        profile: Profile = SMALL,
     ) -> Optimized:
         """Rewrite a raw blob as parts if that saves space; see `Optimizer.optimize`.
 
+        Parts that are here already are shared as they are, in whatever profile they were made.
+
         `progress` gets plain bytes newly encoded.
         """
-        return self._optimizer.optimize(digest, layout, progress)
+        return self._optimizer.optimize(digest, layout, progress, profile)
 
     def verify(
         self,

@@ -20,6 +20,7 @@ from cairn.store.locks import Locks
 from cairn.store.pack_index import PackIndex
 from cairn.store.parts import PartStore
 from cairn.store.planning import Planner
+from cairn.store.profiles import SMALL, Profile
 from cairn.store.reading import BlobReader, RawReader, RecipeReader
 from cairn.store.recipes import Recipe, parse_recipe
 from cairn.store.results import Optimized
@@ -44,7 +45,11 @@ class Optimizer:
         self._refreshed = False  # since somebody else had one
 
     def optimize(
-        self, digest: Digest, layout: Layout | None, progress: Progress | None = None
+        self,
+        digest: Digest,
+        layout: Layout | None,
+        progress: Progress | None = None,
+        profile: Profile = SMALL,
     ) -> Optimized:
         """Rewrite one blob; does nothing for one that is rewritten or settled already.
 
@@ -63,7 +68,7 @@ class Optimizer:
             except ObjectNotFoundError:
                 return self._rewritten_before(digest)
             with RawReader(Blob(digest, stored.size_bytes), stored) as raw:
-                return self._rewrite(raw, layout, progress)
+                return self._rewrite(raw, layout, progress, profile)
 
     def _rewritten_before(self, digest: Digest) -> Optimized:
         try:
@@ -73,7 +78,7 @@ class Optimizer:
         return Optimized(parse_recipe(data, digest).blob, 0, 0, rewritten=False)
 
     def _rewrite(
-        self, raw: RawReader, layout: Layout | None, progress: Progress | None
+        self, raw: RawReader, layout: Layout | None, progress: Progress | None, profile: Profile
     ) -> Optimized:
         blob = raw.blob
         if layout is not None and layout.size_bytes != blob.size_bytes:
@@ -91,7 +96,7 @@ class Optimizer:
             self._parts.index.refresh()
             self._kin.refresh()
             self._refreshed = True
-        planner = Planner(self._parts, self._kin)
+        planner = Planner(self._parts, self._kin, profile)
         try:
             recipe, written = self._encoded(raw, layout, progress, planner)
         except IntegrityError:

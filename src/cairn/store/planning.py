@@ -20,8 +20,8 @@ from cairn.store.deriving import Plan, bases_of, encode_derived, likely_plan_bit
 from cairn.store.holdings import load_recipe
 from cairn.store.kin import Kin
 from cairn.store.parts import PartStore
+from cairn.store.profiles import Profile
 from cairn.store.recipes import Recipe
-from cairn.store.residual import codings_for
 from cairn.store.sketches import Sketch, can_sketch, take_sketch
 from cairn.store.solo import encode_alone
 
@@ -41,9 +41,10 @@ WORTH_SHARE = 0.9
 class Planner:
     """Plans the storages of one blob, and takes their sketches."""
 
-    def __init__(self, parts: PartStore, kin: Kin) -> None:
+    def __init__(self, parts: PartStore, kin: Kin, profile: Profile) -> None:
         self._parts = parts
         self._kin = kin
+        self._profile = profile
         self._recipes: dict[bytes, Recipe | None] = {}
         self._sketches: dict[Span, Sketch] = {}
         self._plans: dict[Span, Plan | None] = {}
@@ -102,8 +103,10 @@ class Planner:
             how = conversion(relative.sketch.dtype, dtype)
             if recipe is None or how is None or tried[how.predictor] >= RIVALS[how.predictor]:
                 continue
-            base = BaseTensor(recipe, relative.sketch.span, relative.sketch.dtype, self._parts)
-            plan = Plan(base, how.predictor, how.params, codings_for(dtype)[-1])
+            found = relative.sketch
+            chain = self._profile.max_chain
+            base = BaseTensor(recipe, found.span, found.dtype, self._parts, chain)
+            plan = Plan(base, how.predictor, how.params, self._profile.coding(dtype))
             bases = bases_of(plan, start, stop - start, dtype)
             if bases is None or bases in seen:
                 continue

@@ -6,6 +6,7 @@
 | 1 whole | types of two bytes and more | differences, one pcodec stream |
 | 2 by exponent | floats of two bytes and more | differences sorted by the prediction's exponent |
 | 3 bytes | everything else | the exclusive or of the bytes, one zstd frame |
+| 4 planes | types of two bytes and more | differences as the codec `planes` keeps integers |
 
 Differences are those of `residual_kernels`; a complex number is two floats. Bytes after the
 last whole element are exclusive-ored and come first (0 to 7 bytes).
@@ -18,6 +19,10 @@ streams' lengths are kept: u32 per group, in the order of exponents, then the st
 is a run of neighbouring exponents, closed as soon as it has `GROUP_ELEMENTS`; the last takes
 what is left. Idea and comparison: ZipLLM's BitX keeps the exclusive or
 (https://arxiv.org/abs/2505.06252), which forgets the exponent.
+
+Coding 4 reads two to three times as fast as the others: a difference d becomes 2 d, or -2 d - 1
+if it is negative, so that the bytes of small ones have zeros on top; their byte planes are then
+coded as those of any integers. No difference is kept as no bytes.
 
 pcodec (https://github.com/pcodec/pcodec) keeps a number as the bin it falls in, entropy-coded
 with tANS, and its offset in the bin; here without its own predictors, which find nothing.
@@ -33,11 +38,14 @@ import numpy as np
 
 from cairn.domain import DType
 from cairn.errors import IntegrityError
+from cairn.store.codecs.planes import PlanesCodec
 from cairn.store.pco_library import compress_integers, decompress_integers
 from cairn.store.scratch import Scratch
 from cairn.store.zstd_library import compress, decompress_into
 
-EXACT, WHOLE, BY_EXPONENT, BYTES = range(4)
+EXACT, WHOLE, BY_EXPONENT, BYTES, PLANES = range(5)
+
+_PLANES = PlanesCodec()
 
 GROUP_ELEMENTS = 2048  # a pcodec stream has some 50 bytes of its own: 0.2 bit for so many
 
@@ -58,8 +66,8 @@ _INTEGERS = {
 def codings_for(dtype: DType | None) -> tuple[int, ...]:
     """The codings that can keep a difference of this type, the fastest to read first."""
     if dtype in _FLOATS:
-        return (WHOLE, BY_EXPONENT)
-    return (WHOLE,) if dtype in _INTEGERS else (BYTES,)
+        return (PLANES, WHOLE, BY_EXPONENT)
+    return (PLANES, WHOLE) if dtype in _INTEGERS else (BYTES,)
 
 
 def likely_bits(plain: memoryview, predicted: memoryview, dtype: DType) -> float:
@@ -87,6 +95,8 @@ def encode_residual(
         _kernels().differences(values, guesses, low, beyond)
         if coding == WHOLE:
             return tail + compress_integers(beyond)
+        if coding == PLANES:
+            return tail + _folded_planes(beyond)
         order = _Order.of(guesses, shift, exponents)
         _kernels().scatter(beyond, *order.arguments(), grouped)
         streams = [compress_integers(grouped[start:stop]) for start, stop in order.groups()]
@@ -125,6 +135,10 @@ def apply_residual(
             decompress_integers(stored, beyond)
             _kernels().restore(beyond, values, low)
             return
+        if coding == PLANES:
+            _unfolded_planes(stored, other, beyond)
+            _kernels().restore(beyond, values, low)
+            return
         order = _Order.of(_inputs(out[:whole], width), shift, exponents)
         for stream, (start, stop) in _streams(stored, order.groups()):
             decompress_integers(stream, grouped[start:stop])
@@ -132,6 +146,23 @@ def apply_residual(
         # over what is in the cache are faster than one that does both.
         _kernels().gather(grouped, *order.arguments(), beyond)
         _kernels().restore(beyond, values, low)
+
+
+def _folded_planes(beyond: Array) -> bytes:
+    if not beyond.size:
+        return b""
+    _kernels().fold(beyond, 8 * beyond.itemsize - 1)
+    return _PLANES.planes_of(beyond.data.cast("B"), beyond.itemsize, rotated=False)
+
+
+def _unfolded_planes(stored: memoryview, folded: memoryview, beyond: Array) -> None:
+    """Decode planes into `folded` and from there to differences."""
+    if not beyond.size:
+        if len(stored):
+            raise IntegrityError("differences of no elements take bytes")
+        return
+    _PLANES.decode_into(stored, folded, None)
+    _kernels().unfold(np.frombuffer(folded.toreadonly(), f"<u{beyond.itemsize}"), beyond)
 
 
 def _kernels() -> ModuleType:

@@ -48,6 +48,20 @@ def restore(beyond: Array, values: Array, low: Any) -> None:
 
 
 @compiled()
+def fold(beyond: Array, signs: int) -> None:
+    """Signed integers, by size and sign: 0, -1, 1, -2, ... to 0, 1, 2, 3, ..."""  # (n,)
+    for i in range(beyond.size):
+        beyond[i] = (beyond[i] << 1) ^ (beyond[i] >> signs)
+
+
+@compiled()
+def unfold(folded: Array, out: Array) -> None:
+    """The inverse of `fold`; `folded` is unsigned, so that the shift brings in a zero."""  # (n,)
+    for i in range(folded.size):
+        out[i] = (folded[i] >> 1) ^ -(folded[i] & 1)
+
+
+@compiled()
 def count_exponents(predicted: Array, shift: Any, mask: Any, counts: Array) -> None:
     """How often each exponent occurs in either half; `counts` (2, exponents) starts at zero."""
     one = np.uint64(1)

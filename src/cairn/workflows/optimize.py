@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from cairn.domain import Digest, Layout
 from cairn.errors import BlobNotFoundError, IntegrityError, UntrustedDataError
 from cairn.formats import read_layout
-from cairn.store import Optimized
+from cairn.store import SMALL, Optimized, Profile
 from cairn.workflows.house import House
 
 
@@ -13,16 +13,17 @@ def optimize_pending(
     house: House,
     damaged: Callable[[IntegrityError], None],
     progress: Callable[[int], None] | None = None,
+    profile: Profile = SMALL,
 ) -> Iterator[Optimized]:
     """Optimize every blob still kept raw, one after the other.
 
     The queue is the store itself: after a kill the next pass starts where this one stopped.
     `damaged` is told of blobs whose bytes are wrong; the store keeps them as they are, marked.
-    `progress` gets the count of plain bytes newly done.
+    `progress` gets the count of plain bytes newly done; `profile` says what the blobs are for.
     """
     for digest in house.store.pending():
         try:
-            yield optimize_blob(house, digest, progress)
+            yield optimize_blob(house, digest, progress, profile)
         except BlobNotFoundError:
             continue  # gc took it between listing and opening
         except IntegrityError as error:
@@ -30,7 +31,10 @@ def optimize_pending(
 
 
 def optimize_blob(
-    house: House, digest: Digest, progress: Callable[[int], None] | None = None
+    house: House,
+    digest: Digest,
+    progress: Callable[[int], None] | None = None,
+    profile: Profile = SMALL,
 ) -> Optimized:
     """Rewrite one blob; revisions and digests do not change.
 
@@ -38,7 +42,7 @@ def optimize_blob(
         BlobNotFoundError: the store does not hold it.
         IntegrityError: what the store holds does not match the digest.
     """
-    return house.store.optimize(digest, _layout(house, digest), progress)
+    return house.store.optimize(digest, _layout(house, digest), progress, profile)
 
 
 def _layout(house: House, digest: Digest) -> Layout | None:

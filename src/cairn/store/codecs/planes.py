@@ -87,7 +87,12 @@ class PlanesCodec(Codec):
         whole = len(plain) // width * width
         if not whole:
             return None
-        elements = np.frombuffer(plain[:whole].toreadonly(), dtype=_UINTS[width])  # (n,)
+        stored = self.planes_of(plain[:whole], width, rotated=rotated) + plain[whole:]
+        return stored if pays(len(stored), len(plain)) else None
+
+    def planes_of(self, plain: memoryview, width: int, *, rotated: bool) -> bytes:
+        """Header and planes of whole elements, whatever they take."""
+        elements = np.frombuffer(plain.toreadonly(), dtype=_UINTS[width])  # (n,)
         heads, bodies = [_HEAD.pack(VERSION, width, int(rotated), 0)], []
         with self._space(width, len(elements)) as planes:
             _split(elements, planes, rotated=rotated)
@@ -96,8 +101,7 @@ class PlanesCodec(Codec):
                 body = plane.data if frame is None else frame
                 heads.append(_PLANE.pack(_RAW if frame is None else _ZSTD, len(body)))
                 bodies.append(body)
-            stored = b"".join([*heads, *bodies, plain[whole:]])
-        return stored if pays(len(stored), len(plain)) else None
+            return b"".join([*heads, *bodies])
 
     def decode_into(
         self,

@@ -1,0 +1,28 @@
+"""What a blob is kept for: to be read fast, or to take little space."""
+
+from dataclasses import dataclass
+
+from cairn.domain import DType
+from cairn.store.residual import codings_for
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """How parts that are made from others may be kept."""
+
+    name: str
+    # Each level is one more part to decode for a byte read. A chain that is this long begins
+    # anew from the part it began with.
+    max_chain: int
+    quick: bool
+
+    def coding(self, dtype: DType | None) -> int:
+        """How differences of this type are kept."""
+        codings = codings_for(dtype)
+        return codings[0] if self.quick else codings[-1]
+
+
+FAST = Profile("fast", max_chain=1, quick=True)
+SMALL = Profile("small", max_chain=6, quick=False)
+
+PROFILES = {profile.name: profile for profile in (FAST, SMALL)}
