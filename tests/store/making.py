@@ -18,13 +18,19 @@ LABELS = {dtype.label: dtype for dtype in DType}
 
 def safetensors(tensors: dict[str, tuple[str, bytes]]) -> bytes:
     """A safetensors file; each tensor is (dtype label, bytes), kept flat."""
+    return shaped_safetensors(
+        {n: (label, (len(d) * 8 // LABELS[label].bits,), d) for n, (label, d) in tensors.items()}
+    )
+
+
+def shaped_safetensors(tensors: dict[str, tuple[str, tuple[int, ...], bytes]]) -> bytes:
+    """A safetensors file; each tensor is (dtype label, shape, bytes)."""
     header, at = {}, 0
-    for name, (label, data) in tensors.items():
-        shape = [len(data) * 8 // LABELS[label].bits]
+    for name, (label, shape, data) in tensors.items():
         header[name] = {"dtype": label, "shape": shape, "data_offsets": [at, at + len(data)]}
         at += len(data)
     text = json.dumps(header).encode()
-    return struct.pack("<Q", len(text)) + text + b"".join(d for _, d in tensors.values())
+    return struct.pack("<Q", len(text)) + text + b"".join(d for *_, d in tensors.values())
 
 
 def layout_of(file: bytes) -> Layout:

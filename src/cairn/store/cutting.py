@@ -6,6 +6,7 @@ and storages too small for a part of their own are glue.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from math import prod
 
 from cairn.domain import DType, Layout, Span
 
@@ -26,13 +27,15 @@ MIN_PART_BYTES = 4 << 10
 class Piece:
     """A run of at most `MAX_PART_BYTES` of a file: part of one storage, or glue.
 
-    `storage` is the whole storage; None for glue and for files without a layout.
+    `storage` is the whole storage; None for glue and for files without a layout. `columns` are
+    the elements of its rows if it is one matrix, else 0.
     """
 
     span: Span
     dtype: DType | None
     glue: bool = False
     storage: Span | None = None
+    columns: int = 0
 
 
 def cut(size_bytes: int, layout: Layout | None) -> Iterator[Piece]:
@@ -41,12 +44,13 @@ def cut(size_bytes: int, layout: Layout | None) -> Iterator[Piece]:
         yield from _steps(Span(0, size_bytes), None, glue=False)
         return
     done = 0
+    columns = _columns(layout)
     for storage in layout.storages:
         if storage.span.size_bytes < MIN_PART_BYTES:
             continue
         yield from _steps(Span(done, storage.span.start), None, glue=True)
         for piece in _steps(storage.span, storage.dtype, glue=False):
-            yield replace(piece, storage=storage.span)
+            yield replace(piece, storage=storage.span, columns=columns.get(storage.span, 0))
         done = storage.span.stop
     yield from _steps(Span(done, size_bytes), None, glue=True)
 
@@ -63,3 +67,18 @@ def part_bytes(dtype: DType | None) -> int:
         return MAX_PART_BYTES
     run = BLOCK_RUN_ELEMENTS // dtype.block_elements * dtype.block_bytes
     return MAX_PART_BYTES // run * run
+
+
+def _columns(layout: Layout) -> dict[Span, int]:
+    """The length of a row, of each storage that is one tensor of several axes.
+
+    Axes are joined so that rows and columns are few together: those of the inputs of a
+    convolution with its window, experts with their outputs.
+    """
+    found = {}
+    for tensor in layout.tensors:
+        shape = tensor.shape
+        if len(shape) > 1 and tensor.elements and tensor.strides is None and not tensor.pieces:
+            widths = [prod(shape[axis:]) for axis in range(1, len(shape))]
+            found[tensor.span] = min(widths, key=lambda n: n + prod(shape) // n)
+    return found

@@ -7,8 +7,9 @@ import numpy as np
 from cairn.domain import DType
 from cairn.errors import IntegrityError, UnavailableError
 from cairn.store.base_tensor import BaseTensor
-from cairn.store.bases import Base, BaseBytes, encode_bases
+from cairn.store.bases import MAX_BASES, Base, BaseBytes, encode_bases
 from cairn.store.decoding import encode_body
+from cairn.store.low_rank_update import LowRankUpdate
 from cairn.store.packs import Encoded
 from cairn.store.parts import PartStore
 from cairn.store.predictors import PREDICTORS
@@ -20,7 +21,8 @@ from cairn.store.solo import encode_alone
 class Plan:
     """Keep a storage's parts as differences to a tensor.
 
-    That is worth it where a part then takes at most `worth_share` of its plain bytes.
+    That is worth it where a part then takes at most `worth_share` of its plain bytes. An
+    `update` brings parameters and bases of its own for each part.
     """
 
     base: BaseTensor
@@ -28,6 +30,7 @@ class Plan:
     params: bytes
     coding: int
     worth_share: float = 1.0
+    update: LowRankUpdate | None = None
 
 
 def encode_part(
@@ -50,19 +53,18 @@ def encode_derived(
     plan: Plan, plain: memoryview, digest: bytes, start: int, dtype: DType, parts: PartStore
 ) -> Encoded | None:
     """The bytes at `start` of a storage as their plan has it; None if its base is not to be had."""
-    bases = bases_of(plan, start, len(plain), dtype)
-    depth = None if bases is None else plan.base.depth(bases)
-    if bases is None or depth is None:
+    inputs = _inputs(plan, start, len(plain), dtype)
+    if inputs is None:
         return None
     with parts.scratch.bytes(len(plain)) as predicted:
         try:
-            _predict_into(plan, bases, predicted, dtype, parts)
+            _predict_into(plan, inputs, predicted, dtype, parts)
         except (IntegrityError, UnavailableError):
             return None
         coding = EXACT if _equal(plain, predicted) else plan.coding
         residual = encode_residual(plain, predicted, dtype, coding, parts.scratch)
-    stored = encode_bases(bases) + encode_body(plan.params, coding, residual)
-    return Encoded(digest, len(plain), plan.predictor, dtype, stored, bases, depth)
+    stored = encode_bases(inputs.bases) + encode_body(inputs.params, coding, residual)
+    return Encoded(digest, len(plain), plan.predictor, dtype, stored, inputs.bases, inputs.depth)
 
 
 def likely_plan_bits(
@@ -77,11 +79,11 @@ def likely_plan_bits(
 
 def predict_into(plan: Plan, start: int, out: memoryview, dtype: DType, parts: PartStore) -> bool:
     """Fill `out` with what the plan predicts from `start` on; False if its base is lost."""
-    bases = bases_of(plan, start, len(out), dtype)
-    if bases is None or plan.base.depth(bases) is None:
+    inputs = _inputs(plan, start, len(out), dtype)
+    if inputs is None:
         return False
     try:
-        _predict_into(plan, bases, out, dtype, parts)
+        _predict_into(plan, inputs, out, dtype, parts)
     except (IntegrityError, UnavailableError):
         return False
     return True
@@ -102,12 +104,40 @@ def _in_base(plan: Plan, at: int, dtype: DType) -> int:
     return elements // base.block_elements * base.block_bytes
 
 
+@dataclass(frozen=True, slots=True)
+class _Inputs:
+    """What a part is predicted from."""
+
+    params: bytes
+    bases: tuple[Base, ...]
+    depth: int
+
+
+def _inputs(plan: Plan, start: int, size_bytes: int, dtype: DType) -> _Inputs | None:
+    """None if the base is not to be had, or too deep."""
+    bases = bases_of(plan, start, size_bytes, dtype)
+    depth = None if bases is None else plan.base.depth(bases)
+    if bases is None or depth is None:
+        return None
+    if plan.update is None:
+        return _Inputs(plan.params, bases, depth)
+    first, count = start // dtype.block_bytes, size_bytes // dtype.block_bytes
+    bases = (*bases, *plan.update.bases(first, count))
+    if len(bases) > MAX_BASES:
+        return None
+    return _Inputs(plan.update.params(first), bases, depth)
+
+
 def _predict_into(
-    plan: Plan, bases: tuple[Base, ...], out: memoryview, dtype: DType, parts: PartStore
+    plan: Plan, inputs: _Inputs, out: memoryview, dtype: DType, parts: PartStore
 ) -> None:
+    def read_into(base: Base, out: memoryview) -> None:
+        if plan.update is None or not plan.update.read_into(base, out):
+            parts.sound_base_into(base, out)
+
+    source = BaseBytes(inputs.bases, read_into)
     predictor = PREDICTORS.get(plan.predictor)
-    source = BaseBytes(bases, parts.sound_base_into)
-    predictor.predict_into(memoryview(plan.params), source, out, dtype, parts.scratch)
+    predictor.predict_into(memoryview(inputs.params), source, out, dtype, parts.scratch)
 
 
 def _equal(one: memoryview, other: memoryview) -> bool:

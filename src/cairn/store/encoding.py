@@ -10,7 +10,8 @@ from blake3 import blake3
 from cairn.domain import Blob, Layout, Source
 from cairn.errors import IntegrityError
 from cairn.store.cutting import MAX_PART_BYTES, Piece, cut
-from cairn.store.deriving import encode_part
+from cairn.store.deriving import Plan, encode_part
+from cairn.store.low_rank_update import LowRankUpdate
 from cairn.store.packs import Encoded
 from cairn.store.parts import Packing, PartStore
 from cairn.store.planning import Planner
@@ -43,6 +44,7 @@ class RecipeDraft:
         self._slices: list[Slice] = []
         self._numbers: dict[bytes, int] = {}
         self._glue: _Glue | None = None
+        self._update: LowRankUpdate | None = None
         self._flying: deque[Future[Encoded]] = deque()
         self._workers = ThreadPoolExecutor(ENCODE_WORKERS, "cairn-encode")
 
@@ -103,16 +105,23 @@ class RecipeDraft:
             return
         plan, start = None, 0
         if planner is not None and piece is not None and piece.storage and source is not None:
-            plan, start = (
-                planner.plan(source, piece.storage),
-                piece.span.start - piece.storage.start,
-            )
+            plan, start = planner.plan(source, piece), piece.span.start - piece.storage.start
+            self._add_update(plan)
         while len(self._flying) >= MAX_FLYING:
             self._land()
         dtype = piece.dtype if piece else None
         self._flying.append(
             self._workers.submit(encode_part, plan, data, digest, start, dtype, self._store)
         )
+
+    def _add_update(self, plan: Plan | None) -> None:
+        """Write the parts that an update is kept in, once: no recipe will name them."""
+        if plan is None or plan.update is None or plan.update is self._update:
+            return
+        self._update = plan.update
+        for encoded in plan.update.encoded(self._store.codecs):
+            if not self._store.lasting(Part(encoded.digest, encoded.plain_bytes)):
+                self._packing.add(encoded)
 
     def _land(self) -> None:
         self._packing.add(self._flying.popleft().result())

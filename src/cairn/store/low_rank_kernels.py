@@ -1,8 +1,8 @@
 """The loops that add a product of two thin matrices to values, the same bits everywhere.
 
-A product of two float32 numbers is exact in float64, so it makes no difference whether a
-processor rounds it before it is added to a sum or fuses both steps: only the order of the sum
-counts, and that is fixed.
+A product of two whole numbers below 2^26 is exact in float64, so it makes no difference whether
+a processor rounds it before it is added to a sum or fuses both steps: only the order of the
+sum counts, and that is fixed.
 """
 
 from typing import Any
@@ -18,8 +18,8 @@ Array = np.ndarray[Any, Any]
 def product(left: Array, right: Array, first: int, out: Array) -> None:
     """Elements of `left @ right` in row-major order, from column `first` of the first row on.
 
-    `left` (rows, n) is float64 and holds float32 numbers times powers of two, `right`
-    (n, columns) and `out` are float32. Rows cover `out`.
+    `left` (rows, n) is float64 and holds whole numbers times powers of two, `right` (n, columns)
+    whole numbers, `out` is float32. Rows cover `out`.
     """
     columns = right.shape[1]
     sums = np.empty(columns, np.float64)

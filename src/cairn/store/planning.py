@@ -15,10 +15,13 @@ from cairn.errors import BlobNotFoundError, IntegrityError, UnavailableError
 from cairn.store.base_tensor import BaseTensor
 from cairn.store.bases import Base
 from cairn.store.conversions import conversion
+from cairn.store.cutting import Piece
 from cairn.store.decays import decays_between
 from cairn.store.deriving import Plan, bases_of, encode_derived, likely_plan_bits, predict_into
 from cairn.store.holdings import load_recipe
 from cairn.store.kin import Kin
+from cairn.store.low_rank_planning import low_rank_plan
+from cairn.store.matrix_difference import MatrixDifference
 from cairn.store.parts import PartStore
 from cairn.store.profiles import Profile
 from cairn.store.recipes import Recipe
@@ -47,7 +50,7 @@ class Planner:
         self._profile = profile
         self._recipes: dict[bytes, Recipe | None] = {}
         self._sketches: dict[Span, Sketch] = {}
-        self._plans: dict[Span, Plan | None] = {}
+        self._latest: tuple[Span, Plan | None] | None = None
 
     @property
     def sketches(self) -> list[Sketch]:
@@ -59,14 +62,21 @@ class Planner:
         if dtype is not None and span not in self._sketches and can_sketch(dtype, span.size_bytes):
             self._sketches[span] = take_sketch(source, span, dtype)
 
-    def plan(self, source: Source, span: Span) -> Plan | None:
-        """How to keep the parts of a storage; None: each alone."""
-        if span not in self._plans:
-            sketch = self._sketches.get(span)
-            self._plans[span] = None if sketch is None else self._planned(source, sketch)
-        return self._plans[span]
+    def plan(self, source: Source, piece: Piece) -> Plan | None:
+        """How to keep a piece and the others of its storage; None: each alone.
 
-    def _planned(self, source: Source, sketch: Sketch) -> Plan | None:
+        Remembered until the next storage: a plan may hold the factors of an update.
+        """
+        span = piece.storage
+        if span is None:
+            return None
+        if self._latest is None or self._latest[0] != span:
+            sketch = self._sketches.get(span)
+            plan = None if sketch is None else self._planned(source, sketch, piece.columns)
+            self._latest = span, plan
+        return self._latest[1]
+
+    def _planned(self, source: Source, sketch: Sketch, columns: int) -> Plan | None:
         span, dtype = sketch.span, sketch.dtype
         start, stop = _window(span.size_bytes, dtype)
         plans = list(self._candidates(sketch, start, stop))
@@ -76,11 +86,17 @@ class Planner:
         plans += self._decayed(plans[0], plain, start, dtype)
         best = self._nearest(plans, plain, start, dtype)
         trial = encode_derived(best, plain, b"", start, dtype, self._parts)
-        alone = encode_alone(plain, b"", dtype, self._parts.codecs)
-        worth = len(alone.stored) * WORTH_SHARE
-        if trial is None or len(trial.stored) > worth:
+        if trial is None:
             return None
-        return replace(best, worth_share=worth / len(plain))
+        alone = encode_alone(plain, b"", dtype, self._parts.codecs)
+        worth = len(alone.stored) / len(plain) * WORTH_SHARE
+        share = len(trial.stored) / len(plain)
+        if columns and MatrixDifference.supports(dtype, best.base.dtype):
+            difference = MatrixDifference(source, span, dtype, columns, best.base, self._parts)
+            updated = low_rank_plan(best, difference, worth, self._parts)
+            if updated is not None:
+                return replace(updated, worth_share=worth)
+        return replace(best, worth_share=worth) if share <= worth else None
 
     def _nearest(self, plans: list[Plan], plain: memoryview, start: int, dtype: DType) -> Plan:
         """The plan with the smallest difference; the first that has none."""

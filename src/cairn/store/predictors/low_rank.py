@@ -11,7 +11,7 @@
 
 The bases, one after the other: the values of the base; of each row of the matrix that the
 part has elements of, R numbers (the left factor); R x C numbers (the right factor). A number
-of a factor is a u32: 2n for n >= 0, -2n - 1 for n < 0, |n| < 2^24. The update is
+of a factor is a u32: 2n for n >= 0, -2n - 1 for n < 0, |n| < 2^26. The update is
 
     sum over r = 0, 1, ... of left[row, r] * right[r, column] * 2^power[r]
 
@@ -23,7 +23,7 @@ Where the sum is not finite the base's value stands.
 """
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
 import numpy as np
@@ -37,7 +37,9 @@ from cairn.store.single_floats import CODES, TYPES, Array, bits, narrow, widen
 
 # Keeps every product a normal number of float64, however large the numbers are.
 MAX_POWER = 300
-LARGEST_NUMBER = (1 << 24) - 1
+# Products of two numbers are exact in float64 up to 2^53.
+LARGEST_NUMBER = (1 << 26) - 1
+NUMBER_BYTES = 4
 
 # Adapters of higher rank are rare; the work per byte read grows with it.
 MAX_DIRECTIONS = 256
@@ -81,6 +83,10 @@ class LowRankParams:
             raise IntegrityError("a low-rank update has powers that no float32 weight needs")
         return cls(TYPES[code], bool(rounds), columns, first, powers)
 
+    def starting_at(self, first_column: int) -> Self:
+        """Those of another part of the matrix."""
+        return replace(self, first_column=first_column)
+
     def rows(self, elements: int) -> int:
         """How many rows of the matrix a part of so many elements touches."""
         return -(-(self.first_column + elements) // self.columns)
@@ -107,8 +113,9 @@ class LowRankPredictor(Predictor):
         if rest:
             raise IntegrityError(f"{len(out)} bytes are not whole elements of {dtype.label}")
         base_bytes = count * shape.base.block_bytes
-        left_bytes = 4 * len(shape.powers) * shape.rows(count)
-        total = base_bytes + left_bytes + 4 * len(shape.powers) * shape.columns
+        row_bytes = NUMBER_BYTES * len(shape.powers)
+        left_bytes = row_bytes * shape.rows(count)
+        total = base_bytes + left_bytes + row_bytes * shape.columns
         if bases.size_bytes() != total:  # before that much memory is taken
             raise IntegrityError(f"a low-rank update needs {total} bytes of its bases")
         with scratch.bytes(total) as plain, scratch.bytes(4 * count) as update:
@@ -148,10 +155,16 @@ def _add(values: Array, base: DType, update: Array, scratch: Scratch) -> None:
 
 
 def _numbers(data: memoryview) -> Array:
-    """The numbers of a factor in float32, which holds those that are written exactly."""
+    """The numbers of a factor (n,).
+
+    Raises:
+        IntegrityError: one is so large that a product of it might be rounded.
+    """
     coded = np.frombuffer(data, dtype="<u4")
+    if coded.size and coded.max() > 2 * LARGEST_NUMBER:
+        raise IntegrityError("a low-rank update has numbers that are too large")
     signs = -(coded & np.uint32(1)).view("<i4")  # -1 for a negative number
-    numbers: Array = ((coded >> np.uint32(1)).view("<i4") ^ signs).astype("<f4")
+    numbers: Array = (coded >> np.uint32(1)).view("<i4") ^ signs
     return numbers
 
 
