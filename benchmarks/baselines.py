@@ -355,18 +355,20 @@ class ZipLLM(Baseline):
         self._tensors: dict[bytes, Kept] = {}
         self._by_digest: dict[bytes, list[bytes]] = {}
         self._files: dict[str, bytes] = {}
-        self._named: dict[str, dict[tuple[str, DType, int], bytes]] = {}
+        self._named: dict[str, dict[tuple[str, DType | None, int], bytes]] = {}
 
-    def base_of(self, entry: Entry) -> str | None:
-        """The file to compare with."""
-        return entry.base
+    def bases_of(self, entry: Entry) -> list[str | None]:
+        """The files to compare with, the better last."""
+        return [entry.base]
 
     def add(self, path: Path, entry: Entry) -> None:
         whole = self._files[entry.name] = digest_of(path)
         if whole in self._by_digest:
             return
         data = np.memmap(path, np.uint8, "r")
-        base = self._named.get(self.base_of(entry) or "", {})
+        base: dict[tuple[str, DType | None, int], bytes] = {}
+        for other in self.bases_of(entry):
+            base |= self._named.get(other or "", {})
         named = self._named[entry.name] = {}
         order = self._by_digest[whole] = []
         for run in runs(path):
@@ -377,8 +379,8 @@ class ZipLLM(Baseline):
             if run.name is not None:
                 named[key] = digest
             if digest not in self._tensors:
-                other = base.get(key) if run.name is not None else None
-                self._tensors[digest] = self._encoded(plain, run.dtype, other)
+                alike = base.get(key) if run.name is not None else None
+                self._tensors[digest] = self._encoded(plain, run.dtype, alike)
 
     def _encoded(self, plain: bytes, dtype: DType | None, base: bytes | None) -> Kept:
         if base is None or dtype not in FLOATS:
@@ -405,8 +407,8 @@ class NearestZipLLM(ZipLLM):
 
     name = "the same, told each file's nearest parent"
 
-    def base_of(self, entry: Entry) -> str | None:
-        return entry.parent
+    def bases_of(self, entry: Entry) -> list[str | None]:
+        return [entry.base, entry.parent]
 
 
 def exclusive_or(one: bytes | Bytes, other: bytes) -> Bytes:

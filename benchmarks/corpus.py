@@ -98,7 +98,8 @@ class Builder:
             made = training.fine_tuned(self._scale, ord(name[0]), rate, freeze).state_dict()
             self._save(made, f"tuned-{name}.safetensors", "fine-tunes fp32", BASE)
             half = cast(made, torch.bfloat16)
-            self._save(half, f"tuned-{name}-bf16.safetensors", "fine-tunes bf16", BASE_BF16)
+            whole = f"tuned-{name}.safetensors"
+            self._save(half, f"tuned-{name}-bf16.safetensors", "fine-tunes bf16", BASE_BF16, whole)
         half = training.fine_tuned_in_bf16(self._scale, 7, 1e-4).state_dict()
         self._save(half, "trained-in-bf16.safetensors", "fine-tunes bf16", BASE_BF16)
 

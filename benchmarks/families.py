@@ -11,6 +11,7 @@ threads. Everything is done once with a toy corpus before, so that no compiler i
 import argparse
 import os
 import shutil
+import sys
 import tempfile
 import time
 from collections import defaultdict
@@ -143,6 +144,7 @@ def run(kinds: list[Callable[[Path], Contender]], folder: Path, scratch: Path) -
             contender.verify()
         contender.close()
         shutil.rmtree(place)
+        print(f"{outcomes[-1].name}: {outcomes[-1].total / 1e6:.1f} MB", file=sys.stderr)
     return outcomes
 
 

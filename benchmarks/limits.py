@@ -1,9 +1,10 @@
 """How few bits a class of data could take: order-0 conditional entropies of its tensors.
 
-A tensor alone: its sign, the entropy of its exponents, its mantissa. Beside the tensor of the
-same name in its parent: the entropy of the ordered difference given the parent's exponent, where
-a difference is its sign, its length in bits and the two bits after the first; lower bits count as
-they are. A tensor that equals one seen before, or that casting or quantising makes, takes none.
+A tensor alone: the entropies of its exponents and of each byte of sign and mantissa. Beside the
+tensor of the same name in its parent: the entropy of the ordered difference given the parent's
+exponent, where a difference is its sign, its length in bits and the two bits after the first;
+lower bits count as they are. A tensor that equals one seen before takes none, nor does one whose
+parent has it in another type: casting or quantising makes it.
 Estimates, not bounds: a model that knows more (a low rank, a step of Adam) can do better.
 """
 
@@ -22,7 +23,6 @@ from cairn.domain import DType
 SAMPLE = 1 << 20  # elements from the middle of a tensor
 _UINTS: dict[int, Any] = {2: np.uint16, 4: np.uint32, 8: np.uint64}
 _MANTISSA = {DType.F16: 10, DType.BF16: 7, DType.F32: 23, DType.F64: 52}
-DERIVED_GROUPS = ("casts", "quantisations")
 
 
 @dataclass(slots=True)
@@ -54,17 +54,19 @@ class Limits:
             group.elements += elements
             plain = data[run.start : run.stop]
             digest = blake3(plain).digest()
-            if digest not in self._seen:
-                self._seen.add(digest)
-                derived = entry.group in DERIVED_GROUPS and entry.base is None
-                if not (derived and entry.parent):
-                    parent = parents.get((run.name, run.dtype))
-                    group.bits += elements * bits_per_element(plain, run.dtype, parent)
+            dtype, parent = parents.get(run.name, (run.dtype, None))
+            if digest not in self._seen and dtype is run.dtype:
+                group.bits += elements * bits_per_element(plain, run.dtype, parent)
+            self._seen.add(digest)
 
-    def _tensors(self, name: str) -> dict[tuple[str | None, DType | None], Any]:
+    def _tensors(self, name: str) -> dict[str, tuple[DType | None, Any]]:
         path = self._folder / name
         data = np.memmap(path, np.uint8, "r")
-        return {(r.name, r.dtype): data[r.start : r.stop] for r in baselines.runs(path)}
+        return {
+            run.name: (run.dtype, data[run.start : run.stop])
+            for run in baselines.runs(path)
+            if run.name is not None
+        }
 
 
 def bits_per_element(plain: Any, dtype: DType, parent: Any | None) -> float:
@@ -85,11 +87,13 @@ def _middle(plain: Any, dtype: DType) -> npt.NDArray[np.unsignedinteger]:
 
 
 def alone(values: Any, dtype: DType) -> float:
-    """Sign, entropy of the exponent, mantissa; nothing of the last two where all are zero."""
-    mantissa = _MANTISSA[dtype]
-    exponents = (values << 1) >> (mantissa + 1)
-    used = float((values << 1 != 0).mean())
-    return entropy(exponents.astype(np.int64)) + used * (1 + mantissa)
+    """Entropies of the exponent and of each byte of sign and mantissa."""
+    mantissa, bits = _MANTISSA[dtype], 8 * values.dtype.itemsize
+    rest = ((values & values.dtype.type((1 << mantissa) - 1)) << 1) | (values >> (bits - 1))
+    total = entropy(((values << 1) >> (mantissa + 1)).astype(np.int64))
+    for low in range(0, mantissa + 1, 8):
+        total += entropy(((rest >> low) & 255).astype(np.int64))
+    return total
 
 
 def beside(values: Any, parent: Any, dtype: DType) -> float:

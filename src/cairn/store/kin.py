@@ -2,19 +2,15 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from cairn.domain import Digest
+from cairn.domain import Digest, DType
 from cairn.store.backends import Backend
 from cairn.store.conversions import conversion
 from cairn.store.decays import share_a_ratio
 from cairn.store.holdings import digests_under
 from cairn.store.keys import SKETCHES
-from cairn.store.sketches import Sketch, load_sketches, rounded
+from cairn.store.sampled import Relative, SampledTensors
+from cairn.store.sketches import Sketch, load_sketches
 
 # Mean distance of sampled values in units of their mean size. Unrelated weights of one layer
 # have about 1.1 (the difference of two independent normal numbers, sqrt(2)); a fine-tune 0.001
@@ -33,35 +29,34 @@ LATEST = 8
 RIVAL_SHARE = 1.3
 
 
-@dataclass(frozen=True, slots=True)
-class Relative:
-    """A stored tensor that a new one is near to."""
-
-    blob: Digest
-    sketch: Sketch
-    distance: float
-
-
 class Kin:
     """The sketches of one store in memory; used by one optimize at a time."""
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._known: set[bytes] = set()
-        self._by_elements: dict[int, list[tuple[Digest, Sketch]]] = defaultdict(list)
+        self._by_elements: dict[int, dict[DType, SampledTensors]] = defaultdict(dict)
 
     def refresh(self) -> None:
-        """Learn of the blobs that were rewritten since the last time."""
-        for digest, _ in digests_under(self._backend, SKETCHES):
-            if digest.raw not in self._known:
-                self._known.add(digest.raw)
-                self.add(digest, load_sketches(self._backend, digest))
+        """Learn which blobs were rewritten or removed since the last time."""
+        found = {digest.raw: digest for digest, _ in digests_under(self._backend, SKETCHES)}
+        for raw in found.keys() - self._known:
+            self.add(found[raw], load_sketches(self._backend, found[raw]))
+        gone = self._known - found.keys()
+        if gone:
+            self._known -= gone
+            for alike in self._by_elements.values():
+                for tensors in alike.values():
+                    tensors.forget(gone)
 
     def add(self, blob: Digest, sketches: Iterable[Sketch]) -> None:
         """Learn of one blob."""
         self._known.add(blob.raw)
         for sketch in sketches:
-            self._by_elements[sketch.elements].append((blob, sketch))
+            alike = self._by_elements[sketch.elements]
+            if sketch.dtype not in alike:
+                alike[sketch.dtype] = SampledTensors(sketch.dtype, sketch.elements)
+            alike[sketch.dtype].add(blob, sketch)
 
     def nearest(self, wanted: Sketch) -> list[Relative]:
         """Tensors that are near and can predict it, the nearest first.
@@ -70,40 +65,26 @@ class Kin:
         of a series. What blocks may have been quantised from comes before blocks: it is farther
         by what quantising rounds away, and yet the better prediction.
         """
-        same: list[tuple[Digest, Sketch]] = []
-        others: list[tuple[Digest, Sketch]] = []
-        for known in reversed(self._by_elements.get(wanted.elements, [])):
-            dtype = known[1].dtype
-            if conversion(dtype, wanted.dtype) is not None:
-                (same if dtype is wanted.dtype else others).append(known)
+        alike = self._by_elements.get(wanted.elements, {})
+        can = [dtype for dtype in alike if conversion(dtype, wanted.dtype) is not None]
+        same = [alike[dtype] for dtype in can if dtype is wanted.dtype]
+        others = [alike[dtype] for dtype in can if dtype is not wanted.dtype]
         if wanted.dtype.is_block_quantised:
             return _nearest(others, wanted) + _nearest(same, wanted)
         return _nearest(same + others, wanted) or _in_one_ratio(same, wanted)
 
 
-def _nearest(known: list[tuple[Digest, Sketch]], wanted: Sketch) -> list[Relative]:
-    """At most `MOST` of these."""
-    if not known:
-        return []
-    distances = _distances(known, wanted)
-    order = [int(n) for n in np.argsort(distances, kind="stable")]
-    near = [n for n in order if distances[n] <= MAX_DISTANCE]
-    chosen = [n for n in near[:MOST] if distances[n] <= RIVAL_SHARE * distances[near[0]]]
-    return [Relative(*known[n], float(distances[n])) for n in chosen]
+def _nearest(tensors: list[SampledTensors], wanted: Sketch) -> list[Relative]:
+    """At most `MOST` of these; of equals, the first in the list."""
+    near = [found for each in tensors for found in each.near(wanted, MAX_DISTANCE, MOST)]
+    near.sort(key=lambda relative: relative.distance)
+    return [r for r in near[:MOST] if r.distance <= RIVAL_SHARE * near[0].distance]
 
 
-def _in_one_ratio(known: list[tuple[Digest, Sketch]], wanted: Sketch) -> list[Relative]:
+def _in_one_ratio(tensors: list[SampledTensors], wanted: Sketch) -> list[Relative]:
     """The latest that the wanted values are in one ratio to."""
-    for blob, sketch in known[:LATEST]:
-        if share_a_ratio(sketch.values, wanted.values):
-            (distance,) = _distances([(blob, sketch)], wanted)
-            return [Relative(blob, sketch, float(distance))]
+    for each in tensors:
+        for blob, sketch in each.latest(LATEST):
+            if share_a_ratio(sketch.values, wanted.values):
+                return [Relative(blob, sketch)]
     return []
-
-
-def _distances(known: list[tuple[Digest, Sketch]], wanted: Sketch) -> npt.NDArray[np.floating[Any]]:
-    values = np.stack([sketch.values for _, sketch in known])  # (n, SAMPLES)
-    values = rounded(values, wanted.dtype)  # so that a cast is no farther than a copy
-    size = float(np.abs(wanted.values).mean()) or 1.0
-    found: npt.NDArray[np.floating[Any]] = np.abs(values - wanted.values).mean(axis=1) / size
-    return found
