@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from html import escape
 from math import log10
 
+from cairn.analysis.svg_text import FONT, SOFT, cut, text
+
 CELL_WIDTH, CELL_HEIGHT = 44, 22
-LABEL_CHARACTERS = 40
 DECADES = 6
 """Decades the colours span: below a millionth everything looks the same."""
 
@@ -20,9 +21,7 @@ _COLOURS = (
     *("#1f9e89", "#35b779", "#6ece58", "#b5de2b", "#fde725"),
 )
 _UNCHANGED, _UNKNOWN = "#f2f0ea", "#d9d6cf"
-_INK, _SOFT = "#22252a", "#5d6166"
 _LEGEND_WIDTH = 410  # ten boxes, and what the two greys mean
-_FONT = "DejaVu Sans, Verdana, sans-serif"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,17 +35,17 @@ class HeatMap:
 
     def svg(self) -> str:
         """The picture as a document of its own."""
-        left = 16 + 6.6 * max([len(_cut(row)) for row in self.rows] or [0])
-        top = 52 + 4.9 * max([len(_cut(column)) for column in self.columns] or [0])
+        left = 16 + 6.6 * max([len(cut(row)) for row in self.rows] or [0])
+        top = 52 + 4.9 * max([len(cut(column)) for column in self.columns] or [0])
         width = left + CELL_WIDTH * len(self.columns) + 90
         width = max(width, left + _LEGEND_WIDTH)
         height = top + CELL_HEIGHT * len(self.rows) + 64
         parts = [
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}"'
-            f' width="{width:.0f}" height="{height:.0f}" role="img" font-family="{_FONT}">',
+            f' width="{width:.0f}" height="{height:.0f}" role="img" font-family="{FONT}">',
             f"<title>{escape(self.title)}</title>",
             f'<rect width="{width:.0f}" height="{height:.0f}" fill="#ffffff"/>',
-            _text(16, 26, self.title, size=15, weight=600),
+            text(16, 26, self.title, size=15, weight=600),
         ]
         parts += self._column_labels(left, top)
         parts += self._grid(left, top)
@@ -58,14 +57,14 @@ class HeatMap:
         for at, column in enumerate(self.columns):
             x, y = left + CELL_WIDTH * (at + 0.5), top - 8
             turned = f' transform="rotate(-45 {x:.1f} {y:.1f})"'
-            labels.append(_text(x, y, _cut(column), extra=turned))
+            labels.append(text(x, y, cut(column), extra=turned))
         return labels
 
     def _grid(self, left: float, top: float) -> list[str]:
         found = []
         for at, row in enumerate(self.rows):
             y = top + CELL_HEIGHT * at
-            found.append(_text(left - 8, y + 15, _cut(row), anchor="end"))
+            found.append(text(left - 8, y + 15, cut(row), anchor="end"))
             for number, column in enumerate(self.columns):
                 if (row, column) in self.cells:
                     value = self.cells[(row, column)]
@@ -95,28 +94,6 @@ def _told(value: float | None) -> str:
     return f"{100 * value:.3g} %" if value else "unchanged"
 
 
-def _cut(text: str) -> str:
-    shown = "".join(c if c.isprintable() else "?" for c in text)
-    return shown if len(shown) <= LABEL_CHARACTERS else f"…{shown[1 - LABEL_CHARACTERS :]}"
-
-
-def _text(
-    x: float,
-    y: float,
-    text: str,
-    *,
-    size: int = 11,
-    weight: int = 400,
-    anchor: str = "start",
-    extra: str = "",
-) -> str:
-    return (
-        f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" font-weight="{weight}"'
-        f' text-anchor="{anchor}" fill="{_INK if weight > 400 else _SOFT}"{extra}>'
-        f"{escape(text)}</text>"
-    )
-
-
 def _legend(left: float, y: float) -> list[str]:
     """Boxes from little to much, and what grey means."""
     step = 24
@@ -125,13 +102,13 @@ def _legend(left: float, y: float) -> list[str]:
         for at, shade in enumerate(_COLOURS)
     ]
     end = left + step * len(_COLOURS)
-    parts.append(_text(left, y + 26, "relative change: 0.0001 %"))
-    parts.append(_text(end, y + 26, "100 %", anchor="end"))
+    parts.append(text(left, y + 26, "relative change: 0.0001 %"))
+    parts.append(text(end, y + 26, "100 %", anchor="end"))
     for at, (shade, label) in enumerate(((_UNCHANGED, "equal"), (_UNKNOWN, "not compared"))):
         x = end + 18 + 60 * at
         parts.append(
             f'<rect x="{x:.1f}" y="{y:.1f}" width="12" height="10" fill="{shade}"'
-            f' stroke="{_SOFT}" stroke-width="0.5"/>'
+            f' stroke="{SOFT}" stroke-width="0.5"/>'
         )
-        parts.append(_text(x, y + 26, label))
+        parts.append(text(x, y + 26, label))
     return parts

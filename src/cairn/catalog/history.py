@@ -186,6 +186,16 @@ class History:
         """
         return self._locations.of(digests)
 
+    def digests(self, uid: str) -> list[Digest]:
+        """Every blob that a revision of the repo, past or present, holds, in digest order."""
+        query = (
+            select(repo_blobs.c.digest)
+            .where(repo_blobs.c.repo == uid)
+            .order_by(repo_blobs.c.digest)
+        )
+        with self._database.read() as connection:
+            return [Digest.sha256(row.digest.hex()) for row in connection.execute(query)]
+
     def live_digests(self) -> Iterator[Digest]:
         """Every blob that a revision or an unexpired upload needs, each once, in digest order.
 

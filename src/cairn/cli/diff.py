@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cairn.cli.console import byte_progress, err, out, print_json, visible
-from cairn.cli.options import LOCAL_PATH, as_json, data_dir
+from cairn.cli.console import byte_progress, out, print_json, visible
+from cairn.cli.options import as_json, data_dir
+from cairn.cli.plots import plot_file, write_plot
 from cairn.cli.targets import read_target
-from cairn.errors import RequestError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -22,7 +22,6 @@ DEFAULT_ROWS = 30
 DIFFERENT = 1
 _GLOB_CHARACTERS = frozenset("*?[")
 _MANY_TIMES = 9.995  # from here on a percentage has more digits than it tells
-_PLOTS = (".svg", ".png")
 
 
 @click.command()
@@ -45,9 +44,7 @@ _PLOTS = (".svg", ".png")
     help="Most tensors shown.",
 )
 @click.option("--all", "-a", "show_all", is_flag=True, help="Show every tensor, equal ones too.")
-@click.option(
-    "--plot", type=LOCAL_PATH, metavar="FILE", help="Write a heat map by layer: .svg or .png."
-)
+@plot_file("Write a heat map by layer: .svg or .png.")
 @data_dir
 @as_json
 def diff(
@@ -67,8 +64,6 @@ def diff(
     """
     from cairn.workflows.diff import bytes_to_compare, compare, pairing_of
 
-    if plot is not None and plot.suffix not in _PLOTS:
-        raise RequestError(f"{plot}: a plot is written as {' or '.join(_PLOTS)}")
     left, _ = read_target(before, data)
     right, _ = read_target(after, data)
     pairing = pairing_of(left, right, values=values, wanted=_wanted(filter_by))
@@ -76,7 +71,9 @@ def diff(
     with byte_progress("comparing", total) as progress:
         found = compare(left, right, pairing, values=values, progress=progress)
     if plot is not None:
-        _draw(found, plot)
+        from cairn.workflows.diff_map import heat_map
+
+        write_plot(heat_map(found).svg(), plot)
     if as_json:
         from cairn.workflows.diff_description import describe_difference
 
@@ -90,19 +87,6 @@ def diff(
 def _wanted(filter_by: str) -> Callable[[str], bool]:
     pattern = filter_by if _GLOB_CHARACTERS & set(filter_by) else f"*{filter_by}*"
     return lambda name: fnmatchcase(name, pattern)
-
-
-def _draw(found: "Difference", path: Path) -> None:
-    from cairn.workflows.diff_map import heat_map
-
-    svg = heat_map(found).svg()
-    if path.suffix == ".svg":
-        path.write_text(svg)
-    else:
-        import resvg_py
-
-        path.write_bytes(resvg_py.svg_to_bytes(svg_string=svg, zoom=2))
-    err().print(f"wrote {path}")
 
 
 def _print(found: "Difference", limit: int | None) -> None:

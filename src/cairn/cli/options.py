@@ -14,6 +14,21 @@ data_dir = click.option(
     type=click.Path(file_okay=False, path_type=Path),
     help="Data directory (default: CAIRN_DATA_DIR or ./cairn-data).",
 )
+in_folder = click.option(
+    "--store",
+    "root",
+    metavar="DIR",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    help="The folder that is the store.",
+)
+or_folder = click.option(
+    "--store",
+    "root",
+    metavar="DIR",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="A folder that is a store, in place of a hub's.",
+)
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 
 

@@ -8,7 +8,9 @@ import click
 
 from cairn.cli.console import byte_progress, human_bytes, out, print_json
 from cairn.cli.kept_hub import open_hub
-from cairn.cli.options import as_json, data_dir
+from cairn.cli.options import as_json, data_dir, or_folder
+from cairn.cli.store_files import add, get, ls, rm
+from cairn.cli.store_stats import stats
 
 if TYPE_CHECKING:
     from cairn.workflows.damage import Damage
@@ -25,60 +27,34 @@ def print_damage(word: str, damaged: "Iterable[Damage]") -> None:
         out().print(f"{word} {damage.digest.hex}: {damage.reason}", style="red", markup=False)
         for place in damage.locations:
             out().print(f"  {place}", markup=False)
-        if not damage.locations:
+        for name in damage.names:
+            out().print(f"  {name}", markup=False)
+        if not damage.locations and not damage.names:
             out().print("  no revision needs it")
 
 
-@store.command()
-@data_dir
-@as_json
-def stats(data: Path | None, as_json: bool) -> None:
-    """Show what the store holds, in logical and in stored bytes."""
-    from dataclasses import asdict
-
-    from rich.table import Table
-
-    from cairn.workflows.maintain import store_stats
-
-    house = open_hub(data)
-    found = store_stats(house)
-    pending = sum(1 for _ in house.store.pending())
-    if as_json:
-        print_json({"pending": pending, **asdict(found)})
-        return
-    table = Table("", "value", show_header=False)
-    table.add_row("blobs", f"{found.blobs:,}")
-    table.add_row("logical", human_bytes(found.logical_bytes))
-    table.add_row("stored", human_bytes(found.stored_bytes))
-    if found.logical_bytes:
-        table.add_row("stored / logical", f"{found.stored_bytes / found.logical_bytes:.3f}")
-    table.add_row("raw", f"{found.raw_blobs:,} blobs, {human_bytes(found.raw_bytes)}")
-    table.add_row("waiting for optimize", f"{pending:,} blobs")
-    table.add_row("packs, parts", f"{found.packs:,}, {found.parts:,}")
-    for codec, share in sorted(found.by_codec.items()):
-        table.add_row(
-            f"codec {codec}",
-            f"{share.parts:,} parts, {human_bytes(share.plain_bytes)} in"
-            f" {human_bytes(share.stored_bytes)}",
-        )
-    out().print(table)
+for command in (stats, add, get, ls, rm):
+    store.add_command(command)
 
 
 @store.command()
+@or_folder
 @data_dir
 @as_json
-def verify(data: Path | None, as_json: bool) -> None:
+def verify(root: Path | None, data: Path | None, as_json: bool) -> None:
     """Read every blob back and compare it with its SHA-256; exit 1 if one is bad or lost.
 
     Of each bad one the repos, revisions and files that need it are named.
     """
     from cairn.workflows.damage import located
-    from cairn.workflows.maintain import store_stats, verify_store
+    from cairn.workflows.folder_store import damage_of, open_folder
+    from cairn.workflows.maintain import verify_store
 
-    house = open_hub(data)
-    with byte_progress("verifying", store_stats(house).logical_bytes) as progress:
-        result = verify_store(house, progress)
-    bad = located(house, result.bad)
+    house = None if root else open_hub(data)
+    kept = house.store if house else open_folder(root or Path()).store
+    with byte_progress("verifying", kept.stats().logical_bytes) as progress:
+        result = verify_store(house, progress) if house else kept.verify(None, progress)
+    bad = located(house, result.bad) if house else damage_of(kept, result.bad)
     if as_json:
         print_json(
             {
@@ -100,21 +76,29 @@ def verify(data: Path | None, as_json: bool) -> None:
     "--grace",
     type=click.FloatRange(min=0),
     metavar="SECONDS",
-    help="Keep unreferenced blobs younger than this (default: CAIRN_GC_GRACE_S, a day).",
+    help="Keep unreferenced blobs younger than this"
+    " (default: CAIRN_GC_GRACE_S, a day; none in a folder).",
 )
+@or_folder
 @as_json
-def gc(data: Path | None, grace: float | None, as_json: bool) -> None:
-    """Remove blobs that no revision needs. Safe beside a running hub."""
+def gc(data: Path | None, grace: float | None, root: Path | None, as_json: bool) -> None:
+    """Remove blobs that no revision and no name needs. Safe beside a running hub."""
     from dataclasses import asdict
 
     from cairn.config import load_settings
     from cairn.workflows.damage import located
+    from cairn.workflows.folder_store import damage_of, open_folder
     from cairn.workflows.maintain import collect_garbage
 
-    house = open_hub(data)
-    grace_s = load_settings(data_dir=data).gc_grace_s if grace is None else grace
-    result = collect_garbage(house, grace_s)
-    damaged = located(house, result.damaged)
+    if root:
+        kept = open_folder(root).store
+        result = kept.collect(lambda: (), grace or 0.0)
+        damaged = damage_of(kept, result.damaged)
+    else:
+        house = open_hub(data)
+        grace_s = load_settings(data_dir=data).gc_grace_s if grace is None else grace
+        result = collect_garbage(house, grace_s)
+        damaged = located(house, result.damaged)
     if as_json:
         print_json({**asdict(result), "damaged": [damage.as_json() for damage in damaged]})
         return

@@ -3,10 +3,20 @@
 from cairn.store.blobs import BlobStore, open_local_store
 from cairn.store.codec import Codec
 from cairn.store.codecs import CODECS
+from cairn.store.names import NamedBlob
+from cairn.store.predictors import PREDICTORS
 from cairn.store.profiles import FAST, PROFILES, SMALL, Profile
 from cairn.store.reading import BlobReader
-from cairn.store.results import CodecShare, Collected, Optimized, StoreStats, Verification
+from cairn.store.results import (
+    CodecShare,
+    Collected,
+    GroupShare,
+    Optimized,
+    StoreStats,
+    Verification,
+)
 from cairn.store.staging import Staging
+from cairn.store.stock import Stock
 from cairn.store.writing import BlobWriter
 
 __all__ = [
@@ -14,15 +24,19 @@ __all__ = [
     "FAST",
     "PROFILES",
     "SMALL",
+    "PREDICTORS",
     "BlobReader",
     "BlobStore",
     "BlobWriter",
     "Codec",
     "CodecShare",
     "Collected",
+    "GroupShare",
+    "NamedBlob",
     "Optimized",
     "Profile",
     "Staging",
+    "Stock",
     "StoreStats",
     "Verification",
     "open_local_store",

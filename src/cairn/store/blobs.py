@@ -17,12 +17,14 @@ from cairn.store.format_mark import check_format
 from cairn.store.keys import RAW, damaged_key, raw_key, recipe_key, settled_key
 from cairn.store.kin import Kin
 from cairn.store.locks import Locks
+from cairn.store.names import Names
 from cairn.store.optimizing import MIN_REWRITE_BYTES, Optimizer, check_digest
 from cairn.store.parts import PACK_TARGET_BYTES, PartStore
 from cairn.store.profiles import SMALL, Profile
 from cairn.store.reading import BlobReader, RawReader, RecipeReader
 from cairn.store.results import Collected, Optimized, StoreStats, Verification
 from cairn.store.staging import Staging
+from cairn.store.stock import Stock
 from cairn.store.writing import BlobWriter
 
 
@@ -45,6 +47,7 @@ class BlobStore:
         self._parts = PartStore(backend, codecs, pack_target_bytes)
         self._optimizer = Optimizer(backend, locks, self._parts, Kin(backend))
         self.staging = Staging(backend)
+        self.names = Names(backend)
 
     def has(self, digest: Digest) -> bool:
         """Whether the blob is here, and not known to be damaged."""
@@ -183,16 +186,26 @@ class BlobStore:
         return forms
 
     def collect(self, live: Callable[[], Iterable[Digest]], grace_s: float) -> Collected:
-        """Remove blobs not in `live()` that were neither put nor touched for `grace_s` seconds.
+        """Remove blobs that have no name and are not in `live()`.
 
+        Those put or touched in the last `grace_s` seconds stay.
         Then frees the parts only they needed. Safe beside uploads as long as whoever makes a
         blob live touches it first and takes less than `grace_s` to do so.
         """
-        return Collection(self._backend, self._locks, self._parts, grace_s).run(live)
+
+        def wanted() -> Iterator[Digest]:
+            yield from (named.blob.digest for named in self.names.list())
+            yield from live()
+
+        return Collection(self._backend, self._locks, self._parts, grace_s).run(wanted)
 
     def stats(self) -> StoreStats:
         """Counts and sizes of everything."""
         return accounting.stats(self._backend)
+
+    def take_stock(self, progress: Callable[[int], None] | None = None) -> Stock:
+        """Who needs which stored bytes; `progress` gets plain bytes of blobs looked at."""
+        return Stock(self._backend, progress)
 
     def stored_bytes(self, digests: Iterable[Digest]) -> int:
         """Bytes these blobs occupy, parts they share counted once."""

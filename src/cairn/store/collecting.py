@@ -44,6 +44,9 @@ from cairn.store.results import Collected
 # How long a reader that is already open may go on after the last revision that needed its
 # blob, or the pack it read from, is gone; never longer than the grace of the whole run.
 READER_GRACE_S = 3600.0
+# File times lag behind the clock by one tick of the kernel (10 ms with HZ=100): after a pause of
+# two, what is touched from then on is newer than the beginning of the run, also without grace.
+CLOCK_STEP_S = 0.02
 # Rewriting a pack costs reading and writing what lives in it: worth it for this dead share.
 REWRITE_DEAD_SHARE = 0.3
 # Packs below a sixteenth of the target are merged when there are several.
@@ -93,6 +96,7 @@ class Collection:
 
         Waits for another gc or optimize on the same store, in whatever process.
         """
+        time.sleep(CLOCK_STEP_S)
         with self._locks.maintenance():
             self._sweep_blobs(live)
             needed = self._needed_parts()

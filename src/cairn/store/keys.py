@@ -9,6 +9,7 @@ DAMAGED = "damaged/"
 PACKS = "packs/"
 STAGING = "staging/"
 SKETCHES = "sketches/"
+NAMES = "names/"
 
 
 def raw_key(digest: Digest) -> str:

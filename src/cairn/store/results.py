@@ -60,6 +60,21 @@ class CodecShare:
 
 
 @dataclass(frozen=True, slots=True)
+class GroupShare:
+    """What some blobs take: `logical_bytes` as readers see them, `unique_bytes` with equal parts
+    counted once, `stored_bytes` on disk with everything those parts are made from, `own_bytes` of
+    these that no other group needs. `fair_bytes` splits what several need: they add up.
+    """
+
+    blobs: int
+    logical_bytes: int
+    unique_bytes: int
+    stored_bytes: int
+    own_bytes: int
+    fair_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class StoreStats:
     """What the store holds. `stored_bytes` is everything on disk: raw blobs, packs, their
     indexes and recipes; `logical_bytes` is what readers see.

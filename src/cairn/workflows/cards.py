@@ -130,3 +130,10 @@ def sync_card(house: House, record: RepoRecord) -> None:
     at = house.catalog.history.resolve(record.uid, record.default_ref)
     summary = summarise(parse_card(read_card(house, at)), at.id)
     house.catalog.repos.set_card(record.uid, summary)
+
+
+def base_models(record: RepoRecord) -> list[str]:
+    """The models the card says this one was made from (at most ten)."""
+    given = record.card.get("base_model")
+    items = given if isinstance(given, list) else [given]
+    return [item for item in items if isinstance(item, str) and item.strip()][:10]

@@ -11,11 +11,15 @@ from cairn.workflows.house import House
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """A blob that cannot be read, why, and the files that it is; none: no revision needs it."""
+    """A blob that cannot be read, why, and the files that it is; none: no revision needs it.
+
+    `names` are those it has in the store itself.
+    """
 
     digest: Digest
     reason: str
     locations: tuple[Location, ...]
+    names: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """The same as plain values."""
@@ -24,7 +28,8 @@ class Damage:
              "revision": place.revision, "path": place.path}
             for place in self.locations
         ]  # fmt: skip
-        return {"sha256": self.digest.hex, "reason": self.reason, "files": files}
+        names = {"names": list(self.names)} if self.names else {}
+        return {"sha256": self.digest.hex, "reason": self.reason, "files": files, **names}
 
 
 def located(house: House, damaged: Iterable[tuple[Digest, str]]) -> list[Damage]:

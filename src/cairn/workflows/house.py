@@ -3,11 +3,26 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
 from cairn.catalog import Catalog
 from cairn.formats import Reader
 from cairn.plugins import Registry
 from cairn.store import BlobStore
+
+
+class Keeper(Protocol):
+    """A store, and the readers that know the formats of what it keeps: a house, or a folder."""
+
+    @property
+    def store(self) -> BlobStore:
+        """Where the bytes are."""
+        ...
+
+    @property
+    def readers(self) -> Registry[Reader]:
+        """Which formats are read."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,11 @@ from cairn.domain import Digest, Layout
 from cairn.errors import BlobNotFoundError, IntegrityError, UntrustedDataError
 from cairn.formats import read_layout
 from cairn.store import SMALL, Optimized, Profile
-from cairn.workflows.house import House
+from cairn.workflows.house import Keeper
 
 
 def optimize_pending(
-    house: House,
+    house: Keeper,
     damaged: Callable[[IntegrityError], None],
     progress: Callable[[int], None] | None = None,
     profile: Profile = SMALL,
@@ -31,7 +31,7 @@ def optimize_pending(
 
 
 def optimize_blob(
-    house: House,
+    house: Keeper,
     digest: Digest,
     progress: Callable[[int], None] | None = None,
     profile: Profile = SMALL,
@@ -45,7 +45,7 @@ def optimize_blob(
     return house.store.optimize(digest, _layout(house, digest), progress, profile)
 
 
-def _layout(house: House, digest: Digest) -> Layout | None:
+def _layout(house: Keeper, digest: Digest) -> Layout | None:
     """The blob's anatomy, or None for anything no reader accepts: it is kept all the same."""
     with house.store.open(digest) as source:
         try:

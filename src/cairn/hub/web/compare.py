@@ -17,12 +17,13 @@ from cairn.hub.comparisons import (
     split_revisions,
 )
 from cairn.hub.routing import repo_routes
-from cairn.hub.web.repo_view import RepoView, base_models, load_repo
+from cairn.hub.web.repo_view import RepoView, load_repo
 from cairn.hub.web.revision_choice import revision_choice
 from cairn.hub.web.visit import Visit, endpoint
 from cairn.hub.web.wording import shape_text
 from cairn.workflows.access import openable
 from cairn.workflows.browse import View
+from cairn.workflows.cards import base_models
 from cairn.workflows.diff import Difference
 from cairn.workflows.diff_description import describe_difference
 from cairn.workflows.diff_map import heat_map

@@ -11,6 +11,7 @@ from cairn.errors import NamingError, RepoNotFoundError, RevisionNotFoundError
 from cairn.hub.web.visit import Visit
 from cairn.hub.web.wording import segment
 from cairn.workflows import access
+from cairn.workflows.cards import base_models
 
 MAX_CHIPS = 14
 MAX_MENU_REFS = 200
@@ -108,13 +109,6 @@ class RepoView:
             if ":" not in tag and tag not in said and len(chips) < MAX_CHIPS:
                 chips.append(Chip("", tag, f"{section}?{urlencode({'tag': tag})}"))
         return chips
-
-
-def base_models(record: RepoRecord) -> list[str]:
-    """The models the card says this one was made from (at most ten)."""
-    given = record.card.get("base_model")
-    items = given if isinstance(given, list) else [given]
-    return [item for item in items if isinstance(item, str) and item.strip()][:10]
 
 
 def parent_link(base: str, parent: str) -> str | None:
