@@ -10,6 +10,7 @@ from cairn.cli.console import byte_progress, human_bytes, out, print_json
 from cairn.cli.kept_hub import open_hub
 from cairn.cli.options import as_json, data_dir, or_folder
 from cairn.cli.store_files import add, get, ls, rm
+from cairn.cli.store_prune import prune
 from cairn.cli.store_stats import stats
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def print_damage(word: str, damaged: "Iterable[Damage]") -> None:
             out().print("  no revision needs it")
 
 
-for command in (stats, add, get, ls, rm):
+for command in (stats, add, get, ls, rm, prune):
     store.add_command(command)
 
 

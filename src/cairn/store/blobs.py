@@ -112,7 +112,7 @@ class BlobStore:
         """Begin an upload: a context manager with `write` and `finish`."""
         return BlobWriter(self._backend, self._locks)
 
-    def put(self, chunks: Iterable[bytes], expected: Digest | None = None) -> Blob:
+    def put(self, chunks: Iterable[bytes | memoryview], expected: Digest | None = None) -> Blob:
         """Keep a blob given in chunks; durable when this returns.
 
         Raises:

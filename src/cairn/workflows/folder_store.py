@@ -112,7 +112,7 @@ def add_file(
 def put_named(
     store: BlobStore,
     name: str,
-    chunks: Callable[[], Iterable[bytes]],
+    chunks: Callable[[], Iterable[bytes | memoryview]],
     *,
     metadata: Mapping[str, Any] | None = None,
     replace: bool,
