@@ -9,7 +9,7 @@ import pytest
 from safetensors.numpy import save
 
 from cairn.errors import ConflictError, IntegrityError, NamingError
-from cairn.store import NamedBlob, open_local_store
+from cairn.store import NamedBlob, Sample, open_local_store
 from cairn.store.names import encode_name, parse_name
 from cairn.workflows.folder_store import put_named
 from tests.cli.command import cairn
@@ -122,3 +122,18 @@ def test_names_that_no_listing_could_show_are_refused(name: str, tmp_path: Path)
     blob = open_local_store(tmp_path).put_bytes(b"x")
     with pytest.raises(NamingError):
         NamedBlob(name, blob, 1)
+
+
+def test_a_sample_is_drawn_again_by_its_seed_and_finds_what_it_reads(tmp_path: Path) -> None:
+    store = open_local_store(tmp_path)
+    blobs = [put_named(store, f"{n}", lambda n=n: [b"%d" % n], replace=False) for n in range(20)]
+    drawn = Sample(0.2, seed=1).of(named.blob.digest for named in blobs)
+    assert len(drawn) == len(set(drawn)) == 4
+    assert drawn == Sample(0.2, seed=1).of(named.blob.digest for named in reversed(blobs))
+    for path in (tmp_path / "raw").rglob(drawn[0].hex):
+        path.write_bytes(b"wrong")
+    place = ("--store", str(tmp_path))
+    found = cairn("store", "verify", "--sample", "0.2", "--seed", "1", *place, expect=1)
+    assert drawn[0].hex in found.stdout
+    assert "4 blobs" in found.stdout
+    cairn("store", "verify", "--sample", "1.5", *place, expect=2)

@@ -39,22 +39,38 @@ for command in (stats, add, get, ls, rm, prune):
 
 
 @store.command()
+@click.option(
+    "--sample",
+    "share",
+    type=float,
+    metavar="SHARE",
+    help="Read a random share of the blobs, such as 0.05, instead of all.",
+)
+@click.option("--seed", type=int, help="Draw the same sample again.")
 @or_folder
 @data_dir
 @as_json
-def verify(root: Path | None, data: Path | None, as_json: bool) -> None:
+def verify(
+    share: float | None, seed: int | None, root: Path | None, data: Path | None, as_json: bool
+) -> None:
     """Read every blob back and compare it with its SHA-256; exit 1 if one is bad or lost.
 
     Of each bad one the repos, revisions and files that need it are named.
     """
+    from cairn.store import Sample
     from cairn.workflows.damage import located
     from cairn.workflows.folder_store import damage_of, open_folder
     from cairn.workflows.maintain import verify_store
 
+    sample = None if share is None else Sample(share, seed)
     house = None if root else open_hub(data)
     kept = house.store if house else open_folder(root or Path()).store
-    with byte_progress("verifying", kept.stats().logical_bytes) as progress:
-        result = verify_store(house, progress) if house else kept.verify(None, progress)
+    total = int(kept.stats().logical_bytes * (share or 1))
+    with byte_progress("verifying", total) as progress:
+        if house:
+            result = verify_store(house, progress, sample)
+        else:
+            result = kept.verify(None, progress, sample)
     bad = located(house, result.bad) if house else damage_of(kept, result.bad)
     if as_json:
         print_json(

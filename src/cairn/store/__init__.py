@@ -1,5 +1,6 @@
 """Keeps bytes under their digest; how a blob is kept is nobody else's business."""
 
+from cairn.store.accounting import Sample
 from cairn.store.blobs import BlobStore, open_local_store
 from cairn.store.codec import Codec
 from cairn.store.codecs import CODECS
@@ -36,6 +37,7 @@ __all__ = [
     "Optimized",
     "Profile",
     "Staging",
+    "Sample",
     "Stock",
     "StoreStats",
     "Verification",

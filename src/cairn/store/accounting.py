@@ -3,11 +3,14 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from dataclasses import dataclass
+from math import ceil
+from random import Random
 
 import numpy as np
 
 from cairn.domain import Digest
-from cairn.errors import BlobNotFoundError, IntegrityError, UnavailableError
+from cairn.errors import BlobNotFoundError, IntegrityError, RequestError, UnavailableError
 from cairn.store.backends import Backend, ObjectNotFoundError
 from cairn.store.backends.base import put_bytes
 from cairn.store.holdings import digests_under, known_digests, load_blob, load_recipe
@@ -20,20 +23,44 @@ from cairn.store.reading import BlobReader
 from cairn.store.results import CodecShare, StoreStats, Verification
 
 
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A share of all blobs, drawn at random: the same ones for the same seed and blobs.
+
+    Raises:
+        RequestError: the share is not above 0 and at most 1.
+    """
+
+    share: float
+    seed: int | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 < self.share <= 1:
+            raise RequestError(f"a sample of {self.share} of the blobs: give 0 to 1, as in 0.05")
+
+    def of(self, digests: Iterable[Digest]) -> list[Digest]:
+        """At least one of them, if there is one."""
+        ordered = sorted(digests)
+        return Random(self.seed).sample(ordered, ceil(self.share * len(ordered)))  # noqa: S311
+
+
 def verify(
     backend: Backend,
     readers: Callable[[Digest], list[BlobReader]],
     digests: Iterable[Digest] | None,
     progress: Callable[[int], None] | None,
+    sample: Sample | None = None,
 ) -> Verification:
     """Read blobs whole, in every form they are kept in, and compare their SHA-256.
 
     `readers` opens all forms of a blob. `progress` gets plain bytes newly checked. A bad blob
-    is marked: the store no longer claims to have it, so that a client sends it again.
+    is marked: the store no longer claims to have it, so that a client sends it again. Where no
+    `digests` are given, `sample` says how many of all are read.
     """
     checked = size = 0
     bad: list[tuple[Digest, str]] = []
-    for digest in known_digests(backend) if digests is None else digests:
+    every = known_digests(backend) if sample is None else sample.of(known_digests(backend))
+    for digest in every if digests is None else digests:
         checked += 1
         try:
             for reader in readers(digest):

@@ -166,13 +166,14 @@ class BlobStore:
         self,
         digests: Iterable[Digest] | None = None,
         progress: Callable[[int], None] | None = None,
+        sample: accounting.Sample | None = None,
     ) -> Verification:
-        """Read blobs (None: all) whole and compare their SHA-256.
+        """Read blobs (None: all, or a sample of all) whole and compare their SHA-256.
 
         `progress` gets plain bytes newly checked. `has` says False for a blob found bad,
         until it is uploaded again.
         """
-        return accounting.verify(self._backend, self._forms, digests, progress)
+        return accounting.verify(self._backend, self._forms, digests, progress, sample)
 
     def _forms(self, digest: Digest) -> list[BlobReader]:
         forms: list[BlobReader] = []

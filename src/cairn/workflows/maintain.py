@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import timedelta
 
-from cairn.store import Collected, StoreStats, Verification
+from cairn.store import Collected, Sample, StoreStats, Verification
 from cairn.workflows.house import House
 
 STAGING_MARGIN_S = 3600.0
@@ -14,12 +14,14 @@ def store_stats(house: House) -> StoreStats:
     return house.store.stats()
 
 
-def verify_store(house: House, progress: Callable[[int], None] | None = None) -> Verification:
+def verify_store(
+    house: House, progress: Callable[[int], None] | None = None, sample: Sample | None = None
+) -> Verification:
     """Read every blob back and compare its SHA-256; also report blobs revisions need and lack.
 
-    `progress` gets the count of plain bytes newly checked.
+    `progress` gets the count of plain bytes newly checked. With `sample` only some are read.
     """
-    found = house.store.verify(None, progress)
+    found = house.store.verify(None, progress, sample)
     lost = [
         (digest, "a revision needs this blob and the store does not have it")
         for digest in house.catalog.history.live_digests()
