@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from cairn.domain import Layout
-from cairn.errors import EntryNotFoundError
+from cairn.errors import EntryNotFoundError, MalformedError
 from cairn.formats import READERS, File, FileSource, Reader, read_layout
 from cairn.formats.folder import beside
 from cairn.formats.safetensors_index import INDEX_SUFFIX, read_index
@@ -55,5 +55,9 @@ def _read(path: Path, readers: Registry[Reader]) -> tuple[tuple[str, ...], dict[
         from cairn.formats.dcp_metadata import DcpLayout
 
         layout = read_layout(source, readers)
-        named = layout.found.paths if isinstance(layout, DcpLayout) else ()
-        return named, {path.name: layout}
+        if not isinstance(layout, DcpLayout):
+            raise MalformedError(
+                f"it is {layout.format}, not the metadata of a distributed checkpoint",
+                source=path.name,
+            )
+        return layout.found.paths, {path.name: layout}
