@@ -126,6 +126,41 @@ def test_knowing_a_hash_gives_nobody_the_file(hub, repo):
     assert thief.commit(thief.large("m.bin", oid)).status_code == 200
 
 
+def test_what_somebody_may_read_elsewhere_they_need_not_send(hub, repo):
+    oid = repo.put_large(DATA)
+    theirs = repo.__class__(hub.client("bob"), "bob/tuned").create()
+    assert "actions" in asked(theirs)  # received by ann's repo, but in none of its revisions
+    assert repo.commit(repo.large("m.bin", oid)).status_code == 200
+    assert "actions" not in asked(theirs)
+    assert theirs.commit(theirs.large("m.bin", oid, len(DATA))).status_code == 200
+    assert theirs.client.get(f"{theirs.files}/resolve/main/m.bin").content == DATA
+
+
+@pytest.mark.parametrize(
+    ("closed", "reopened"),
+    [({"private": True}, {"private": False}), ({"gated": "manual"}, {"gated": False})],
+)
+def test_what_a_closed_repo_holds_only_its_owner_is_spared(hub, repo, closed, reopened):
+    repo.commit(repo.large("m.bin", repo.put_large(DATA)))
+    repo.client.put(f"{repo.api}/settings", json=closed)
+    theirs = repo.__class__(hub.client("bob"), "bob/tuned").create()
+    unknown = asked(theirs, b"never seen")
+    assert asked(theirs).keys() == unknown.keys() and "actions" in unknown
+    assert theirs.commit(theirs.large("m.bin", sha256(DATA))).status_code == 400
+    assert "actions" not in asked(repo.__class__(repo.client, "ann/tuned").create())
+    repo.client.put(f"{repo.api}/settings", json=reopened)
+    assert "actions" not in asked(theirs)
+
+
+def test_a_damaged_blob_of_another_repo_is_asked_for(hub, repo):
+    oid = repo.put_large(DATA)
+    repo.commit(repo.large("m.bin", oid))
+    next(hub.settings.store_dir.glob(f"raw/*/{oid}")).write_bytes(b"x" * len(DATA))
+    hub.house.store.verify()
+    theirs = repo.__class__(hub.client("bob"), "bob/tuned").create()
+    assert "actions" in asked(theirs)
+
+
 def test_a_lying_size_is_refused(repo):
     oid = repo.put_large(DATA)
     assert repo.commit(repo.large("m.bin", oid, 5)).status_code == 400

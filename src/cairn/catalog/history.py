@@ -16,11 +16,13 @@ from cairn.catalog.database import Database
 from cairn.catalog.locations import Locations
 from cairn.catalog.records import FileChange, Location
 from cairn.catalog.refs import Refs
-from cairn.catalog.schema import repo_blobs, uploads
+from cairn.catalog.schema import repo_blobs, repos, uploads
 from cairn.catalog.tree_store import TreeStore
+from cairn.catalog.visibility import openable_by
 from cairn.domain import (
     Account,
     Actor,
+    Blob,
     Digest,
     Directory,
     Entry,
@@ -178,6 +180,18 @@ class History:
         )
         with self._database.read() as connection:
             return connection.execute(query).first() is not None
+
+    def readable_blob(self, reader: Actor, digest: Digest) -> Blob | None:
+        """The blob, if a revision of any repo whose files `reader` may have holds it."""
+        query = (
+            select(repo_blobs.c.size_bytes)
+            .join(repos, repos.c.uid == repo_blobs.c.repo)
+            .where(repo_blobs.c.digest == digest.raw, openable_by(reader))
+            .limit(1)
+        )
+        with self._database.read() as connection:
+            size = connection.execute(query).scalar_one_or_none()
+        return None if size is None else Blob(digest, size)
 
     def locations(self, digests: Iterable[Digest]) -> dict[Digest, tuple[Location, ...]]:
         """The files that hold each blob, in every repo those of the newest commit that has it.

@@ -14,9 +14,7 @@ from sqlalchemy import (
     false,
     func,
     literal,
-    or_,
     select,
-    true,
     tuple_,
 )
 
@@ -26,6 +24,7 @@ from cairn.catalog.database import Database, storable
 from cairn.catalog.records import Facets, RepoPage, RepoQuery
 from cairn.catalog.repo_rows import record_of, record_query
 from cairn.catalog.schema import repo_tags, repos
+from cairn.catalog.visibility import visible_to
 from cairn.domain import Actor, RepoType
 from cairn.errors import RequestError
 
@@ -69,7 +68,7 @@ def page(database: Database, query: RepoQuery, now: datetime) -> RepoPage:
 
 def facets(database: Database, repo_type: RepoType, viewer: Actor) -> Facets:
     """Counts of visible repos by pipeline tag, library and license, most frequent first."""
-    visible = and_(repos.c.type == repo_type.value, _visible(viewer))
+    visible = and_(repos.c.type == repo_type.value, visible_to(viewer))
     with database.read() as connection:
         return Facets(
             _count(connection, repos.c.pipeline_tag, visible),
@@ -87,7 +86,7 @@ def _count(
 
 
 def _conditions(query: RepoQuery, *, is_sqlite: bool) -> list[ColumnElement[bool]]:
-    found = [repos.c.type == query.type.value, _visible(query.viewer)]
+    found = [repos.c.type == query.type.value, visible_to(query.viewer)]
     words = search_index.query_words(query.text)
     if words:
         found.append(repos.c.id.in_(search_index.matching(words, is_sqlite=is_sqlite)))
@@ -107,17 +106,6 @@ def _conditions(query: RepoQuery, *, is_sqlite: bool) -> list[ColumnElement[bool
         if value is not None:
             found.append(column == value)
     return found
-
-
-def _visible(viewer: Actor) -> ColumnElement[bool]:
-    """What `Actor.may_read_private` says, for all repos at once."""
-    public = repos.c.private.is_(False)
-    if viewer.account is None:
-        return public
-    if viewer.account.is_admin:
-        return true()
-    owners = {key_of(name) for name in (viewer.account.name, *viewer.organisations)}
-    return or_(public, repos.c.owner.in_(sorted(owners)))
 
 
 def _after(query: RepoQuery, column: ColumnElement[Any]) -> list[ColumnElement[bool]]:

@@ -2,6 +2,7 @@
 
 A SHA-256 is no secret. Whoever only knows one must not gain the file by naming it, so a
 repo may use a blob only if this repo received its bytes or already has a revision with it.
+Who may fetch the bytes from another repo is spared sending them: that gains nothing.
 """
 
 import re
@@ -9,7 +10,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 
 from cairn.catalog import RepoRecord
-from cairn.domain import Blob, Digest
+from cairn.domain import Actor, Blob, Digest
 from cairn.errors import (
     BlobNotFoundError,
     ConflictError,
@@ -33,6 +34,18 @@ def held(house: House, record: RepoRecord, digest: Digest) -> Blob | None:
     if known is None and not house.catalog.history.references(record.uid, digest):
         return None
     return _wanted_again(house, record.uid, digest)
+
+
+def spared(house: House, actor: Actor, record: RepoRecord, digest: Digest) -> Blob | None:
+    """The blob, if `actor` need not send it to this repo: it is held, or theirs to read elsewhere.
+
+    From then on this repo may use it as if it had been sent.
+    """
+    blob = held(house, record, digest)
+    if blob is not None or house.catalog.history.readable_blob(actor, digest) is None:
+        return blob
+    # A damaged blob is asked for again: whoever sends it heals it for all.
+    return _wanted_again(house, record.uid, digest) if house.store.has(digest) else None
 
 
 def _wanted_again(house: House, uid: str, digest: Digest) -> Blob | None:

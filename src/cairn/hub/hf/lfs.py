@@ -27,7 +27,7 @@ from cairn.hub.signing import Signer
 from cairn.hub.urls import base_url
 from cairn.workflows.access import openable, writable
 from cairn.workflows.house import House
-from cairn.workflows.upload import held
+from cairn.workflows.upload import held, spared
 
 MAX_OBJECTS = 1000  # git-lfs sends 100, huggingface_hub 256
 MAX_PARTS = 10_000  # as S3: keeps the answer's list of URLs under a few megabytes
@@ -103,7 +103,7 @@ def _answer(
     def one(blob: Blob) -> Json:
         if operation == "download":
             return _download(house, links, blob)
-        return _upload(house, links, blob, multipart=multipart)
+        return _upload(house, actor, links, blob, multipart=multipart)
 
     shapes = [_object(item, one) for item in objects]
     in_parts = any("chunk_size" in _upload_header(shape) for shape in shapes)
@@ -137,11 +137,11 @@ def _blob(oid: object, size: object) -> Blob:
     return Blob(Digest.sha256(oid), size)
 
 
-def _upload(house: House, links: _Links, blob: Blob, *, multipart: bool) -> Json:
+def _upload(house: House, actor: Actor, links: _Links, blob: Blob, *, multipart: bool) -> Json:
     settings = links.settings
     if blob.size_bytes > settings.max_file_bytes:
         raise _ObjectError(f"{blob.size_bytes} bytes; at most {settings.max_file_bytes} per file")
-    known = held(house, links.record, blob.digest)
+    known = spared(house, actor, links.record, blob.digest)
     if known is not None:
         if known.size_bytes != blob.size_bytes:
             raise _ObjectError(f"{blob.digest} has {known.size_bytes} bytes")
