@@ -4,6 +4,7 @@ import hashlib
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from cairn.domain import Digest, DType, Span
 from cairn.store.backends import LocalBackend
@@ -73,3 +74,14 @@ def test_tensors_of_a_blob_that_was_removed_are_not_found_again(tmp_path: Path) 
     kept(backend, 1, values * 1.001)
     kin.refresh()
     assert {near.blob for near in kin.nearest(sketch(values * 1.001))} == {blob(1)}
+
+
+def test_tensors_of_a_blob_whose_rewriting_failed_are_forgotten(tmp_path: Path) -> None:
+    kin, values = Kin(LocalBackend(tmp_path)), np.linspace(-1, 1, SAMPLES)
+    kin.add(blob(0), [sketch(values)])
+    with pytest.raises(OSError, match="disk"), kin.learning(blob(1)):
+        kin.add(blob(1), [sketch(values)])
+        raise OSError("disk")
+    with kin.learning(blob(2)):
+        kin.add(blob(2), [sketch(values)])
+    assert [near.blob for near in kin.nearest(sketch(values))] == [blob(2), blob(0)]

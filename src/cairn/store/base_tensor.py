@@ -1,21 +1,27 @@
-"""A stored tensor as the base of another: which parts hold what, and how deep they lie."""
+"""A tensor as the base of another: which parts hold what, and how deep they lie."""
 
-from cairn.domain import DType, Span
+from bisect import bisect_right
+from collections.abc import Iterable
+from itertools import accumulate
+
+from cairn.domain import DType
+from cairn.store.base_parts import BaseParts
 from cairn.store.bases import MAX_BASES, Base
-from cairn.store.parts import PartStore
-from cairn.store.recipes import Recipe
 
 
 class BaseTensor:
-    """One storage of a blob that is kept as a recipe."""
+    """One storage that is kept in parts, of this blob or another."""
 
     def __init__(
-        self, recipe: Recipe, span: Span, dtype: DType, parts: PartStore, max_chain: int
+        self, runs: Iterable[Base], dtype: DType, parts: BaseParts, max_chain: int
     ) -> None:
-        """What is made from it is at most `max_chain` deep."""
+        """Its bytes are `runs`, one after the other.
+
+        What is made from it is at most `max_chain` deep.
+        """
         self.dtype = dtype
-        self._recipe = recipe
-        self._span = span
+        self._runs = tuple(runs)
+        self._stops = list(accumulate(run.size_bytes for run in self._runs))
         self._parts = parts
         self._max_chain = max_chain
 
@@ -24,20 +30,23 @@ class BaseTensor:
 
         None if it is spread over too many parts.
         """
-        at = self._span.start
-        slices = list(self._recipe.slices(at + start, min(at + stop, self._span.stop)))
-        if len(slices) > MAX_BASES:
-            return None
-        return tuple(
-            self._shallow(Base(self._recipe.part(piece.part).digest, piece.start, piece.stop))
-            for piece in slices
-        )
+        found: list[Base] = []
+        for number in range(bisect_right(self._stops, start), len(self._runs)):
+            run = self._runs[number]
+            first = self._stops[number] - run.size_bytes
+            if first >= stop:
+                break
+            if len(found) == MAX_BASES:
+                return None
+            piece = run.run(max(start - first, 0), min(stop - first, run.size_bytes))
+            found.append(self._shallow(piece))
+        return tuple(found)
 
     def depth(self, bases: tuple[Base, ...]) -> int | None:
         """That of a part made from these; None if one may go, or it would be too deep."""
         deepest = 0
         for base in bases:
-            depth = self._parts.lasting_depth(base.digest, below=self._max_chain)
+            depth = self._parts.depth(base.digest, below=self._max_chain)
             if depth is None:
                 return None
             deepest = max(deepest, depth)
@@ -45,6 +54,6 @@ class BaseTensor:
 
     def _shallow(self, base: Base) -> Base:
         """The base, or if its chain is as long as allowed, where that chain began."""
-        if self._parts.lasting_depth(base.digest, below=self._max_chain) is not None:
+        if self._parts.depth(base.digest, below=self._max_chain) is not None:
             return base
         return self._parts.origin(base)

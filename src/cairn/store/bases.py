@@ -40,6 +40,10 @@ class Base:
         """How many bytes of the part are wanted."""
         return self.stop - self.start
 
+    def run(self, start: int, stop: int) -> "Base":
+        """Bytes `start .. stop` of these."""
+        return Base(self.digest, self.start + start, self.start + stop)
+
 
 def encode_bases(bases: Sequence[Base]) -> bytes:
     """The table's bytes."""

@@ -6,12 +6,12 @@ import numpy as np
 
 from cairn.domain import DType
 from cairn.errors import IntegrityError, UnavailableError
+from cairn.store.base_parts import BaseParts
 from cairn.store.base_tensor import BaseTensor
 from cairn.store.bases import MAX_BASES, Base, BaseBytes, encode_bases
 from cairn.store.decoding import encode_body
 from cairn.store.low_rank_update import LowRankUpdate
 from cairn.store.packs import Encoded
-from cairn.store.parts import PartStore
 from cairn.store.predictors import PREDICTORS
 from cairn.store.residual import EXACT, encode_residual, likely_bits
 from cairn.store.solo import encode_alone
@@ -39,7 +39,7 @@ def encode_part(
     digest: bytes,
     start: int,
     dtype: DType | None,
-    parts: PartStore,
+    parts: BaseParts,
 ) -> Encoded:
     """The part at byte `start` of its storage: by its plan or, where that is better, alone."""
     if plan is not None and dtype is not None:
@@ -50,7 +50,7 @@ def encode_part(
 
 
 def encode_derived(
-    plan: Plan, plain: memoryview, digest: bytes, start: int, dtype: DType, parts: PartStore
+    plan: Plan, plain: memoryview, digest: bytes, start: int, dtype: DType, parts: BaseParts
 ) -> Encoded | None:
     """The bytes at `start` of a storage as their plan has it; None if its base is not to be had."""
     inputs = _inputs(plan, start, len(plain), dtype)
@@ -68,7 +68,7 @@ def encode_derived(
 
 
 def likely_plan_bits(
-    plan: Plan, plain: memoryview, start: int, dtype: DType, parts: PartStore
+    plan: Plan, plain: memoryview, start: int, dtype: DType, parts: BaseParts
 ) -> float:
     """About how many bits an element takes by this plan; infinitely many if it cannot be done."""
     with parts.scratch.bytes(len(plain)) as predicted:
@@ -77,7 +77,7 @@ def likely_plan_bits(
         return likely_bits(plain, predicted, dtype)
 
 
-def predict_into(plan: Plan, start: int, out: memoryview, dtype: DType, parts: PartStore) -> bool:
+def predict_into(plan: Plan, start: int, out: memoryview, dtype: DType, parts: BaseParts) -> bool:
     """Fill `out` with what the plan predicts from `start` on; False if its base is lost."""
     inputs = _inputs(plan, start, len(out), dtype)
     if inputs is None:
@@ -129,7 +129,7 @@ def _inputs(plan: Plan, start: int, size_bytes: int, dtype: DType) -> _Inputs | 
 
 
 def _predict_into(
-    plan: Plan, inputs: _Inputs, out: memoryview, dtype: DType, parts: PartStore
+    plan: Plan, inputs: _Inputs, out: memoryview, dtype: DType, parts: BaseParts
 ) -> None:
     def read_into(base: Base, out: memoryview) -> None:
         if plan.update is None or not plan.update.read_into(base, out):

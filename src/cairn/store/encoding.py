@@ -16,6 +16,7 @@ from cairn.store.packs import Encoded
 from cairn.store.parts import Packing, PartStore
 from cairn.store.planning import Planner
 from cairn.store.recipes import Part, Recipe, Slice
+from cairn.store.solo import encode_alone
 
 ENCODE_WORKERS = 2
 # Parts being encoded or waiting for their turn in the pack: bounds memory to a few parts.
@@ -50,15 +51,17 @@ class RecipeDraft:
 
     def add(self, data: bytes, piece: Piece, source: Source) -> None:
         """A piece that is a part by itself, read from `source`."""
-        if self._planner is not None and piece.storage is not None:
-            self._planner.see(source, piece.storage, piece.dtype)
         digest = blake3(data).digest()
+        if self._planner is not None:
+            self._planner.see(source, piece, digest)
         number = self._numbers.get(digest)
         if number is None:
             number = len(self._parts)
             self._parts.append(None)
             self._fill(number, digest, data, piece, source)
         self._slices.append(Slice(number, 0, len(data)))
+        if self._planner is not None:
+            self._planner.seen(piece)
 
     def add_glue(self, data: bytes) -> None:
         """A piece that shares a part with other glue."""
@@ -103,16 +106,26 @@ class RecipeDraft:
         planner = self._planner
         if seen or (planner is not None and self._store.lasting(part)):
             return
-        plan, start = None, 0
-        if planner is not None and piece is not None and piece.storage and source is not None:
-            plan, start = planner.plan(source, piece), piece.span.start - piece.storage.start
+        plan = None
+        if planner is not None and piece is not None and source is not None:
+            plan = planner.plan(source, piece)
             self._add_update(plan)
         while len(self._flying) >= MAX_FLYING:
             self._land()
+        encoded = self._encode(plan, data, digest, piece)
+        self._flying.append(encoded)
+        if planner is not None and piece is not None and piece.storage and source is not None:
+            planner.parts.expect(digest, source, piece.span, encoded)
+
+    def _encode(
+        self, plan: Plan | None, data: bytes, digest: bytes, piece: Piece | None
+    ) -> Future[Encoded]:
         dtype = piece.dtype if piece else None
-        self._flying.append(
-            self._workers.submit(encode_part, plan, data, digest, start, dtype, self._store)
-        )
+        if plan is None or self._planner is None or piece is None or piece.storage is None:
+            return self._workers.submit(encode_alone, data, digest, dtype, self._store.codecs)
+        start = piece.span.start - piece.storage.start
+        parts = self._planner.parts
+        return self._workers.submit(encode_part, plan, data, digest, start, dtype, parts)
 
     def _add_update(self, plan: Plan | None) -> None:
         """Write the parts that an update is kept in, once: no recipe will name them."""
@@ -124,7 +137,10 @@ class RecipeDraft:
                 self._packing.add(encoded)
 
     def _land(self) -> None:
-        self._packing.add(self._flying.popleft().result())
+        encoded = self._flying.popleft().result()
+        self._packing.add(encoded)
+        if self._planner is not None:
+            self._planner.parts.take(encoded)
 
 
 def encode_blob(

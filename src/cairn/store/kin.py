@@ -1,7 +1,8 @@
 """Finds the stored tensors nearest to a new one, by samples of their values."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from cairn.domain import Digest, DType
 from cairn.store.backends import Backend
@@ -44,19 +45,31 @@ class Kin:
             self.add(found[raw], load_sketches(self._backend, found[raw]))
         gone = self._known - found.keys()
         if gone:
-            self._known -= gone
-            for alike in self._by_elements.values():
-                for tensors in alike.values():
-                    tensors.forget(gone)
+            self._forget(gone)
 
     def add(self, blob: Digest, sketches: Iterable[Sketch]) -> None:
-        """Learn of one blob."""
+        """Learn of tensors of a blob."""
         self._known.add(blob.raw)
         for sketch in sketches:
             alike = self._by_elements[sketch.elements]
             if sketch.dtype not in alike:
                 alike[sketch.dtype] = SampledTensors(sketch.dtype, sketch.elements)
             alike[sketch.dtype].add(blob, sketch)
+
+    @contextmanager
+    def learning(self, blob: Digest) -> Iterator[None]:
+        """Learn of a blob while it is rewritten; forget it if that fails."""
+        try:
+            yield
+        except BaseException:
+            self._forget({blob.raw})
+            raise
+
+    def _forget(self, gone: set[bytes]) -> None:
+        self._known -= gone
+        for alike in self._by_elements.values():
+            for tensors in alike.values():
+                tensors.forget(gone)
 
     def nearest(self, wanted: Sketch) -> list[Relative]:
         """Tensors that are near and can predict it, the nearest first.

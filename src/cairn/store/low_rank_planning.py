@@ -5,11 +5,11 @@ from dataclasses import replace
 
 from cairn.domain import DType
 from cairn.errors import IntegrityError, UnavailableError
+from cairn.store.base_parts import BaseParts
 from cairn.store.deriving import Plan, encode_derived
 from cairn.store.factoring import factored, promising_rank, typical_unit
 from cairn.store.low_rank_update import LowRankUpdate
 from cairn.store.matrix_difference import MatrixDifference
-from cairn.store.parts import PartStore
 
 # Smaller matrices are not worth a part for their factors; of larger ones, which would be a
 # gigabyte of float32, nobody has merged an adapter.
@@ -28,7 +28,7 @@ _FINENESS = [2.0**-n for n in range(3, 9)]
 
 
 def low_rank_plan(
-    plan: Plan, difference: MatrixDifference, worth_share: float, parts: PartStore
+    plan: Plan, difference: MatrixDifference, worth_share: float, parts: BaseParts
 ) -> Plan | None:
     """The plan of a plain difference with an update, where that takes fewer bytes.
 
@@ -80,7 +80,7 @@ def _share(
     plan: Plan,
     windows: list[tuple[int, memoryview]],
     difference: MatrixDifference,
-    parts: PartStore,
+    parts: BaseParts,
 ) -> float:
     """Stored bytes per plain byte: of windows, and of an update's own parts over the whole."""
     stored = size = 0

@@ -7,9 +7,9 @@ import numpy as np
 
 from cairn.domain import DType, Source, Span
 from cairn.errors import IntegrityError
+from cairn.store.base_parts import BaseParts
 from cairn.store.base_tensor import BaseTensor
 from cairn.store.bases import BaseBytes
-from cairn.store.parts import PartStore
 from cairn.store.single_floats import CODES, bits, widen
 
 # Work on a block in float64 takes some ten times 2 MiB.
@@ -27,7 +27,7 @@ class MatrixDifference:
 
     def __init__(
         self, source: Source, span: Span, dtype: DType, columns: int, base: BaseTensor,
-        parts: PartStore,
+        parts: BaseParts,
     ) -> None:  # fmt: skip
         self.dtype = dtype
         self.columns = columns

@@ -96,7 +96,17 @@ class Optimizer:
             self._parts.index.refresh()
             self._kin.refresh()
             self._refreshed = True
-        planner = Planner(self._parts, self._kin, profile)
+        with self._kin.learning(blob.digest):
+            written = self._write(raw, layout, progress, profile)
+        self._remove_raw(blob.digest)
+        return Optimized(blob, blob.size_bytes, written, rewritten=True)
+
+    def _write(
+        self, raw: RawReader, layout: Layout | None, progress: Progress | None, profile: Profile
+    ) -> int:
+        """Write a recipe and all it needs; the bytes written."""
+        digest = raw.blob.digest
+        planner = Planner(digest, self._parts, self._kin, profile)
         try:
             recipe, written = self._encoded(raw, layout, progress, planner)
         except IntegrityError:
@@ -104,11 +114,10 @@ class Optimizer:
             # heals every blob that shares the damaged one.
             self._check_raw(raw)
             recipe, written = self._encoded(raw, layout, None, None)
-        written += self._write_sketches(blob.digest, planner.sketches)
+        written += self._write_sketches(digest, planner.sketches)
         data = recipe.encode()
-        replace_bytes(self._backend, recipe_key(blob.digest), data)
-        self._remove_raw(blob.digest)
-        return Optimized(blob, blob.size_bytes, written + len(data), rewritten=True)
+        replace_bytes(self._backend, recipe_key(digest), data)
+        return written + len(data)
 
     def _write_sketches(self, digest: Digest, sketches: list[Sketch]) -> int:
         """Make the blob's tensors findable as bases; the bytes written."""
@@ -116,7 +125,6 @@ class Optimizer:
             return 0
         data = encode_sketches(digest, sketches)
         replace_bytes(self._backend, sketch_key(digest), data)
-        self._kin.add(digest, sketches)
         return len(data)
 
     def _encoded(

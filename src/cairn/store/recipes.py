@@ -26,6 +26,7 @@ from blake3 import blake3
 
 from cairn.domain import Blob, Digest
 from cairn.errors import IntegrityError
+from cairn.store.bases import Base
 from cairn.store.cutting import MAX_PART_BYTES
 
 VERSION = 1
@@ -109,6 +110,11 @@ class Recipe:
             yield Slice(part, offset + start - begin, offset + end)
             start = begin + end
             number += 1
+
+    def bases(self, start: int, stop: int) -> Iterator[Base]:
+        """The same, as bases of other parts."""
+        for piece in self.slices(start, stop):
+            yield Base(self.part(piece.part).digest, piece.start, piece.stop)
 
     def encode(self) -> bytes:
         """The object's bytes."""
