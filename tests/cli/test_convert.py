@@ -7,8 +7,6 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from cairn.cli.convert import parse_size
-from cairn.errors import RequestError
 from tests.cli.command import cairn
 
 STATE = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.ones(3)}
@@ -58,17 +56,3 @@ def test_what_cannot_be_converted_says_why(tmp_path: Path, saved: Path) -> None:
     assert "only safetensors is written" in other and not (tmp_path / "o.bin").exists()
     missing = str(tmp_path / "no/o.safetensors")
     assert "no such folder" in cairn("convert", str(saved), missing, expect=3).stderr
-
-
-@pytest.mark.parametrize(
-    ("text", "size"),
-    [("5GB", 5_000_000_000), ("1.5 MB", 1_500_000), ("2GiB", 1 << 31), ("300", 300), ("7kB", 7000)],
-)
-def test_sizes_are_read_as_people_write_them(text: str, size: int) -> None:
-    assert parse_size(text) == size
-
-
-@pytest.mark.parametrize("text", ["", "GB", "5 apples", "-1MB", "0", "0.1"])
-def test_other_sizes_are_refused(text: str) -> None:
-    with pytest.raises(RequestError):
-        parse_size(text)

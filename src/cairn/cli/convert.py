@@ -1,6 +1,5 @@
 """`cairn convert`: any checkpoint as safetensors."""
 
-import re
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +8,7 @@ import click
 
 from cairn.cli.console import byte_progress, err, human_bytes, out, print_json, visible
 from cairn.cli.options import LOCAL_PATH, OneOf, as_json, data_dir
+from cairn.cli.quantities import ByteCount
 from cairn.cli.targets import read_target
 from cairn.domain import DType, Role
 from cairn.errors import RequestError
@@ -22,8 +22,6 @@ OTHER_FORMATS = frozenset(
 )
 """Endings that ask for a format convert does not write; a folder is not called so by intent."""
 
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kMGT]?i?)B?", re.IGNORECASE)
-_POWERS = "kmgt"
 _SHOWN = 5
 
 
@@ -70,7 +68,7 @@ class Numbers(StrEnum):
 @click.option(
     "--dequantise", type=OneOf(Numbers), help="Write quantised tensors of GGUF files as numbers."
 )
-@click.option("--shard-size", metavar="SIZE", help="Most bytes of a file, such as 5GB.")
+@click.option("--shard-size", type=ByteCount(), help="Most bytes of a file, such as 5GB.")
 @click.option("--verify", is_flag=True, help="Compare every value written with its source.")
 @click.option("--force", is_flag=True, help="Overwrite files that are there.")
 @data_dir
@@ -85,7 +83,7 @@ def convert(
     prefix: str,
     drop_repeats: bool,
     dequantise: Numbers | None,
-    shard_size: str | None,
+    shard_size: int | None,
     verify: bool,
     force: bool,
     data: Path | None,
@@ -106,7 +104,7 @@ def convert(
         strip=strip,
         prefix=prefix,
         drop_repeats=drop_repeats,
-        shard_bytes=None if shard_size is None else parse_size(shard_size),
+        shard_bytes=shard_size,
         dequantise=None if dequantise is None else DType[dequantise.value],
     )
     whole_folder = target.suffix != SUFFIX
@@ -134,23 +132,6 @@ def convert(
         print_json(_described(conversion, paths, verified=verify))
     else:
         _print(conversion, paths, verified=verify)
-
-
-def parse_size(text: str) -> int:
-    """`5GB`, `500MB`, `2GiB` or a number of bytes.
-
-    Raises:
-        RequestError: it is none of these, or nothing.
-    """
-    found = _SIZE.fullmatch(text.strip())
-    if found is None:
-        raise RequestError(f"{text!r} is not a size; write 5GB, 500MB or 2GiB")
-    unit = found[2].lower()
-    power = _POWERS.index(unit[0]) + 1 if unit[:1] in tuple(_POWERS) else 0
-    size = int(float(found[1]) * (1024 if unit.endswith("i") else 1000) ** power)
-    if size < 1:
-        raise RequestError(f"{text!r}: a file cannot have less than one byte")
-    return size
 
 
 def _described(conversion: "Conversion", paths: list[Path], *, verified: bool) -> dict[str, Any]:

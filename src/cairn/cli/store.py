@@ -10,6 +10,7 @@ from cairn.cli.console import byte_progress, human_bytes, out, print_json
 from cairn.cli.kept_hub import open_hub
 from cairn.cli.options import as_json, data_dir, or_folder
 from cairn.cli.store_files import add, get, ls, rm
+from cairn.cli.store_optimize import optimize
 from cairn.cli.store_prune import prune
 from cairn.cli.store_stats import stats
 
@@ -34,7 +35,7 @@ def print_damage(word: str, damaged: "Iterable[Damage]") -> None:
             out().print("  no revision needs it")
 
 
-for command in (stats, add, get, ls, rm, prune):
+for command in (stats, optimize, add, get, ls, rm, prune):
     store.add_command(command)
 
 
@@ -128,44 +129,3 @@ def gc(data: Path | None, grace: float | None, root: Path | None, as_json: bool)
     print_damage("DAMAGED", damaged)
     if damaged:
         out().print("packs were left alone: run `cairn store repair`")
-
-
-@store.command()
-@data_dir
-@click.option(
-    "--profile",
-    type=click.Choice(["fast", "small"]),
-    default="small",
-    show_default=True,
-    help="Read twice as fast, or take less space: see docs/store.md.",
-)
-@as_json
-def optimize(data: Path | None, profile: str, as_json: bool) -> None:
-    """Rewrite every blob that still lies as it landed; a running hub does this by itself.
-
-    Exits 1 if a blob is damaged; the others are optimized all the same.
-    """
-    from cairn.store import PROFILES
-    from cairn.workflows.optimize import optimize_pending
-
-    house = open_hub(data)
-    kept_for = PROFILES[profile]
-    plain = stored = count = 0
-    damaged: list[str] = []
-    waiting_bytes = sum(house.store.blob(digest).size_bytes for digest in house.store.pending())
-    with byte_progress("optimizing", waiting_bytes) as progress:
-        told = damaged.append
-        for done in optimize_pending(house, lambda e: told(str(e)), progress, kept_for):
-            count += 1
-            plain += done.blob.size_bytes
-            stored += done.stored_after
-    if as_json:
-        print_json(
-            {"blobs": count, "plain_bytes": plain, "stored_bytes": stored, "damaged": damaged}
-        )
-    else:
-        for reason in damaged:
-            out().print(f"DAMAGED {reason}", style="red")
-        out().print(f"{count:,} blobs: {human_bytes(plain)} took {human_bytes(stored)} on disk")
-    if damaged:
-        raise click.exceptions.Exit(1)

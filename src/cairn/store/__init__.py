@@ -18,6 +18,7 @@ from cairn.store.results import (
 )
 from cairn.store.staging import Staging
 from cairn.store.stock import Stock
+from cairn.store.stopping import StoppedError
 from cairn.store.writing import BlobWriter
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "Staging",
     "Sample",
     "Stock",
+    "StoppedError",
     "StoreStats",
     "Verification",
     "open_local_store",

@@ -141,10 +141,19 @@ class BlobStore:
             return self.blob(digest)
 
     def pending(self) -> Iterator[Digest]:
-        """Raw blobs that optimize has not looked at and might make smaller."""
-        for digest, info in holdings.digests_under(self._backend, RAW):
+        """Raw blobs that optimize has not looked at and might make smaller, oldest first.
+
+        What a file can be made from came before it as a rule: a base before its fine-tunes and
+        quantisations. The other way round a cast is kept whole and what it was cast from as well.
+        """
+        large = [
+            (info.modified_s, digest.hex, digest)
+            for digest, info in holdings.digests_under(self._backend, RAW)
+            if info.size_bytes >= MIN_REWRITE_BYTES
+        ]
+        for _, _, digest in sorted(large, key=lambda row: row[:2]):
             marks = (settled_key(digest), damaged_key(digest))
-            if info.size_bytes >= MIN_REWRITE_BYTES and not any(map(self._backend.exists, marks)):
+            if not any(map(self._backend.exists, marks)):
                 yield digest
 
     def optimize(
@@ -158,7 +167,8 @@ class BlobStore:
 
         Parts that are here already are shared as they are, in whatever profile they were made.
 
-        `progress` gets plain bytes newly encoded.
+        `progress` gets plain bytes newly encoded, and 0 now and then while the blob is read
+        back; it may raise `StoppedError` to end the work.
         """
         return self._optimizer.optimize(digest, layout, progress, profile)
 

@@ -17,6 +17,7 @@ from cairn.store.parts import Packing, PartStore
 from cairn.store.planning import Planner
 from cairn.store.recipes import Part, Recipe, Slice
 from cairn.store.solo import encode_alone
+from cairn.store.stopping import StoppedError
 
 ENCODE_WORKERS = 2
 # Parts being encoded or waiting for their turn in the pack: bounds memory to a few parts.
@@ -79,12 +80,16 @@ class RecipeDraft:
     def finish(self, blob: Blob) -> Recipe:
         """The recipe; its parts are durable."""
         self._close_glue()
-        while self._flying:
-            self._land()
-        self._packing.seal()
+        self.keep()
         parts = [part for part in self._parts if part is not None]
         assert len(parts) == len(self._parts)
         return Recipe.of(blob, parts, self._slices)
+
+    def keep(self) -> None:
+        """Make the parts added so far durable; glue that is still being gathered is not."""
+        while self._flying:
+            self._land()
+        self._packing.seal()
 
     def close(self) -> None:
         """Stop the workers."""
@@ -152,7 +157,12 @@ def encode_blob(
     planner: Planner | None,
     progress: Progress | None = None,
 ) -> Recipe:
-    """Cut, encode and pack a whole blob; returns its recipe, not yet written anywhere."""
+    """Cut, encode and pack a whole blob; returns its recipe, not yet written anywhere.
+
+    Raises:
+        IntegrityError: the source ends early, or a part it shares is damaged.
+        StoppedError: `progress` raised it; the parts encoded so far are durable.
+    """
     draft = RecipeDraft(store, packing, planner)
     try:
         for piece in cut(blob.size_bytes, layout):
@@ -167,5 +177,8 @@ def encode_blob(
             if progress is not None:
                 progress(len(data))
         return draft.finish(blob)
+    except StoppedError:
+        draft.keep()
+        raise
     finally:
         draft.close()

@@ -53,9 +53,11 @@ class Optimizer:
     ) -> Optimized:
         """Rewrite one blob; does nothing for one that is rewritten or settled already.
 
-        Waits for another optimize or gc on the same store, in whatever process.
+        Waits for another optimize or gc on the same store, in whatever process. `progress` gets
+        plain bytes newly encoded, and 0 now and then while the blob is read back.
 
         Raises:
+            StoppedError: `progress` raised it; the blob stays as it is.
             BlobNotFoundError: the store does not hold it.
             IntegrityError: its bytes do not match the digest; it stays as it is.
             RequestError: `layout` is of a file of another size.
@@ -140,7 +142,7 @@ class Optimizer:
                 raw, raw.blob, layout, self._parts, packing, planner=planner, progress=progress
             )
         recipe = parse_recipe(recipe.encode(), raw.blob.digest)
-        check_whole(RecipeReader(recipe, self._parts))
+        check_whole(RecipeReader(recipe, self._parts), progress)
         if not packing.sealed:  # all parts were here: left, perhaps, by a run that was killed
             self._parts.make_durable(recipe)
         written = sum(
@@ -190,8 +192,8 @@ def worth_rewriting(raw: BlobReader, layout: Layout | None) -> bool:
     return pays(sum(len(compress(p, 1)) for p in probes), sum(len(p) for p in probes))
 
 
-def check_whole(reader: BlobReader) -> None:
-    """Read a blob to its end and compare its SHA-256.
+def check_whole(reader: BlobReader, progress: Progress | None = None) -> None:
+    """Read a blob to its end and compare its SHA-256; `progress` gets 0 for every block.
 
     Raises:
         IntegrityError: it does not match, or cannot be read.
@@ -199,6 +201,8 @@ def check_whole(reader: BlobReader) -> None:
     found = hashlib.sha256()
     for block in reader.stream():
         found.update(block)
+        if progress is not None:
+            progress(0)
     check_digest(reader.blob.digest, found.hexdigest())
 
 

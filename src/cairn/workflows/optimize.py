@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Iterator
 
-from cairn.domain import Digest, Layout
+from cairn.domain import Blob, Digest, Layout
 from cairn.errors import BlobNotFoundError, IntegrityError, UntrustedDataError
 from cairn.formats import read_layout
-from cairn.store import SMALL, Optimized, Profile
+from cairn.store import SMALL, Optimized, Profile, StoppedError
 from cairn.workflows.house import Keeper
+from cairn.workflows.pace import Pace
 
 
 def optimize_pending(
@@ -14,20 +15,48 @@ def optimize_pending(
     damaged: Callable[[IntegrityError], None],
     progress: Callable[[int], None] | None = None,
     profile: Profile = SMALL,
+    pace: Pace | None = None,
+    begins: Callable[[Blob], None] | None = None,
 ) -> Iterator[Optimized]:
-    """Optimize every blob still kept raw, one after the other.
+    """Optimize the blobs still kept raw, one after the other, until `pace` says that it is enough.
 
-    The queue is the store itself: after a kill the next pass starts where this one stopped.
+    The queue is the store itself: after a kill the next pass starts where this one stopped, and
+    a blob that was left in the middle shares what was encoded of it.
     `damaged` is told of blobs whose bytes are wrong; the store keeps them as they are, marked.
-    `progress` gets the count of plain bytes newly done; `profile` says what the blobs are for.
+    `begins` gets each blob before it is read, `progress` the count of plain bytes newly done;
+    `profile` says what the blobs are for.
     """
+    pace = pace or Pace()
+
+    def advance(plain_bytes: int) -> None:
+        if progress is not None:
+            progress(plain_bytes)
+        pace.advance(plain_bytes)
+
     for digest in house.store.pending():
+        if not pace.goes_on():
+            return
         try:
-            yield optimize_blob(house, digest, progress, profile)
+            if begins is not None:
+                begins(house.store.blob(digest))
+            yield optimize_blob(house, digest, advance, profile)
         except BlobNotFoundError:
             continue  # gc took it between listing and opening
         except IntegrityError as error:
             damaged(error)
+        except StoppedError:
+            return
+
+
+def waiting(house: Keeper) -> list[Blob]:
+    """The blobs that the next pass will look at, in its order."""
+    found = []
+    for digest in house.store.pending():
+        try:
+            found.append(house.store.blob(digest))
+        except BlobNotFoundError:
+            continue  # gc was faster
+    return found
 
 
 def optimize_blob(
@@ -41,6 +70,7 @@ def optimize_blob(
     Raises:
         BlobNotFoundError: the store does not hold it.
         IntegrityError: what the store holds does not match the digest.
+        StoppedError: `progress` raised it; what was encoded so far is kept.
     """
     return house.store.optimize(digest, _layout(house, digest), progress, profile)
 
