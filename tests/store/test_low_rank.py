@@ -9,13 +9,16 @@ import numpy as np
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
+from threadpoolctl import ThreadpoolController
 from transformers import AutoModel
 
 from cairn.domain import Digest, DType
 from cairn.errors import IntegrityError
 from cairn.store import BlobStore, open_local_store
 from cairn.store.backends import LocalBackend
+from cairn.store.blas_threads import one_blas_thread
 from cairn.store.cutting import cut
+from cairn.store.factoring import promising_rank
 from cairn.store.pack_index import load_index
 from cairn.store.zstd_library import compress
 from tests.store.making import layout_of, shaped_safetensors
@@ -285,3 +288,35 @@ def test_no_type_but_floats_of_two_and_four_bytes_is_subtracted() -> None:
     assert MatrixDifference.supports(DType.BF16, DType.F32)
     assert not MatrixDifference.supports(DType.F64, DType.F32)
     assert not MatrixDifference.supports(DType.F32, DType.I32)
+
+
+def test_an_embedding_that_changed_in_few_rows_is_not_taken_for_an_adapter() -> None:
+    """Energies are those of the rows whose tokens occurred, which are few; bits are of all rows."""
+    rng = np.random.default_rng(2)
+    base = base_matrix(2000, 384)
+    touched = rng.random(len(base)) < 0.05
+    change = rng.normal(0, 1e-5, base.shape)
+    change[touched] *= 1000
+    rank = promising_rank_of(base, (base + change).astype("<f4"))
+    assert rank == 0
+    assert promising_rank_of(base, merged(base)) >= 6
+
+
+def promising_rank_of(base: np.ndarray, values: np.ndarray) -> int:
+    class Difference:
+        dtype = DType.F32
+        rows, columns = values.shape
+        elements = values.size
+
+        def block(self, first: int, rows: int) -> tuple[int, np.ndarray, np.ndarray]:
+            return first, values[first : first + rows], base[first : first + rows]
+
+    return promising_rank(Difference())
+
+
+def test_factors_are_fitted_by_one_thread_which_others_get_back() -> None:
+    controller = ThreadpoolController().select(user_api="blas")
+    before = [library.num_threads for library in controller.lib_controllers]
+    with one_blas_thread():
+        assert {library.num_threads for library in controller.lib_controllers} == {1}
+    assert [library.num_threads for library in controller.lib_controllers] == before

@@ -24,6 +24,8 @@ class BaseTensor:
         self._stops = list(accumulate(run.size_bytes for run in self._runs))
         self._parts = parts
         self._max_chain = max_chain
+        # While a blob is optimized no part goes and none gets shallower: each is looked up once.
+        self._found: dict[bytes, int | None] = {}
 
     def bases(self, start: int, stop: int) -> tuple[Base, ...] | None:
         """What makes the tensor's bytes `start .. stop`, in parts that are not too deep.
@@ -46,7 +48,7 @@ class BaseTensor:
         """That of a part made from these; None if one may go, or it would be too deep."""
         deepest = 0
         for base in bases:
-            depth = self._parts.depth(base.digest, below=self._max_chain)
+            depth = self._depth(base.digest)
             if depth is None:
                 return None
             deepest = max(deepest, depth)
@@ -54,6 +56,10 @@ class BaseTensor:
 
     def _shallow(self, base: Base) -> Base:
         """The base, or if its chain is as long as allowed, where that chain began."""
-        if self._parts.depth(base.digest, below=self._max_chain) is not None:
-            return base
-        return self._parts.origin(base)
+        return base if self._depth(base.digest) is not None else self._parts.origin(base)
+
+    def _depth(self, digest: bytes) -> int | None:
+        """How deep a part lies that stays and is not too deep."""
+        if digest not in self._found:
+            self._found[digest] = self._parts.depth(digest, below=self._max_chain)
+        return self._found[digest]

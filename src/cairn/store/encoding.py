@@ -34,6 +34,32 @@ class _Glue:
     data: bytearray
 
 
+class _Held:
+    """A source of which one run lies in memory: what is sampled of a piece is not read again."""
+
+    def __init__(self, source: Source, start: int, data: bytes) -> None:
+        self._source = source
+        self._start = start
+        self._data = data
+
+    @property
+    def name(self) -> str:
+        """That of the whole."""
+        return self._source.name
+
+    @property
+    def size_bytes(self) -> int:
+        """That of the whole."""
+        return self._source.size_bytes
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """See `Source.read_at`."""
+        first = offset - self._start
+        if first < 0 or first + length > len(self._data):
+            return self._source.read_at(offset, length)
+        return self._data[first : first + length]
+
+
 class RecipeDraft:
     """A recipe in the making: takes the blob's pieces in order and adds unknown parts."""
 
@@ -54,7 +80,7 @@ class RecipeDraft:
         """A piece that is a part by itself, read from `source`."""
         digest = blake3(data).digest()
         if self._planner is not None:
-            self._planner.see(source, piece, digest)
+            self._planner.see(_Held(source, piece.span.start, data), piece, digest)
         number = self._numbers.get(digest)
         if number is None:
             number = len(self._parts)
@@ -113,7 +139,7 @@ class RecipeDraft:
             return
         plan = None
         if planner is not None and piece is not None and source is not None:
-            plan = planner.plan(source, piece)
+            plan = planner.plan(_Held(source, piece.span.start, data), piece)
             self._add_update(plan)
         while len(self._flying) >= MAX_FLYING:
             self._land()

@@ -57,15 +57,18 @@ def promising_rank(difference: MatrixDifference) -> int:
     if not (np.isfinite(values).all() and np.isfinite(base).all()):
         return 0
     change = values.astype(np.float64) - base
-    probes = min(PROBES, *change.shape)
     bits = _bits(values[::4], change[::4], difference.dtype)
+    changed = change[change.any(axis=1)]
+    probes = min(PROBES, *changed.shape)
     if probes < GROUP_ROWS or bits < MIN_SAVED_BITS:
         return 0
-    left = _left_by_rank(_folded(change, probes), 3 * probes // 4)
+    changed = _at_one_scale(changed)
+    left = _left_by_rank(_folded(changed, probes), 3 * probes // 4)
     ranks = np.arange(1, len(left) + 1)
     # Of a difference without directions, this is about what a rank leaves.
-    by_chance = (1 - ranks / probes) * (1 - ranks / max(len(change), probes + 1))
-    saved = np.minimum(0.5 * np.log2(by_chance / np.maximum(left, 1e-30)), bits)
+    by_chance = (1 - ranks / probes) * (1 - ranks / max(len(changed), probes + 1))
+    saved = 0.5 * np.log2(by_chance / np.maximum(left, 1e-30)) * len(changed) / len(change)
+    saved = np.minimum(saved, bits)
     per_rank = (difference.rows + difference.columns) / difference.elements
     saved -= ranks * per_rank * (bits + NUMBER_BITS)
     best = int(np.argmax(saved))
@@ -123,6 +126,17 @@ def _sample(difference: MatrixDifference) -> tuple[Array, Array]:
     return np.concatenate([b[1] for b in found]), np.concatenate([b[2] for b in found])
 
 
+def _at_one_scale(change: Array) -> Array:
+    """Rows, none of them zero, at the same length, which keeps the rank.
+
+    Bits count rows alike, energies do not: the few rows of an embedding whose tokens occurred
+    would pass for the directions of all.
+    """
+    rows = change / np.abs(change).max(axis=1, keepdims=True)  # so that no square overflows
+    scaled: Array = rows / np.sqrt((rows**2).sum(axis=1, keepdims=True))
+    return scaled
+
+
 def _folded(change: Array, probes: int) -> Array:
     """The columns, at random signs, added up to `probes`: a matrix of the same rank."""
     height, columns = change.shape
@@ -135,17 +149,11 @@ def _folded(change: Array, probes: int) -> Array:
 
 def _left_by_rank(folded: Array, ranks: int) -> Array:
     """The share of energy left once 1, 2, ... directions are taken out, the largest column's."""
-    rest = folded / np.abs(folded).max()  # so that no square overflows
-    energies = [(rest**2).sum()]
-    for _ in range(ranks):
-        squares = (rest**2).sum(axis=0)
-        pivot = int(np.argmax(squares))
-        if not squares[pivot]:
-            break
-        direction = rest[:, pivot] / np.sqrt(squares[pivot])
-        rest = rest - direction[:, None] * (direction[:, None] * rest).sum(axis=0)
-        energies.append((rest**2).sum())
-    left: Array = np.array(energies[1:]) / energies[0]
+    from cairn.store import factoring_kernels  # numba takes half a second: only when needed
+
+    energies = np.empty(ranks + 1)
+    taken = factoring_kernels.energies_left(np.ascontiguousarray(folded.T), energies)
+    left: Array = energies[1 : taken + 1] / energies[0]
     return left
 
 

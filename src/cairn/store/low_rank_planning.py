@@ -6,8 +6,9 @@ from dataclasses import replace
 from cairn.domain import DType
 from cairn.errors import IntegrityError, UnavailableError
 from cairn.store.base_parts import BaseParts
-from cairn.store.deriving import Plan, encode_derived
-from cairn.store.factoring import factored, promising_rank, typical_unit
+from cairn.store.blas_threads import one_blas_thread
+from cairn.store.deriving import Plan, encode_derived, likely_plan_bits
+from cairn.store.factoring import MIN_SAVED_BITS, factored, promising_rank, typical_unit
 from cairn.store.low_rank_update import LowRankUpdate
 from cairn.store.matrix_difference import MatrixDifference
 
@@ -37,10 +38,12 @@ def low_rank_plan(
     if not MIN_ELEMENTS <= difference.elements <= MAX_ELEMENTS:
         return None
     try:
+        windows = list(_windows(difference))
+        if _bits(plan, windows, difference, parts) < MIN_SAVED_BITS:
+            return None  # most often a copy: nothing else is read of it
         rank = promising_rank(difference)
         if not rank:
             return None
-        windows = list(_windows(difference))
         least = min(worth_share, WORTH_UPDATE * _share(plan, windows, difference, parts))
         best = None
         for update in _updates(difference, rank, plan.base.dtype):
@@ -64,8 +67,21 @@ def _windows(difference: MatrixDifference) -> Iterator[tuple[int, memoryview]]:
         yield first * difference.row_bytes, difference.plain(first, rows)
 
 
+def _bits(
+    plan: Plan,
+    windows: list[tuple[int, memoryview]],
+    difference: MatrixDifference,
+    parts: BaseParts,
+) -> float:
+    """About how many bits an element of the windows takes by a plain difference."""
+    dtype = difference.dtype
+    found = [likely_plan_bits(plan, plain, start, dtype, parts) for start, plain in windows]
+    return sum(found) / len(found)
+
+
 def _updates(difference: MatrixDifference, rank: int, base: DType) -> Iterator[LowRankUpdate]:
-    found = factored(difference, rank)
+    with one_blas_thread():
+        found = factored(difference, rank)
     if found is None:
         return
     step = typical_unit(difference) / rank**0.5

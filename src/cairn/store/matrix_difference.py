@@ -70,18 +70,24 @@ class MatrixDifference:
         step = max(1, BLOCK_ELEMENTS // self.columns)
         kept: list[Block] | None = [] if self.elements <= KEPT_ELEMENTS else None
         for first in range(0, self.rows, step):
-            block = self.block(first, min(step, self.rows - first))
+            block = self._read(first, min(step, self.rows - first))
             if kept is not None:
                 kept.append(block)
             yield block
         self._kept = kept
 
     def block(self, first: int, rows: int) -> Block:
-        """Some rows.
+        """Some rows; those of a small matrix are read together, once.
 
         Raises:
             IntegrityError: the base is not to be had.
         """
+        if self.elements > BLOCK_ELEMENTS:
+            return self._read(first, rows)
+        ((_, ours, theirs),) = self.blocks()
+        return first, ours[first : first + rows], theirs[first : first + rows]
+
+    def _read(self, first: int, rows: int) -> Block:
         start, stop = first * self.columns, (first + rows) * self.columns
         base_width = self._base.dtype.block_bytes
         plain = self.plain(first, rows)
