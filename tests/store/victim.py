@@ -23,6 +23,10 @@ from cairn.store import BlobStore, open_local_store
 from cairn.store.backends import LocalBackend
 from cairn.store.codecs import CODECS
 from cairn.store.locks import Locks
+from cairn.workflows.folder_store import open_folder
+from cairn.workflows.origins import local_origin
+from cairn.workflows.repair import repair as heal
+from cairn.workflows.repair import suspects_in
 from tests.store import families
 from tests.store.failing_calls import KINDS, FailingCalls
 from tests.store.making import checkpoint, layout_of, optimized
@@ -86,6 +90,12 @@ def optimize(root: Path, job: dict) -> None:
 
 def gc(root: Path, job: dict) -> None:
     open_store(root).collect(lambda: acknowledged(root).values(), 0)
+
+
+def repair(root: Path, job: dict) -> None:
+    folder = open_folder(root)
+    origin = local_origin(Path(job["origin"]), root)
+    heal(folder, suspects_in(folder.store), [origin], lambda _: None)
 
 
 def forever(root: Path, job: dict) -> None:
@@ -174,7 +184,7 @@ def drops_of(root: Path) -> Counter[str]:
 
 REAL = {name: getattr(os, name) for name in CHANGES}
 JOBS = {
-    "put": put, "optimize": optimize, "gc": gc,
+    "put": put, "optimize": optimize, "gc": gc, "repair": repair,
     "forever": forever, "for_a_while": for_a_while, "watch": watch,
 }  # fmt: skip
 

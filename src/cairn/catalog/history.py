@@ -200,6 +200,10 @@ class History:
         """
         return self._locations.of(digests)
 
+    def sizes(self, digests: Iterable[Digest]) -> dict[Digest, int]:
+        """Plain bytes of those of these blobs that a revision holds."""
+        return self._locations.sizes(digests)
+
     def digests(self, uid: str) -> list[Digest]:
         """Every blob that a revision of the repo, past or present, holds, in digest order."""
         query = (

@@ -31,6 +31,17 @@ class Locations:
                     found[wanted[raw]].append(location)
         return {digest: tuple(places) for digest, places in found.items()}
 
+    def sizes(self, digests: Iterable[Digest]) -> dict[Digest, int]:
+        """Plain bytes of those of these blobs that a revision holds."""
+        found: dict[Digest, int] = {}
+        with self._database.read() as connection:
+            for digest in digests:
+                query = select(repo_blobs.c.size_bytes).where(repo_blobs.c.digest == digest.raw)
+                size = connection.execute(query.limit(1)).scalar()
+                if size is not None:
+                    found[digest] = size
+        return found
+
     def _in_repo(
         self, connection: Connection, uid: str, wanted: set[bytes]
     ) -> Iterator[tuple[bytes, Location]]:

@@ -1,41 +1,26 @@
 """`cairn store`: look after the bytes."""
 
-from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from cairn.cli.console import byte_progress, human_bytes, out, print_json
+from cairn.cli.damaged_files import print_damage
 from cairn.cli.kept_hub import open_hub
 from cairn.cli.options import as_json, data_dir, or_folder
 from cairn.cli.store_files import add, get, ls, rm
 from cairn.cli.store_optimize import optimize
 from cairn.cli.store_prune import prune
+from cairn.cli.store_repair import repair
 from cairn.cli.store_stats import stats
-
-if TYPE_CHECKING:
-    from cairn.workflows.damage import Damage
 
 
 @click.group(no_args_is_help=True)
 def store() -> None:
-    """Statistics, verification, garbage collection."""
+    """Statistics, verification, repair, garbage collection."""
 
 
-def print_damage(word: str, damaged: "Iterable[Damage]") -> None:
-    """A line for each blob, and one for each file that it is."""
-    for damage in damaged:
-        out().print(f"{word} {damage.digest.hex}: {damage.reason}", style="red", markup=False)
-        for place in damage.locations:
-            out().print(f"  {place}", markup=False)
-        for name in damage.names:
-            out().print(f"  {name}", markup=False)
-        if not damage.locations and not damage.names:
-            out().print("  no revision needs it")
-
-
-for command in (stats, optimize, add, get, ls, rm, prune):
+for command in (stats, optimize, add, get, ls, rm, prune, repair):
     store.add_command(command)
 
 

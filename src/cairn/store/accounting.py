@@ -54,7 +54,8 @@ def verify(
     """Read blobs whole, in every form they are kept in, and compare their SHA-256.
 
     `readers` opens all forms of a blob. `progress` gets plain bytes newly checked. A bad blob
-    is marked: the store no longer claims to have it, so that a client sends it again. Where no
+    is marked: the store no longer claims to have it, so that a client sends it again; one that
+    reads well loses its mark. Where no
     `digests` are given, `sample` says how many of all are read.
     """
     checked = size = 0
@@ -68,6 +69,7 @@ def verify(
                     check_whole(reader)
                 plain = reader.size_bytes
             size += plain
+            _unmark(backend, digest)
             if progress is not None:
                 progress(plain)
         except BlobNotFoundError as error:
@@ -80,6 +82,13 @@ def verify(
         except UnavailableError as error:  # a bad sector, or a disk that comes back: no mark
             bad.append((digest, str(error)))
     return Verification(checked, size, tuple(bad))
+
+
+def _unmark(backend: Backend, digest: Digest) -> None:
+    """A blob reads well again: another one brought its damaged parts back, or the disk did."""
+    with suppress(UnavailableError):  # a full or read-only disk: the next time
+        if backend.exists(damaged_key(digest)):
+            backend.delete(damaged_key(digest))
 
 
 def stats(backend: Backend) -> StoreStats:

@@ -17,6 +17,7 @@ from cairn.store.format_mark import check_format
 from cairn.store.keys import RAW, damaged_key, raw_key, recipe_key, settled_key
 from cairn.store.kin import Kin
 from cairn.store.locks import Locks
+from cairn.store.mending import Mending
 from cairn.store.names import Names
 from cairn.store.optimizing import MIN_REWRITE_BYTES, Optimizer, check_digest
 from cairn.store.parts import PACK_TARGET_BYTES, PartStore
@@ -46,6 +47,7 @@ class BlobStore:
         self._locks = locks
         self._parts = PartStore(backend, codecs, pack_target_bytes)
         self._optimizer = Optimizer(backend, locks, self._parts, Kin(backend))
+        self._mending = Mending(backend, locks, self._parts)
         self.staging = Staging(backend)
         self.names = Names(backend)
 
@@ -181,7 +183,7 @@ class BlobStore:
         """Read blobs (None: all, or a sample of all) whole and compare their SHA-256.
 
         `progress` gets plain bytes newly checked. `has` says False for a blob found bad,
-        until it is uploaded again.
+        until it is uploaded again, or reads well because a blob with the same parts was.
         """
         return accounting.verify(self._backend, self._forms, digests, progress, sample)
 
@@ -195,6 +197,22 @@ class BlobStore:
             if not forms:
                 raise
         return forms
+
+    def suspects(self) -> Iterator[Digest]:
+        """Blobs that need a `mend`: found damaged before, or left by work that was cut short."""
+        return self._mending.suspects()
+
+    def mend(self, digest: Digest) -> None:
+        """Make the best of what is here of a blob: keep of its forms only those that are whole.
+
+        Reads the blob; waits for another optimize or gc on the same store, in whatever process.
+
+        Raises:
+            BlobNotFoundError: there is no form of it.
+            IntegrityError: none is whole. It is marked damaged: the next put is kept anew.
+            UnavailableError: the disk does not take the mark.
+        """
+        self._mending.mend(digest)
 
     def collect(self, live: Callable[[], Iterable[Digest]], grace_s: float) -> Collected:
         """Remove blobs that have no name and are not in `live()`.

@@ -64,7 +64,7 @@ class RecipeDraft:
     """A recipe in the making: takes the blob's pieces in order and adds unknown parts."""
 
     def __init__(self, store: PartStore, packing: Packing, planner: Planner | None) -> None:
-        """Without a planner every part is written anew and alone: those here may be damaged."""
+        """Without a planner no part here is trusted unread; damaged ones are written anew."""
         self._store = store
         self._planner = planner
         self._packing = packing
@@ -135,7 +135,7 @@ class RecipeDraft:
         seen = digest in self._numbers
         self._numbers.setdefault(digest, number)
         planner = self._planner
-        if seen or (planner is not None and self._store.lasting(part)):
+        if seen or self._is_here(part):
             return
         plan = None
         if planner is not None and piece is not None and source is not None:
@@ -157,6 +157,9 @@ class RecipeDraft:
         start = piece.span.start - piece.storage.start
         parts = self._planner.parts
         return self._workers.submit(encode_part, plan, data, digest, start, dtype, parts)
+
+    def _is_here(self, part: Part) -> bool:
+        return self._store.lasting(part) and (self._planner is not None or self._store.sound(part))
 
     def _add_update(self, plan: Plan | None) -> None:
         """Write the parts that an update is kept in, once: no recipe will name them."""

@@ -112,8 +112,8 @@ class Optimizer:
         try:
             recipe, written = self._encoded(raw, layout, progress, planner)
         except IntegrityError:
-            # Either the raw bytes are wrong, or a part kept earlier is. Writing all parts anew
-            # heals every blob that shares the damaged one.
+            # Either the raw bytes are wrong, or a part kept earlier is. Writing damaged parts anew
+            # heals every blob that shares them.
             self._check_raw(raw)
             recipe, written = self._encoded(raw, layout, None, None)
         written += self._write_sketches(digest, planner.sketches)
@@ -215,5 +215,5 @@ def check_digest(digest: Digest, found_sha256: str) -> None:
     if found_sha256 != digest.hex:
         raise IntegrityError(
             f"blob {digest} reads back as sha256:{found_sha256}. The stored bytes are damaged:"
-            " run `cairn store verify`, then upload the file again or restore a backup"
+            " run `cairn store repair`, with --from a backup if there is one, or upload it again"
         )

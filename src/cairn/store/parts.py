@@ -94,6 +94,14 @@ class PartStore:
         what = f"part {part.digest.hex()} of {part.plain_bytes} bytes"
         return self._first_that_serves(part.digest, what, plain_of)
 
+    def sound(self, part: Part) -> bool:
+        """Whether the part reads back as what it is."""
+        try:
+            self.read(part)
+        except (IntegrityError, UnavailableError):
+            return False
+        return True
+
     def _first_that_serves(
         self, digest: bytes, what: str, use: Callable[[Record, memoryview], Made]
     ) -> Made:

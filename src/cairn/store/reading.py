@@ -193,8 +193,8 @@ class RecipeReader(BlobReader):
                 plain = self._parts.read(self._recipe.part(number))
             except IntegrityError as error:
                 raise IntegrityError(
-                    f"blob {self.blob.digest}: {error}. Run `cairn store verify`, then upload the"
-                    " file again or restore a backup"
+                    f"blob {self.blob.digest}: {error}. Run `cairn store repair`, with --from a"
+                    " backup if there is one, or upload the file again"
                 ) from error
             except UnavailableError as error:
                 raise UnavailableError(f"blob {self.blob.digest}: {error}") from error

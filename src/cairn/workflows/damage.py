@@ -13,13 +13,16 @@ from cairn.workflows.house import House
 class Damage:
     """A blob that cannot be read, why, and the files that it is; none: no revision needs it.
 
-    `names` are those it has in the store itself.
+    `names` are those it has in the store itself, `size_bytes` its plain bytes where they are known,
+    `tried` says why each place that was asked for a copy could not give one.
     """
 
     digest: Digest
     reason: str
     locations: tuple[Location, ...]
     names: tuple[str, ...] = ()
+    size_bytes: int | None = None
+    tried: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """The same as plain values."""
@@ -28,12 +31,22 @@ class Damage:
              "revision": place.revision, "path": place.path}
             for place in self.locations
         ]  # fmt: skip
-        names = {"names": list(self.names)} if self.names else {}
-        return {"sha256": self.digest.hex, "reason": self.reason, "files": files, **names}
+        more = {"names": list(self.names), "tried": list(self.tried)}
+        return {
+            "sha256": self.digest.hex,
+            "size_bytes": self.size_bytes,
+            "reason": self.reason,
+            "files": files,
+            **{key: texts for key, texts in more.items() if texts},
+        }
 
 
 def located(house: House, damaged: Iterable[tuple[Digest, str]]) -> list[Damage]:
     """Damaged blobs with their files."""
     reasons = dict(damaged)
     locations = house.catalog.history.locations(reasons)
-    return [Damage(digest, reason, locations[digest]) for digest, reason in reasons.items()]
+    sizes = house.catalog.history.sizes(reasons)
+    return [
+        Damage(digest, reason, locations[digest], size_bytes=sizes.get(digest))
+        for digest, reason in reasons.items()
+    ]

@@ -192,7 +192,12 @@ def count_folder(folder: FolderStore, progress: Progress) -> Stocktaking:
 
 def damage_of(store: BlobStore, damaged: Iterable[tuple[Digest, str]]) -> list[Damage]:
     """Damaged blobs with the names they have in the store."""
-    names: dict[Digest, list[str]] = {}
+    named_by: dict[Digest, list[NamedBlob]] = {}
     for named in store.names.list():
-        names.setdefault(named.blob.digest, []).append(named.name)
-    return [Damage(digest, reason, (), tuple(names.get(digest, ()))) for digest, reason in damaged]
+        named_by.setdefault(named.blob.digest, []).append(named)
+    return [_damage(digest, reason, named_by.get(digest, [])) for digest, reason in damaged]
+
+
+def _damage(digest: Digest, reason: str, named: list[NamedBlob]) -> Damage:
+    size = named[0].blob.size_bytes if named else None
+    return Damage(digest, reason, (), tuple(one.name for one in named), size)

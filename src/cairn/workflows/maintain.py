@@ -1,8 +1,9 @@
 """Keeps an installation healthy: what is stored, whether it still reads, what nobody needs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 
+from cairn.domain import Digest
 from cairn.store import Collected, Sample, StoreStats, Verification
 from cairn.workflows.house import House
 
@@ -21,13 +22,14 @@ def verify_store(
 
     `progress` gets the count of plain bytes newly checked. With `sample` only some are read.
     """
-    found = house.store.verify(None, progress, sample)
-    lost = [
-        (digest, "a revision needs this blob and the store does not have it")
-        for digest in house.catalog.history.live_digests()
-        if not house.store.has(digest)
-    ]
-    return found.with_bad(lost)
+    return house.store.verify(None, progress, sample).with_bad(lost_blobs(house))
+
+
+def lost_blobs(house: House) -> Iterator[tuple[Digest, str]]:
+    """Blobs that revisions need and the store lacks, or knows to be damaged; and that as words."""
+    for digest in house.catalog.history.live_digests():
+        if not house.store.has(digest):
+            yield digest, "a revision needs this blob and the store does not have it"
 
 
 def collect_garbage(house: House, grace_s: float) -> Collected:
