@@ -4,6 +4,7 @@ from cairn.store.accounting import Sample
 from cairn.store.blobs import BlobStore, open_local_store
 from cairn.store.codec import Codec
 from cairn.store.codecs import CODECS
+from cairn.store.likely_bases import LikelyBase
 from cairn.store.names import NamedBlob
 from cairn.store.predictors import PREDICTORS
 from cairn.store.profiles import FAST, PROFILES, SMALL, Profile
@@ -34,6 +35,7 @@ __all__ = [
     "CodecShare",
     "Collected",
     "GroupShare",
+    "LikelyBase",
     "NamedBlob",
     "Optimized",
     "Profile",

@@ -16,6 +16,7 @@ from cairn.store.collecting import Collection
 from cairn.store.format_mark import check_format
 from cairn.store.keys import RAW, damaged_key, raw_key, recipe_key, settled_key
 from cairn.store.kin import Kin
+from cairn.store.likely_bases import LikelyBase
 from cairn.store.locks import Locks
 from cairn.store.mending import Mending
 from cairn.store.names import Names
@@ -164,15 +165,17 @@ class BlobStore:
         layout: Layout | None,
         progress: Callable[[int], None] | None = None,
         profile: Profile = SMALL,
+        likely: Iterable[LikelyBase] = (),
     ) -> Optimized:
         """Rewrite a raw blob as parts if that saves space; see `Optimizer.optimize`.
 
         Parts that are here already are shared as they are, in whatever profile they were made.
 
         `progress` gets plain bytes newly encoded, and 0 now and then while the blob is read
-        back; it may raise `StoppedError` to end the work.
+        back; it may raise `StoppedError` to end the work. `likely` are what the blob was probably
+        made from, the likeliest first; the store finds others by itself.
         """
-        return self._optimizer.optimize(digest, layout, progress, profile)
+        return self._optimizer.optimize(digest, layout, progress, profile, likely)
 
     def verify(
         self,

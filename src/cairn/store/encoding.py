@@ -80,7 +80,7 @@ class RecipeDraft:
         """A piece that is a part by itself, read from `source`."""
         digest = blake3(data).digest()
         if self._planner is not None:
-            self._planner.see(_Held(source, piece.span.start, data), piece, digest)
+            self._planner.candidates.see(_Held(source, piece.span.start, data), piece, digest)
         number = self._numbers.get(digest)
         if number is None:
             number = len(self._parts)
@@ -88,7 +88,7 @@ class RecipeDraft:
             self._fill(number, digest, data, piece, source)
         self._slices.append(Slice(number, 0, len(data)))
         if self._planner is not None:
-            self._planner.seen(piece)
+            self._planner.candidates.seen(piece)
 
     def add_glue(self, data: bytes) -> None:
         """A piece that shares a part with other glue."""

@@ -7,15 +7,18 @@ compared, so a kill at any instant leaves the raw object, or a recipe known to b
 """
 
 import hashlib
+from collections.abc import Iterable
 
 from cairn.domain import Blob, Digest, Layout
 from cairn.errors import BlobNotFoundError, IntegrityError, RequestError
 from cairn.store.backends import Backend, ObjectNotFoundError
 from cairn.store.backends.base import put_bytes, read_all, replace_bytes
+from cairn.store.candidates import Candidates
 from cairn.store.codec import pays
 from cairn.store.encoding import Progress, encode_blob
 from cairn.store.keys import damaged_key, raw_key, recipe_key, settled_key, sketch_key
 from cairn.store.kin import Kin
+from cairn.store.likely_bases import LikelyBase, Namesakes
 from cairn.store.locks import Locks
 from cairn.store.pack_index import PackIndex
 from cairn.store.parts import PartStore
@@ -50,6 +53,7 @@ class Optimizer:
         layout: Layout | None,
         progress: Progress | None = None,
         profile: Profile = SMALL,
+        likely: Iterable[LikelyBase] = (),
     ) -> Optimized:
         """Rewrite one blob; does nothing for one that is rewritten or settled already.
 
@@ -70,7 +74,9 @@ class Optimizer:
             except ObjectNotFoundError:
                 return self._rewritten_before(digest)
             with RawReader(Blob(digest, stored.size_bytes), stored) as raw:
-                return self._rewrite(raw, layout, progress, profile)
+                namesakes = Namesakes(layout, likely)
+                found = Candidates(digest, self._parts, self._kin, profile, namesakes)
+                return self._rewrite(raw, layout, progress, Planner(found))
 
     def _rewritten_before(self, digest: Digest) -> Optimized:
         try:
@@ -80,7 +86,7 @@ class Optimizer:
         return Optimized(parse_recipe(data, digest).blob, 0, 0, rewritten=False)
 
     def _rewrite(
-        self, raw: RawReader, layout: Layout | None, progress: Progress | None, profile: Profile
+        self, raw: RawReader, layout: Layout | None, progress: Progress | None, planner: Planner
     ) -> Optimized:
         blob = raw.blob
         if layout is not None and layout.size_bytes != blob.size_bytes:
@@ -99,16 +105,15 @@ class Optimizer:
             self._kin.refresh()
             self._refreshed = True
         with self._kin.learning(blob.digest):
-            written = self._write(raw, layout, progress, profile)
+            written = self._write(raw, layout, progress, planner)
         self._remove_raw(blob.digest)
         return Optimized(blob, blob.size_bytes, written, rewritten=True)
 
     def _write(
-        self, raw: RawReader, layout: Layout | None, progress: Progress | None, profile: Profile
+        self, raw: RawReader, layout: Layout | None, progress: Progress | None, planner: Planner
     ) -> int:
         """Write a recipe and all it needs; the bytes written."""
         digest = raw.blob.digest
-        planner = Planner(digest, self._parts, self._kin, profile)
         try:
             recipe, written = self._encoded(raw, layout, progress, planner)
         except IntegrityError:
@@ -116,7 +121,7 @@ class Optimizer:
             # heals every blob that shares them.
             self._check_raw(raw)
             recipe, written = self._encoded(raw, layout, None, None)
-        written += self._write_sketches(digest, planner.sketches)
+        written += self._write_sketches(digest, planner.candidates.sketches)
         data = recipe.encode()
         replace_bytes(self._backend, recipe_key(digest), data)
         return written + len(data)

@@ -1,12 +1,14 @@
 """Rewrites landed blobs as tensors: reads each blob's layout and lets the store cut along it."""
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 from cairn.domain import Blob, Digest, Layout
 from cairn.errors import BlobNotFoundError, IntegrityError, UntrustedDataError
 from cairn.formats import read_layout
-from cairn.store import SMALL, Optimized, Profile, StoppedError
-from cairn.workflows.house import Keeper
+from cairn.store import SMALL, LikelyBase, Optimized, Profile, StoppedError
+from cairn.workflows.house import House, Keeper
+from cairn.workflows.lineage import likely_bases
 from cairn.workflows.pace import Pace
 
 
@@ -72,7 +74,17 @@ def optimize_blob(
         IntegrityError: what the store holds does not match the digest.
         StoppedError: `progress` raised it; what was encoded so far is kept.
     """
-    return house.store.optimize(digest, _layout(house, digest), progress, profile)
+    likely = _likely(house, digest) if isinstance(house, House) else ()
+    return house.store.optimize(digest, _layout(house, digest), progress, profile, likely)
+
+
+def _likely(house: House, digest: Digest) -> Iterator[LikelyBase]:
+    """What the blob was probably made from, as far as it is here and has tensors."""
+    for base in likely_bases(house, digest):
+        with suppress(BlobNotFoundError, IntegrityError):
+            layout = _layout(house, base)
+            if layout is not None:
+                yield LikelyBase(base, layout)
 
 
 def _layout(house: Keeper, digest: Digest) -> Layout | None:

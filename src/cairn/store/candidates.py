@@ -1,0 +1,120 @@
+"""The tensors that a new one may be made from: namesakes in likely bases, and near ones."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from cairn.domain import Digest, DType, Source, Span, Storage
+from cairn.errors import BlobNotFoundError, IntegrityError, UnavailableError
+from cairn.store.base_parts import BaseParts
+from cairn.store.base_tensor import BaseTensor
+from cairn.store.bases import Base
+from cairn.store.conversions import conversion
+from cairn.store.cutting import Piece
+from cairn.store.deriving import Plan, bases_of
+from cairn.store.holdings import load_recipe
+from cairn.store.kin import Kin
+from cairn.store.likely_bases import Namesakes
+from cairn.store.parts import PartStore
+from cairn.store.profiles import Profile
+from cairn.store.recipes import Recipe
+from cairn.store.sketches import Sketch, can_sketch, take_sketch
+
+# How many near tensors are tried. Quantising moves a value by up to a twelfth, which hides
+# from the sketches what a training changed; but of the right tensor nothing differs at all.
+RIVALS = {"same": 2, "cast": 2, "quantise": 8}
+
+
+class Candidates:
+    """Those for the storages of one blob, whose sketches it takes."""
+
+    def __init__(
+        self, blob: Digest, stored: PartStore, kin: Kin, profile: Profile, namesakes: Namesakes
+    ) -> None:
+        """`kin` learns of the blob's tensors as they are passed: later ones may be near to them."""
+        self.parts = BaseParts(stored)
+        self._blob = blob
+        self._backend = stored.backend
+        self._kin = kin
+        self._profile = profile
+        self._namesakes = namesakes
+        self._recipes: dict[bytes, Recipe | None] = {}
+        self._sketches: dict[Span, Sketch] = {}
+        self._runs: dict[Span, list[Base]] = {}  # of those that have sketches
+        self._done: set[Span] = set()
+
+    @property
+    def sketches(self) -> list[Sketch]:
+        """Those of all storages seen so far."""
+        return list(self._sketches.values())
+
+    def see(self, source: Source, piece: Piece, digest: bytes) -> None:
+        """Take the sketch of a piece's storage, unless that is too small or of no number type."""
+        span, dtype = piece.storage, piece.dtype
+        if span is None or dtype is None or not can_sketch(dtype, span.size_bytes):
+            return
+        if span not in self._sketches:
+            self._sketches[span] = take_sketch(source, span, dtype)
+        self._runs.setdefault(span, []).append(Base(digest, 0, piece.span.size_bytes))
+
+    def seen(self, piece: Piece) -> None:
+        """A piece is done with; its storage serves as base for the next ones if it was the last."""
+        sketch = self._sketches.get(piece.storage) if piece.storage else None
+        if sketch is not None and piece.span.stop == sketch.span.stop:
+            self._kin.add(self._blob, [sketch])
+            self._done.add(sketch.span)
+
+    def plans(self, span: Span, dtype: DType, start: int, stop: int) -> Iterator[Plan]:
+        """Plans for a storage whose bytes `start .. stop` they make from different bases.
+
+        The likeliest come first.
+        """
+        seen: set[tuple[Base, ...]] = set()
+
+        def is_new(plan: Plan) -> bool:
+            bases = bases_of(plan, start, stop - start, dtype)
+            if bases is None or bases in seen:
+                return False
+            seen.add(bases)
+            return True
+
+        for blob, storage in self._namesakes.of(span):
+            plan = self._plan(blob, storage, dtype)
+            if plan is not None and is_new(plan):
+                yield plan
+        tried: Counter[str] = Counter()
+        for blob, storage in self._near(span):
+            plan = self._plan(blob, storage, dtype)
+            if plan is None or tried[plan.predictor] >= RIVALS[plan.predictor]:
+                continue
+            if is_new(plan):
+                tried[plan.predictor] += 1
+                yield plan
+
+    def _near(self, span: Span) -> Iterator[tuple[Digest, Storage]]:
+        sketch = self._sketches.get(span)
+        for relative in self._kin.nearest(sketch) if sketch else ():
+            yield relative.blob, Storage(relative.sketch.span, relative.sketch.dtype)
+
+    def _plan(self, blob: Digest, storage: Storage, dtype: DType) -> Plan | None:
+        """Make a tensor of this type from a storage; None if that is not to be had."""
+        how = conversion(storage.dtype, dtype)
+        runs = self._runs_of(blob, storage.span)
+        if how is None or runs is None:
+            return None
+        base = BaseTensor(runs, storage.dtype, self.parts, self._profile.max_chain)
+        return Plan(base, how.predictor, how.params, self._profile.coding(dtype))
+
+    def _runs_of(self, blob: Digest, span: Span) -> Iterable[Base] | None:
+        """The parts of a storage; None if its blob is no recipe, or this one and not that far."""
+        if blob == self._blob:
+            return self._runs[span] if span in self._done else None
+        recipe = self._recipe(blob)
+        return None if recipe is None else recipe.bases(span.start, span.stop)
+
+    def _recipe(self, digest: Digest) -> Recipe | None:
+        if digest.raw not in self._recipes:
+            try:
+                self._recipes[digest.raw] = load_recipe(self._backend, digest)
+            except (BlobNotFoundError, IntegrityError, UnavailableError):
+                self._recipes[digest.raw] = None
+        return self._recipes[digest.raw]
