@@ -115,6 +115,12 @@ class Settings(BaseSettings):
         ge=60,
         description="Seconds one Xet deduplication scope lasts; staged xorbs go after two.",
     )
+    xet_listed_chunks: int = Field(
+        default=8_000_000,
+        ge=0,
+        description="Chunks of kept blobs that Xet clients need not send again; each takes 40 bytes"
+        " in the database and stands for about 64 KiB. Those unused for longest are forgotten.",
+    )
     lfs_multipart_threshold_bytes: int = Field(
         default=5 * GIB,
         ge=1,

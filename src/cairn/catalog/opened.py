@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from cairn.catalog.accounts import Accounts
 from cairn.catalog.audit import Audit
 from cairn.catalog.blob_health import BlobHealth
+from cairn.catalog.chunk_lists import ChunkLists
 from cairn.catalog.comparisons import Comparisons
 from cairn.catalog.database import Database
 from cairn.catalog.history import History
@@ -28,6 +29,7 @@ class Catalog:
     audit: Audit
     blob_health: BlobHealth
     comparisons: Comparisons
+    chunk_lists: ChunkLists
     database: Database
 
     def tune(self) -> None:
@@ -66,5 +68,6 @@ def open_catalog(url: str, *, clock: Callable[[], datetime] = utc_now) -> Catalo
         audit=Audit(database),
         blob_health=BlobHealth(database),
         comparisons=Comparisons(database, clock),
+        chunk_lists=ChunkLists(database, clock),
         database=database,
     )

@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Any, Literal
 
-from cairn.domain import ANONYMOUS, Actor, RepoId, RepoType, Scope
+from cairn.domain import ANONYMOUS, Actor, Digest, RepoId, RepoType, Scope
 
 SortKey = Literal["lastModified", "createdAt", "trendingScore", "downloads", "likes"]
 
@@ -168,3 +168,30 @@ class Location:
 
     def __str__(self) -> str:
         return f"{self.repo} at {self.revision[:12]}: {self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkRun:
+    """Consecutive chunks of a blob, and the name of the xorb they would be.
+
+    `names` holds 32 raw bytes a chunk, `sizes` four little-endian ones: its plain bytes.
+    """
+
+    digest: Digest
+    first_byte: int
+    xorb: bytes
+    names: bytes
+    sizes: bytes
+
+    @property
+    def chunks(self) -> int:
+        """How many."""
+        return len(self.sizes) // 4
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkKey:
+    """A chunk by its raw name, and where the run it belongs to begins in the blob."""
+
+    chunk: bytes
+    first_byte: int

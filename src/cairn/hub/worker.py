@@ -17,7 +17,7 @@ from cairn.hub.reading_process import ReadingProcess
 from cairn.workflows.describe import describe_pending
 from cairn.workflows.house import House
 from cairn.workflows.kept_comparisons import any_pending as any_to_compare
-from cairn.workflows.maintain import expire_staging
+from cairn.workflows.maintain import expire_staging, trim_chunk_lists
 from cairn.workflows.optimize import optimize_pending
 from cairn.workflows.stored_health import any_pending as any_to_measure
 
@@ -70,6 +70,10 @@ class Worker:
                 self._next_housekeeping = time.monotonic() + HOUSEKEEPING_S
                 self._guard(
                     "expire", lambda: expire_staging(self._house, self._settings.xet_epoch_s)
+                )
+                self._guard(
+                    "trim chunk lists",
+                    lambda: trim_chunk_lists(self._house, self._settings.xet_listed_chunks),
                 )
                 self._guard("tune", self._house.catalog.tune)
 

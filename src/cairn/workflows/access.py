@@ -53,6 +53,16 @@ def writable(house: House, actor: Actor, repo_id: RepoId) -> RepoRecord:
     return record
 
 
+def named_reader(house: House, name: str) -> Actor:
+    """Whoever has this name, with the rights they have now, to read and not to write.
+
+    Raises:
+        NotFoundError: there is no such account.
+    """
+    accounts = house.catalog.accounts
+    return Actor(accounts.get(name), organisations=accounts.organisations_of(name))
+
+
 def require_writer(actor: Actor, namespace: str) -> None:
     """Let through whoever may create and change repos of a namespace.
 

@@ -36,11 +36,13 @@ def collect_garbage(house: House, grace_s: float) -> Collected:
     """Remove blobs that no revision and no upload of the last `grace_s` seconds needs.
 
     Safe beside running uploads: a blob put or wanted within the grace period stays. What was
-    measured of blobs that no repo holds and found between trees that are gone goes too.
+    measured of blobs that no repo holds, which chunks they consist of, and what was found between
+    trees that are gone goes too.
     """
     house.catalog.uploads.expire(house.clock() - timedelta(seconds=grace_s))
     house.catalog.blob_health.forget_unowned()
     house.catalog.comparisons.forget_unowned()
+    house.catalog.chunk_lists.forget_unowned()
     return house.store.collect(house.catalog.history.live_digests, grace_s)
 
 
@@ -51,3 +53,12 @@ def expire_staging(house: House, xet_epoch_s: float) -> int:
     a shard that arrived in the last moment of those may still be worked on.
     """
     return house.store.staging.expire(2 * xet_epoch_s + STAGING_MARGIN_S)
+
+
+def trim_chunk_lists(house: House, max_chunks: int) -> int:
+    """Forget which chunks blobs consist of that are gone, or unused for longest, beyond a limit.
+
+    Returns of how many blobs. Only uploads can tell: they send again what was forgotten.
+    """
+    lists = house.catalog.chunk_lists
+    return lists.forget_unowned() + lists.trim(max_chunks)

@@ -81,8 +81,12 @@ class XetHub:
             ]
         return [handle.result() for handle in handles]
 
+    @staticmethod
+    def repo_id(repo: str) -> RepoId:
+        return RepoId.parse(RepoType.MODEL, repo)
+
     def uid(self, repo: str = "ann/one") -> str:
-        return self.house.catalog.repos.get(RepoId.parse(RepoType.MODEL, repo)).uid
+        return self.house.catalog.repos.get(self.repo_id(repo)).uid
 
     def received(self, sha256: str, repo: str = "ann/one") -> bytes | None:
         """The bytes this repo may commit under a SHA-256."""

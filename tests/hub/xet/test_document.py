@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from cairn.hub.xet import bodies, scopes, shard, state, tokens, verification, xorb
-from cairn.hub.xet.routes import routes
+from cairn.hub.xet import bodies, known, scopes, shard, state, tokens, verification, xorb
+from cairn.hub.xet.routes import UNKNOWN_STEP_S, routes
 
 TEXT = (Path(__file__).parents[3] / "docs/xet.md").read_text()
 MIB = 1 << 20
@@ -26,6 +26,11 @@ MIB = 1 << 20
         ("4 per process, others wait", state.SHARDS_AT_ONCE == 4),
         ("| token | 1 hour |", tokens.TOKEN_TTL_S == 3600),
         ("1000 per scope", scopes._MAX_GENERATIONS == 1000),
+        ("64 runs of 4 blobs", (known.ANSWERED_RUNS, known.ANSWERED_BLOBS) == (64, 4)),
+        ("in *runs* of\n1024", known.RUN_CHUNKS == 1024),
+        ("2 000 000 chunks", known.MAX_LISTED_CHUNKS == 2_000_000),
+        ("blobs below 256 KiB", known.MIN_BLOB_BYTES == 256 << 10),
+        ("the next full 25 ms", UNKNOWN_STEP_S == 0.025),
     ],
 )
 def test_limits_are_as_told(told, constant):

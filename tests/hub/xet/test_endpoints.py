@@ -72,8 +72,8 @@ def test_a_public_repo_may_be_read_by_anyone(hub):
     [
         ("POST", "/v1/xorb-grants/default/" + "0" * 64),
         ("POST", "/v1/xorb-commits/default/" + "0" * 64 + "/grant/1"),
-        ("GET", "/v1/chunks/default/" + "0" * 64),
-        ("GET", "/v1/chunks/default-merkledb/" + "0" * 64),
+        ("GET", "/v1/chunks/other/" + "0" * 64),
+        ("POST", "/v1/chunks/default/" + "0" * 64),
         ("GET", "/v2/reconstructions/" + "0" * 64),
         ("GET", "/v1/reconstructions?file_id=" + "0" * 64),
         ("HEAD", "/v1/xorbs/default/" + "0" * 64),

@@ -42,7 +42,9 @@ def test_blocks_keep_their_order_whatever_their_cut(hub, scene, monkeypatch):
     RNG.shuffle(runs)
     file = File(runs)
     told = []
-    assert materialise(hub.house, hub.uid(), scene, plan(scene, file), Inflight(), told.append)
+    assert materialise(
+        hub.house, hub.uid(), scene, scene, plan(scene, file), Inflight(), told.append
+    )
     assert hub.received(file.sha256) == file.data
     assert sum(told) == len(file.data)
 
@@ -61,7 +63,7 @@ def test_two_at_once_make_a_file_only_once(hub, scene, monkeypatch):
     inflight, results = Inflight(), []
 
     def run():
-        results.append(materialise(hub.house, hub.uid(), scene, plans, inflight))
+        results.append(materialise(hub.house, hub.uid(), scene, scene, plans, inflight))
 
     threads = [threading.Thread(target=run) for _ in range(3)]
     for thread in threads:
@@ -84,13 +86,13 @@ def test_staged_data_that_goes_or_changes_meanwhile_is_noticed(hub, scene):
         rest = source.read_at(len(made.body), source.size_bytes)
     hub.house.store.staging.put(name, key, [bytes(damaged), rest])
     with pytest.raises(IntegrityError):
-        materialise(hub.house, hub.uid(), scene, plans, Inflight())
+        materialise(hub.house, hub.uid(), scene, scene, plans, Inflight())
     hub.house.store.staging.put(name, key, [made.body[:9000]])
     with pytest.raises(IntegrityError):
-        materialise(hub.house, hub.uid(), scene, plans, Inflight())
+        materialise(hub.house, hub.uid(), scene, scene, plans, Inflight())
     hub.house.store.staging.drop(name)
     with pytest.raises(NotStagedError):
-        materialise(hub.house, hub.uid(), scene, plans, Inflight())
+        materialise(hub.house, hub.uid(), scene, scene, plans, Inflight())
     assert hub.received(file.sha256) is None
 
 
@@ -99,5 +101,5 @@ def test_an_error_while_others_are_at_work_is_told(hub, scene):
     files = [File([(made, i, i + 1)]) for i in range(29)]
     liar = File([(made, 29, 30)], {"sha256": "1" * 64})
     with pytest.raises(IntegrityError, match=liar.text):
-        materialise(hub.house, hub.uid(), scene, plan(scene, *files, liar), Inflight())
+        materialise(hub.house, hub.uid(), scene, scene, plan(scene, *files, liar), Inflight())
     assert hub.received(liar.sha256) is None

@@ -1,23 +1,32 @@
-"""What the Xet endpoints do, below HTTP: take in xorbs and shards, answer reconstructions.
+"""What the Xet endpoints do, below HTTP: take in xorbs and shards, say what is known.
 
 Everything is verified here before anything is kept: a xorb against its name, a shard
-against the staged xorbs, each file against its SHA-256. A file then is an ordinary blob of
-the store, and this repo's proof of possession for a commit.
+against the xorbs it may name, each file against its SHA-256. A file then is an ordinary blob
+of the store, and this repo's proof of possession for a commit.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 
+import structlog
+
+from cairn.catalog import ChunkRun
 from cairn.errors import IntegrityError, NotFoundError, RepoNotFoundError
 from cairn.hub.xet import scopes, shard, verification, xorb
 from cairn.hub.xet.hashing import from_text
+from cairn.hub.xet.known import Known
 from cairn.hub.xet.materialise import Inflight, Progress, materialise
 from cairn.hub.xet.scopes import Scope
 from cairn.hub.xet.staged import NotStagedError, Staged, StagedFile
 from cairn.hub.xet.tokens import Access, Grant
 from cairn.hub.xet.verification import FilePlan
+from cairn.hub.xet.xorbs import StagedOrKnown, Xorbs
+from cairn.workflows.access import named_reader
 from cairn.workflows.house import House
+
+log = structlog.get_logger("cairn.xet")
 
 
 @dataclass(frozen=True)
@@ -33,6 +42,26 @@ class Cas:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "staged", Staged(self.house.store.staging, self.scope))
+
+    @cached_property
+    def known(self) -> Known:
+        """What the caller may build on besides what was sent in this scope."""
+        return Known(self.house, named_reader(self.house, self.grant.actor))
+
+    @cached_property
+    def xorbs(self) -> Xorbs:
+        """Every xorb that the caller may name here."""
+        return StagedOrKnown(self.staged, self.known)
+
+    def runs_with(self, chunk: str) -> list[ChunkRun]:
+        """Chunks that the caller need not send, this one among them; none if it is unknown.
+
+        Raises:
+            RepoNotFoundError: the repo was deleted since the token was issued.
+            MalformedError: `chunk` is not the text of a hash.
+        """
+        _check_still_there(self.house, self.grant)
+        return self.known.runs_with(from_text(chunk))
 
     def has_xorb(self, name: str) -> bool:
         """Whether this xorb was uploaded before.
@@ -57,7 +86,7 @@ class Cas:
         _check_still_there(self.house, self.grant)
         parsed = shard.parse(body)
         with self._renewing():
-            return verification.verify(parsed, self.staged, self.max_file_bytes)
+            return verification.verify(parsed, self.xorbs, self.max_file_bytes)
 
     def add_files(self, plans: tuple[FilePlan, ...], progress: Progress = lambda _: None) -> bool:
         """Make verified files durable blobs; returns whether any was new.
@@ -66,17 +95,32 @@ class Cas:
             IntegrityError: the bytes of a file have another SHA-256 than claimed.
             NotStagedError: staged data has gone in the meantime.
         """
-        with self._renewing():
-            return materialise(
-                self.house, self.grant.repo_uid, self.staged, plans, self.inflight, progress
+        with self._renewing(), closing(self.known):
+            written = materialise(
+                self.house,
+                self.grant.repo_uid,
+                self.staged,
+                self.xorbs,
+                plans,
+                self.inflight,
+                progress,
             )
+        if written:
+            log.info(
+                "xet upload",
+                repo=self.grant.repo_id.full_name,
+                files=len(plans),
+                plain_bytes=sum(plan.size_bytes for plan in plans),
+                known_bytes=self.known.read_bytes,
+            )
+        return written
 
     def file(self, name: str) -> StagedFile:
         """A file that was uploaded in this scope.
 
         Raises:
-            NotFoundError: there is none, or the caller may only read what is committed and
-                it is not.
+            NotFoundError: there is none, it is partly made of blobs that were here before, or
+                the caller may only read what is committed and it is not.
         """
         file = self.staged.file(from_text(name))
         uid, digest = self.grant.repo_uid, file.blob.digest
@@ -84,6 +128,8 @@ class Cas:
             uid, digest
         ):
             raise NotFoundError(f"no file {name} in this repo")
+        if not all(map(self.staged.has_xorb, {term.xorb for term in file.terms})):
+            raise NotFoundError(f"not all of file {name} is staged; download it by plain HTTP")
         return file
 
     @contextmanager

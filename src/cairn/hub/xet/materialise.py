@@ -13,11 +13,12 @@ from contextlib import contextmanager
 from threading import Lock
 
 from cairn.domain import Blob
-from cairn.errors import BlobNotFoundError, IntegrityError, MalformedError
+from cairn.errors import BlobNotFoundError, IntegrityError
 from cairn.hub.xet.hashing import to_text
+from cairn.hub.xet.known import remember
 from cairn.hub.xet.staged import Staged, StagedFile, StagedTerm
 from cairn.hub.xet.verification import FilePlan
-from cairn.hub.xet.xorb import decode
+from cairn.hub.xet.xorbs import Xorbs
 from cairn.store import BlobWriter
 from cairn.workflows.house import House
 
@@ -26,7 +27,7 @@ BLOCKS_AHEAD = 3  # per file; a block holds its stored and its plain bytes
 FILES_AT_ONCE = 4  # many small files wait for the disk, not for the processor
 
 Progress = Callable[[int], None]
-# One read: a xorb's raw name, the span of stored bytes in it, and how many plain bytes it gives.
+# One read: a xorb's raw name, the span of chunks in it, and how many plain bytes they are.
 _Piece = tuple[bytes, int, int, int]
 
 
@@ -63,6 +64,7 @@ def materialise(
     house: House,
     repo_uid: str,
     staged: Staged,
+    xorbs: Xorbs,
     plans: Sequence[FilePlan],
     inflight: Inflight,
     progress: Progress = lambda _: None,
@@ -74,8 +76,8 @@ def materialise(
 
     Raises:
         IntegrityError: the bytes of a file have another SHA-256 than the shard says, or a
-            staged xorb was damaged.
-        NotStagedError: a staged xorb has gone since it was verified.
+            staged xorb or a blob it is made of was damaged.
+        NotStagedError: a xorb has gone since it was verified.
     """
 
     def make(plan: FilePlan) -> bool:
@@ -83,9 +85,10 @@ def materialise(
             if _known(house, repo_uid, staged, plan):
                 progress(plan.size_bytes)
                 return False
-            blob = _write(house, staged, plan, decoders, progress)
+            blob = _write(house, xorbs, plan, decoders, progress)
             house.catalog.uploads.record(repo_uid, blob)
             staged.put_file(plan.name, StagedFile(blob, plan.terms))
+            remember(house, blob, _chunks(plan.terms, xorbs))
             return True
 
     with (
@@ -115,8 +118,13 @@ def _known(house: House, repo_uid: str, staged: Staged, plan: FilePlan) -> bool:
     return True
 
 
+def _chunks(terms: Sequence[StagedTerm], xorbs: Xorbs) -> Iterator[tuple[bytes, int]]:
+    for term in terms:
+        yield from xorbs.table(term.xorb).chunks(term.start, term.stop)
+
+
 def _write(
-    house: House, staged: Staged, plan: FilePlan, decoders: Executor, progress: Progress
+    house: House, xorbs: Xorbs, plan: FilePlan, decoders: Executor, progress: Progress
 ) -> Blob:
     ahead: deque[Future[memoryview]] = deque()
     with house.store.writer() as writer:
@@ -127,8 +135,8 @@ def _write(
             progress(len(block))
 
         try:
-            for pieces in _blocks(plan.terms, staged):
-                ahead.append(decoders.submit(_decode, staged, pieces))
+            for pieces in _blocks(plan.terms, xorbs):
+                ahead.append(decoders.submit(_decode, xorbs, pieces))
                 if len(ahead) > BLOCKS_AHEAD:
                     write_next()
             while ahead:
@@ -148,31 +156,27 @@ def _finish(writer: BlobWriter, plan: FilePlan) -> Blob:
         ) from None
 
 
-def _blocks(terms: Sequence[StagedTerm], staged: Staged) -> Iterator[list[_Piece]]:
+def _blocks(terms: Sequence[StagedTerm], xorbs: Xorbs) -> Iterator[list[_Piece]]:
     """The reads that make up a file, in groups of about `BLOCK_BYTES` plain bytes."""
     block: list[_Piece] = []
     size_bytes = 0
     for term in terms:
-        table = staged.table(term.xorb)
+        table = xorbs.table(term.xorb)
         for start, stop in table.split(term.start, term.stop, BLOCK_BYTES):
             plain_bytes = table.plain_bytes(start, stop)
             if block and size_bytes + plain_bytes > BLOCK_BYTES:
                 yield block
                 block, size_bytes = [], 0
-            block.append((term.xorb, *table.stored_span(start, stop), plain_bytes))
+            block.append((term.xorb, start, stop, plain_bytes))
             size_bytes += plain_bytes
     if block:
         yield block
 
 
-def _decode(staged: Staged, pieces: list[_Piece]) -> memoryview:
+def _decode(xorbs: Xorbs, pieces: list[_Piece]) -> memoryview:
     out = memoryview(bytearray(sum(piece[3] for piece in pieces)))
     at = 0
     for xorb, start, stop, plain_bytes in pieces:
-        stored = staged.read(xorb, start, stop)
-        try:
-            decode(memoryview(stored), out[at : at + plain_bytes])
-        except MalformedError as error:
-            raise IntegrityError(f"staged xorb {to_text(xorb)} is damaged: {error}") from None
+        xorbs.fill(xorb, start, stop, out[at : at + plain_bytes])
         at += plain_bytes
     return out

@@ -4,7 +4,9 @@ Whatever is not implemented here answers 404: clients fall back on 404 and on no
 Specification: https://huggingface.co/docs/xet/api
 """
 
+import asyncio
 import re
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 
@@ -22,6 +24,7 @@ from cairn.hub.routing import RawRoute, api_route
 from cairn.hub.signing import Signer
 from cairn.hub.urls import base_url
 from cairn.hub.xet import bodies, scopes, tokens
+from cairn.hub.xet.answer import answer
 from cairn.hub.xet.cas import Cas
 from cairn.hub.xet.hashing import from_text, to_text
 from cairn.hub.xet.progress import error_event, ingest_events
@@ -35,6 +38,7 @@ from cairn.workflows.access import openable, writable
 
 DATA_URL_TTL_S = 3600  # clients ask for the reconstruction again when a URL has expired
 DATA_BLOCK_BYTES = 1024 * 1024
+UNKNOWN_STEP_S = 0.025  # many times what looking for a chunk takes
 NDJSON = "application/x-ndjson"
 _RANGE = re.compile(r"bytes=(?P<first>[0-9]{1,18})-(?P<last>[0-9]{1,18})\Z")
 _EVERY_METHOD = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -89,6 +93,24 @@ async def upload_xorb(request: Request) -> Response:
     return JSONResponse({"was_inserted": True})
 
 
+async def ask_about_chunk(request: Request) -> Response:
+    """GET /v1/chunks/{prefix}/{hash}: a shard of chunks the caller need not send, or 404.
+
+    A chunk that they may not read is as unknown as one nobody has; so that the time tells
+    nothing either, a 404 leaves at a full step after the question came.
+    """
+    asked = time.monotonic()
+    cas = _cas(request, Access.WRITE)
+    runs = await threads.call(cas.runs_with, request.path_params["hash"])
+    if not runs:
+        await asyncio.sleep(-(time.monotonic() - asked) % UNKNOWN_STEP_S)
+        raise NotFoundError("this chunk is not known")
+    epoch_s = _settings(request).xet_epoch_s
+    key = scopes.chunk_key(_signer(request), cas.scope)
+    body = await threads.call(answer, runs, key, *scopes.lifetime(cas.scope, epoch_s))
+    return Response(body, media_type="application/octet-stream")
+
+
 async def upload_shard(request: Request) -> Response:
     """POST /v1/shards: files made of uploaded chunks; answers when they are durable blobs."""
     cas, state = _cas(request, Access.WRITE), state_of(request)
@@ -125,12 +147,12 @@ async def read_reconstruction(request: Request) -> Response:
         query = signer.url_query("GET", path, {"start": start, "stop": stop}, DATA_URL_TTL_S)
         return f"{base_url(request)}{path}?{query}"
 
-    def answer() -> dict[str, object]:
+    def terms() -> dict[str, object]:
         file = cas.file(name)
         start, stop = _byte_range(request, file.blob.size_bytes)
         return reconstruction(file, cas.staged, start, stop, url_for)
 
-    return JSONResponse(await threads.call(answer))
+    return JSONResponse(await threads.call(terms))
 
 
 async def read_data(request: Request) -> Response:
@@ -216,6 +238,9 @@ routes: list[BaseRoute] = [
     api_route("/xet-write-token/{revision:path}", write_token),
     api_route("/xet-read-token/{revision:path}", read_token),
     RawRoute("/cas/{scope}/v1/xorbs/default/{hash}", upload_xorb, ("POST",)),
+    # The specification says `default-merkledb`, the client `default`.
+    RawRoute("/cas/{scope}/v1/chunks/default-merkledb/{hash}", ask_about_chunk),
+    RawRoute("/cas/{scope}/v1/chunks/default/{hash}", ask_about_chunk),
     RawRoute("/cas/{scope}/v1/shards", upload_shard, ("POST",)),
     RawRoute("/cas/{scope}/v2/shards", upload_shard_with_progress, ("POST",)),
     RawRoute("/cas/{scope}/v1/reconstructions/{file}", read_reconstruction),

@@ -15,6 +15,8 @@ import re
 import secrets
 from dataclasses import dataclass
 
+from blake3 import blake3
+
 from cairn.errors import ForbiddenError, NotFoundError
 from cairn.hub.signing import Signer
 from cairn.hub.xet.tokens import Grant
@@ -94,6 +96,16 @@ def check_age(scope: Scope, now_s: float, epoch_s: float) -> None:
     # One epoch ahead: a replica's clock may be a little fast.
     if not now - EPOCHS_SERVED < scope.epoch <= now + 1:
         raise ForbiddenError("this upload began too long ago; start it again")
+
+
+def lifetime(scope: Scope, epoch_s: float) -> tuple[int, int]:
+    """When a scope begins and when it is no longer served, in Unix seconds."""
+    return int(scope.epoch * epoch_s), int((scope.epoch + EPOCHS_SERVED) * epoch_s)
+
+
+def chunk_key(signer: Signer, scope: Scope) -> bytes:
+    """The 32 bytes under which chunks are named to the clients of a scope."""
+    return blake3(signer.name("xet-chunks", scope.staging_name).encode()).digest()
 
 
 def scope_of_url(url_segment: str) -> Scope:

@@ -43,10 +43,10 @@ TAG = b"HFRepoMetaData\0" + bytes.fromhex("556967456a7b815783a5bdd95ccdd14aa9")
 VERSION = 2
 WITH_RANGE_HASHES = 1 << 31
 WITH_SHA256 = 1 << 30
-_BOOKEND = b"\xff" * NAME_BYTES
+BOOKEND = b"\xff" * NAME_BYTES
 
-_HEADER = struct.Struct("<32sQQ")
-_SECTION = struct.Struct("<32sIIII")
+HEADER = struct.Struct("<32sQQ")
+SECTION = struct.Struct("<32sIIII")
 TERM = np.dtype(
     [("xorb", "u1", 32), ("flags", "<u4"), ("plain", "<u4"), ("start", "<u4"), ("stop", "<u4")]
 )
@@ -127,7 +127,7 @@ def parse(body: memoryview) -> Shard:
     if len(body) > MAX_SHARD_BYTES:
         raise LimitError(f"{len(body)} bytes, at most {MAX_SHARD_BYTES}", source="shard")
     reader = _Reader(body)
-    tag, version, footer_bytes = _HEADER.unpack(reader.take(1))
+    tag, version, footer_bytes = HEADER.unpack(reader.take(1))
     if tag != TAG:
         raise MalformedError("does not begin with the shard tag", source="shard", offset=0)
     if version != VERSION:
@@ -169,8 +169,8 @@ class _Reader:
 def _read_files(reader: _Reader) -> Iterator[FileClaim]:
     for count in range(MAX_FILES + 1):
         at = reader.offset
-        name, flags, terms, _, _ = _SECTION.unpack(reader.take(1))
-        if name == _BOOKEND:
+        name, flags, terms, _, _ = SECTION.unpack(reader.take(1))
+        if name == BOOKEND:
             return
         if count == MAX_FILES:
             raise LimitError(f"more than {MAX_FILES} files", source="shard", offset=at)
@@ -191,8 +191,8 @@ def _read_sha256(reader: _Reader) -> Digest | None:
 
 def _read_xorbs(reader: _Reader) -> Iterator[XorbClaim]:
     while True:
-        name, _, chunks, _, _ = _SECTION.unpack(reader.take(1))
-        if name == _BOOKEND:
+        name, _, chunks, _, _ = SECTION.unpack(reader.take(1))
+        if name == BOOKEND:
             return
         records = reader.take_array(chunks, CHUNK)
         yield XorbClaim(name, records["name"].tobytes(), records["plain"])

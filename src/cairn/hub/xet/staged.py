@@ -22,7 +22,7 @@ from cairn.domain import Blob, Digest, Source
 from cairn.errors import IntegrityError, MalformedError, NotFoundError
 from cairn.hub.xet.hashing import NAME_BYTES, to_text
 from cairn.hub.xet.scopes import Scope
-from cairn.hub.xet.xorb import ChunkTable
+from cairn.hub.xet.xorb import ChunkTable, decode
 from cairn.store import Staging
 
 _MAGIC = b"cairnxrb"
@@ -104,6 +104,19 @@ class Staged:
         if len(data) != stop - start:
             raise IntegrityError(f"staged xorb {to_text(name)} is cut short")
         return data
+
+    def fill(self, name: bytes, start: int, stop: int, out: memoryview) -> None:
+        """Put the plain bytes of chunks `start` to `stop` (exclusive) of a xorb into `out`.
+
+        Raises:
+            NotStagedError: it is not staged in this scope.
+            IntegrityError: it is damaged.
+        """
+        stored = self.read(name, *self.table(name).stored_span(start, stop))
+        try:
+            decode(memoryview(stored), out)
+        except MalformedError as error:
+            raise IntegrityError(f"staged xorb {to_text(name)} is damaged: {error}") from None
 
     def stream(self, name: bytes, start: int, stop: int, block_bytes: int) -> Iterator[bytes]:
         """Bytes `start` to `stop` (exclusive) of a staged xorb, in blocks.

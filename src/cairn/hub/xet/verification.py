@@ -1,7 +1,7 @@
 """Whether what a shard claims about files and xorbs is true, as far as hashes can tell.
 
-Every claim is checked against the chunk tables of staged xorbs, which were made from the
-bytes themselves: each term lies inside a xorb of this scope, has the size and the range hash
+Every claim is checked against chunk tables that were made from the bytes themselves: each
+term lies inside a xorb that may be named here (see `xorbs`), has the size and the range hash
 claimed, and the chunks of all terms hash to the file's name. What is left to check is the
 SHA-256, which needs the bytes (`materialise`).
 """
@@ -14,8 +14,9 @@ from cairn.domain import Digest
 from cairn.errors import LimitError, MalformedError
 from cairn.hub.xet.hashing import Tree, file_name, to_text
 from cairn.hub.xet.shard import FileClaim, Shard, Term, XorbClaim
-from cairn.hub.xet.staged import Staged, StagedTerm
+from cairn.hub.xet.staged import StagedTerm
 from cairn.hub.xet.xorb import ChunkTable
+from cairn.hub.xet.xorbs import Xorbs
 
 # Work per shard is bounded by its chunks, not its bytes: a shard may name one xorb of tiny
 # chunks a million times. Real chunks have 8 KiB and more, but for the last of a file.
@@ -33,20 +34,20 @@ class FilePlan:
     terms: tuple[StagedTerm, ...]
 
 
-def verify(shard: Shard, staged: Staged, max_bytes: int) -> tuple[FilePlan, ...]:
+def verify(shard: Shard, xorbs: Xorbs, max_bytes: int) -> tuple[FilePlan, ...]:
     """The files of a shard, after every claim but the SHA-256 was found true.
 
     `max_bytes` bounds the plain bytes of all files together.
 
     Raises:
-        NotStagedError: a xorb is not staged in this scope.
+        NotStagedError: a xorb is named that is neither staged nor known to the caller.
         MalformedError: a claim is false; the message says which.
         LimitError: more bytes than `max_bytes`, or absurdly many tiny chunks.
     """
     budget = _Budget(max_bytes)
     for claim in shard.xorbs:
-        _check_xorb(claim, staged)
-    return tuple(_check_file(claim, staged, budget) for claim in shard.files)
+        _check_xorb(claim, xorbs)
+    return tuple(_check_file(claim, xorbs, budget) for claim in shard.files)
 
 
 class _Budget:
@@ -69,8 +70,8 @@ class _Budget:
             )
 
 
-def _check_xorb(claim: XorbClaim, staged: Staged) -> None:
-    table = staged.table(claim.name)
+def _check_xorb(claim: XorbClaim, xorbs: Xorbs) -> None:
+    table = xorbs.table(claim.name)
     sizes = np.diff(table.plain_ends, prepend=np.uint32(0))
     if claim.names != table.names or not np.array_equal(claim.plain_sizes, sizes):
         raise MalformedError(
@@ -79,12 +80,12 @@ def _check_xorb(claim: XorbClaim, staged: Staged) -> None:
         )
 
 
-def _check_file(claim: FileClaim, staged: Staged, budget: _Budget) -> FilePlan:
+def _check_file(claim: FileClaim, xorbs: Xorbs, budget: _Budget) -> FilePlan:
     tree = Tree()
     terms: list[StagedTerm] = []
     size_bytes = 0
     for term in claim.terms():
-        table = staged.table(term.xorb)
+        table = xorbs.table(term.xorb)
         plain_bytes = _check_term(term, table)
         budget.spend(term.stop - term.start, plain_bytes)
         for name, chunk_bytes in table.chunks(term.start, term.stop):
