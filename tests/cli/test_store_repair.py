@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import save
 
+from cairn.bootstrap import open_house
+from cairn.config import load_settings
 from tests.cli.command import cairn
 
 WEIGHTS = np.random.default_rng(1).normal(0, 0.02, 60_000).astype(np.float32)
@@ -46,3 +48,15 @@ def test_a_place_that_is_not_there_or_the_store_itself_is_refused(tmp_path: Path
     assert "no such folder" in missing.stderr
     itself = cairn("store", "repair", "--from", str(tmp_path / "kept"), *kept, expect=2)
     assert "is the store to repair" in itself.stderr
+    hub = ("--from", "https://localhost:1")
+    nameless = cairn("store", "repair", *hub, *kept, expect=2)
+    assert "a folder has none" in nameless.stderr
+
+
+def test_a_token_is_not_shown_to_two_hubs(tmp_path: Path) -> None:
+    open_house(load_settings(data_dir=tmp_path)).catalog.close()
+    hubs = ("--from", "https://localhost:1", "--from", "https://localhost:2")
+    cairn("store", "repair", *hubs, data=tmp_path)
+    token = {"HF_TOKEN": "hf_secret"}
+    refused = cairn("store", "repair", *hubs, data=tmp_path, env=token, expect=2)
+    assert "a token is for one hub" in refused.stderr

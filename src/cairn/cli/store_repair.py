@@ -8,7 +8,7 @@ import click
 from cairn.cli.console import byte_progress, out, print_json, visible
 from cairn.cli.damaged_files import print_damage
 from cairn.cli.kept_hub import open_hub
-from cairn.cli.options import LOCAL_PATH, as_json, data_dir, or_folder
+from cairn.cli.options import as_json, data_dir, or_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from cairn.domain import Digest
     from cairn.workflows.damage import Damage
     from cairn.workflows.house import Keeper
-    from cairn.workflows.repair import Repaired
+    from cairn.workflows.repair import Origin, Repaired
 
     Suspects = Callable[[Iterable[tuple[Digest, str]]], list[Damage]]
 
@@ -25,18 +25,27 @@ if TYPE_CHECKING:
 @click.option(
     "--from",
     "places",
-    metavar="DIR",
-    type=LOCAL_PATH,
+    metavar="DIR|URL",
     multiple=True,
-    help="Where copies may be: another store, a hub's data directory, a folder of files."
-    " May be given several times.",
+    help="Where copies may be: another store, a hub's data directory, a folder of files, or the"
+    " address of another hub with the same repos. May be given several times.",
+)
+@click.option(
+    "--token",
+    envvar="HF_TOKEN",
+    help="What the hub at --from is asked with (default: HF_TOKEN); it goes nowhere else.",
 )
 @click.option("--verify", is_flag=True, help="Read every blob first, to find damage not yet known.")
 @or_folder
 @data_dir
 @as_json
 def repair(
-    places: tuple[Path, ...], verify: bool, root: Path | None, data: Path | None, as_json: bool
+    places: tuple[str, ...],
+    token: str | None,
+    verify: bool,
+    root: Path | None,
+    data: Path | None,
+    as_json: bool,
 ) -> None:
     """Make damaged and lost blobs whole again; exit 1 if one stays lost.
 
@@ -44,14 +53,13 @@ def repair(
     from the store itself, where it has them twice, then from the places given. Of what stays
     lost the repos, revisions and files are named. Safe beside a running hub.
 
-    Example: cairn store repair --verify --from /backup/cairn-data --from ~/checkpoints
+    Example: cairn store repair --verify --from /backup/cairn-data --from https://huggingface.co
     """
-    from cairn.workflows.origins import local_origin
     from cairn.workflows.repair import repair as heal
 
     own, keeper, suspects = _target(root, data)
+    origins = _origins(places, own, token, repos=root is None)
     suspected = suspects(_verified(keeper) if verify else ())
-    origins = [local_origin(place, own) for place in places]
     total = sum(damage.size_bytes or 0 for damage in suspected)
     with byte_progress("repairing", total) as progress:
         done = heal(keeper, suspected, origins, progress)
@@ -76,6 +84,35 @@ def _target(root: Path | None, data: Path | None) -> "tuple[Path, Keeper, Suspec
         return root, folder, partial(suspects_in, folder.store)
     house = open_hub(data)
     return load_settings(data_dir=data).store_dir, house, partial(suspects_of, house)
+
+
+def _origins(
+    places: tuple[str, ...], own: Path, token: str | None, *, repos: bool
+) -> "list[Origin]":
+    """Where copies may be.
+
+    Raises:
+        RequestError: a hub is to be asked for blobs that no repo holds, or several hubs with
+            one token.
+    """
+    from cairn.errors import RequestError
+
+    hubs = [place for place in places if "://" in place]
+    if hubs and not repos:
+        raise RequestError(f"{hubs[0]}: hubs are asked for files of repos, and a folder has none")
+    if len(hubs) > 1 and token:
+        raise RequestError("a token is for one hub: repair from one after the other")
+    return [_origin(place, own, token) for place in places]
+
+
+def _origin(place: str, own: Path, token: str | None) -> "Origin":
+    if "://" in place:
+        from cairn.hub.mirror import Mirror
+
+        return Mirror(place, token)
+    from cairn.workflows.origins import local_origin
+
+    return local_origin(Path(place), own)
 
 
 def _verified(keeper: "Keeper") -> "tuple[tuple[Digest, str], ...]":
