@@ -99,6 +99,12 @@ class Settings(BaseSettings):
     optimize_delay_s: float = Field(
         default=5.0, ge=0, description="Seconds without new uploads before a pass starts."
     )
+    optimize_cpu_share: float | None = Field(
+        default=None,
+        gt=0,
+        description="Most of one core that a hub may use on average while it optimizes, requests"
+        " included, such as 0.5; unset: as much as there is.",
+    )
     tensor_health: bool = Field(
         default=True, description="Measure the values of pushed tensors in the background."
     )

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from cairn.bootstrap import open_house
+from cairn.config import load_settings
 from cairn.store import BlobStore, open_local_store
 from tests.cli.command import CAIRN, cairn
 from tests.store.making import checkpoint
@@ -86,3 +88,15 @@ def test_budgets_leave_the_rest_and_say_how_to_go_on(root: Path) -> None:
 def test_a_budget_that_makes_no_sense_is_refused(root: Path) -> None:
     for option, value in (("--max-bytes", "much"), ("--max-time", "0"), ("--cpu-share", "-1")):
         cairn("store", "optimize", option, value, "--store", str(root), expect=2)
+
+
+def test_a_pause_is_kept_until_somebody_resumes(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    open_house(load_settings(data_dir=data)).catalog.close()
+    assert "resume" in cairn("store", "pause", data=data).stdout
+    assert "paused already" in cairn("store", "pause", data=data).stdout
+    store = open_local_store(data / "store")
+    assert store.pause.since_s() == pytest.approx(time.time(), abs=60)
+    assert "go on" in cairn("store", "resume", data=data).stdout
+    assert "not paused" in cairn("store", "resume", data=data).stdout
+    assert store.pause.since_s() is None

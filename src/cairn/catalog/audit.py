@@ -32,10 +32,17 @@ def note(
 
 
 class Audit:
-    """The audit trail, for reading."""
+    """The audit trail."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
+
+    def record(
+        self, at: datetime, by: Actor | None, action: str, *, repo: RepoId | None = None
+    ) -> None:
+        """Add an action that changed nothing in the catalog itself."""
+        with self._database.write() as connection:
+            note(connection, at, by, action, repo)
 
     def recent(self, limit: int = 100) -> list[AuditRecord]:
         """The last `limit` actions, newest first."""

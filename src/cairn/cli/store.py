@@ -10,6 +10,7 @@ from cairn.cli.kept_hub import open_hub
 from cairn.cli.options import as_json, data_dir, or_folder
 from cairn.cli.store_files import add, get, ls, rm
 from cairn.cli.store_optimize import optimize
+from cairn.cli.store_pause import pause, resume
 from cairn.cli.store_prune import prune
 from cairn.cli.store_repair import repair
 from cairn.cli.store_stats import stats
@@ -20,7 +21,7 @@ def store() -> None:
     """Statistics, verification, repair, garbage collection."""
 
 
-for command in (stats, optimize, add, get, ls, rm, prune, repair):
+for command in (stats, optimize, add, get, ls, rm, prune, repair, pause, resume):
     store.add_command(command)
 
 

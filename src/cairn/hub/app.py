@@ -1,9 +1,9 @@
 """The hub as one ASGI application: which rooms of routes it has and what wraps them.
 
 `request.app.state` holds `house`, `settings`, `signer`, `checkpoints`, `comparisons` and `views`
-(made lately), and `on_upload` (call it while bytes arrive). Routes are tried in order: Xet, the
-Hugging Face wire, our own API, pages. Each package gives a list `routes`;
-`hub.web.routes` may also give `error_page(request, status, message)` for browsers.
+(made lately), `on_upload` (call it while bytes arrive) and `journal` (of optimizing). Routes are
+tried in order: Xet, the Hugging Face wire, our own API, pages. Each package gives a list
+`routes`; `hub.web.routes` may also give `error_page(request, status, message)` for browsers.
 """
 
 from collections.abc import Callable
@@ -30,6 +30,7 @@ from cairn.hub.views import view_memory
 from cairn.hub.web import routes as web
 from cairn.hub.xet import routes as xet
 from cairn.workflows.house import House
+from cairn.workflows.journal import Journal
 
 MAX_README_CHARACTERS = 16 << 20  # rendered cards kept in memory: a few hundred usual ones
 
@@ -42,12 +43,14 @@ def create_app(
     *,
     secret: bytes | None = None,
     on_upload: Callable[[], None] = lambda: None,
+    journal: Journal | None = None,
     lifespan: Lifespan | None = None,
 ) -> FastAPI:
     """The hub over an opened house.
 
     `secret` signs URLs and tokens; without it `settings.secret` is used. `on_upload` is
-    called whenever bytes arrive, so that background work can wait; it must not block.
+    called whenever bytes arrive, so that background work can wait; it must not block. `journal`
+    is that of the worker; without one nothing is optimized here.
 
     Raises:
         RequestError: neither the argument nor the setting gives a secret.
@@ -80,6 +83,7 @@ def create_app(
     app.state.readmes = Memory[Markup](MAX_README_CHARACTERS, len)
     app.state.store_totals = TotalsMemory()
     app.state.on_upload = on_upload
+    app.state.journal = journal or Journal(house.clock())
     app.state.error_page = getattr(web, "error_page", None)
     errors.install(app)
     app.router.routes.extend([*xet.routes, *hf.routes])

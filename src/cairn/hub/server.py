@@ -49,7 +49,13 @@ def run(
     bound_port = listener.getsockname()[1]
     settings = settings.model_copy(update={"port": bound_port})
     worker = Worker(house, settings)
-    app = create_app(house, settings, secret=signing_secret(settings), on_upload=worker.uploading)
+    app = create_app(
+        house,
+        settings,
+        secret=signing_secret(settings),
+        on_upload=worker.uploading,
+        journal=worker.journal,
+    )
     config = uvicorn.Config(
         app,
         http=BufferedHttp,  # type: ignore[arg-type]  # called, never subclassed

@@ -16,9 +16,12 @@ from cairn.errors import CairnError, IntegrityError
 from cairn.hub.reading_process import ReadingProcess
 from cairn.workflows.describe import describe_pending
 from cairn.workflows.house import House
+from cairn.workflows.journal import Journal
 from cairn.workflows.kept_comparisons import any_pending as any_to_compare
 from cairn.workflows.maintain import expire_staging, trim_chunk_lists
 from cairn.workflows.optimize import optimize_pending
+from cairn.workflows.pace import Budget, Pace
+from cairn.workflows.pausing import paused_since
 from cairn.workflows.stored_health import any_pending as any_to_measure
 
 POLL_S = 1.0
@@ -36,6 +39,7 @@ class Worker:
     def __init__(self, house: House, settings: Settings) -> None:
         self._house = house
         self._settings = settings
+        self.journal = Journal(house.clock())
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="cairn-worker", daemon=True)
         self._last_upload = 0.0
@@ -63,7 +67,7 @@ class Worker:
         _lower_priority()
         while not self._stop.wait(POLL_S):
             self._guard("describe", lambda: describe_pending(self._house))
-            if self._settings.optimize and self._quiet():
+            if self._settings.optimize and self._quiet() and not paused_since(self._house):
                 self._guard("optimize", self._optimize)
             self._guard("read", self._read)
             if time.monotonic() >= self._next_housekeeping:
@@ -81,16 +85,34 @@ class Worker:
         return time.monotonic() - self._last_upload >= self._settings.optimize_delay_s
 
     def _optimize(self) -> None:
-        for done in optimize_pending(self._house, _report_damage):
-            if done.rewritten:
-                log.info(
-                    "optimized",
-                    blob=done.blob.digest.hex,
-                    plain_bytes=done.blob.size_bytes,
-                    stored_bytes=done.stored_after,
-                )
-            if self._stop.is_set() or not self._quiet():
-                return
+        pace = Pace(Budget(cpu_share=self._settings.optimize_cpu_share), self._wanted_to_stop)
+        journal = self.journal
+        try:
+            for done in optimize_pending(
+                self._house, self._report_damage, journal.advance, pace=pace, begins=journal.begin
+            ):
+                journal.finish(done)
+                if done.rewritten:
+                    log.info(
+                        "optimized",
+                        blob=done.blob.digest.hex,
+                        plain_bytes=done.blob.size_bytes,
+                        stored_bytes=done.stored_after,
+                    )
+                if not self._quiet():
+                    return
+        except CairnError as error:
+            journal.fail(error)
+            raise
+        finally:
+            journal.rest()
+
+    def _wanted_to_stop(self, wait_s: float) -> bool:
+        return self._stop.wait(wait_s) or paused_since(self._house) is not None
+
+    def _report_damage(self, error: IntegrityError) -> None:
+        self.journal.fail(error)
+        log.error("damaged blob", error=str(error))
 
     def _read(self) -> None:
         """Have tensor values read in a process of their own while there is something to read."""
@@ -124,10 +146,6 @@ class Worker:
             log.warning("step failed", step=step, error=str(error))
         except Exception:
             log.exception("step crashed", step=step)
-
-
-def _report_damage(error: IntegrityError) -> None:
-    log.error("damaged blob", error=str(error))
 
 
 def _lower_priority() -> None:

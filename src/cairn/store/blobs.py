@@ -22,6 +22,7 @@ from cairn.store.mending import Mending
 from cairn.store.names import Names
 from cairn.store.optimizing import MIN_REWRITE_BYTES, Optimizer, check_digest
 from cairn.store.parts import PACK_TARGET_BYTES, PartStore
+from cairn.store.pausing import Pause
 from cairn.store.profiles import SMALL, Profile
 from cairn.store.reading import BlobReader, RawReader, RecipeReader
 from cairn.store.results import Collected, Optimized, StoreStats, Verification
@@ -51,6 +52,7 @@ class BlobStore:
         self._mending = Mending(backend, locks, self._parts)
         self.staging = Staging(backend)
         self.names = Names(backend)
+        self.pause = Pause(backend)
 
     def has(self, digest: Digest) -> bool:
         """Whether the blob is here, and not known to be damaged."""
@@ -155,9 +157,19 @@ class BlobStore:
             if info.size_bytes >= MIN_REWRITE_BYTES
         ]
         for _, _, digest in sorted(large, key=lambda row: row[:2]):
-            marks = (settled_key(digest), damaged_key(digest))
-            if not any(map(self._backend.exists, marks)):
+            if not self._is_marked(digest):
                 yield digest
+
+    def waits(self, digest: Digest) -> bool:
+        """Whether this blob is one of the pending ones."""
+        try:
+            size = self._backend.info(raw_key(digest)).size_bytes
+        except ObjectNotFoundError:
+            return False
+        return size >= MIN_REWRITE_BYTES and not self._is_marked(digest)
+
+    def _is_marked(self, digest: Digest) -> bool:
+        return any(map(self._backend.exists, (settled_key(digest), damaged_key(digest))))
 
     def optimize(
         self,

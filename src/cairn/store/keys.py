@@ -10,6 +10,7 @@ PACKS = "packs/"
 STAGING = "staging/"
 SKETCHES = "sketches/"
 NAMES = "names/"
+PAUSED = "paused"
 
 
 def raw_key(digest: Digest) -> str:

@@ -78,6 +78,21 @@ def require_writer(actor: Actor, namespace: str) -> None:
         raise ForbiddenError(f"{actor.name} may not write to the namespace {namespace!r}")
 
 
+def require_admin(actor: Actor) -> None:
+    """Let through whoever administers this hub.
+
+    Raises:
+        UnauthenticatedError: nobody is logged in.
+        ForbiddenError: the account is no administrator, or its token may only read.
+    """
+    if actor.account is None:
+        raise UnauthenticatedError("log in to do this: send an administrator's token")
+    if not actor.account.is_admin:
+        raise ForbiddenError(f"{actor.name} does not administer this hub")
+    if actor.scope is not Scope.WRITE:
+        raise ForbiddenError(f"token {actor.token_name!r} may only read; use one with write scope")
+
+
 def _missing(repo_id: RepoId) -> RepoNotFoundError:
     return RepoNotFoundError(
         f"{repo_id.type.value} {repo_id.full_name} does not exist, or you may not see it"

@@ -63,7 +63,17 @@ def test_the_store_counts_what_it_holds(home):
     assert found["logical_bytes"] > 0
     assert found["pending"] <= found["blobs"]
     assert set(found) == {
-        *("pending", "blobs", "logical_bytes", "stored_bytes", "raw_blobs", "packs", "parts"),
+        *(
+            "optimizing",
+            "pending_bytes",
+            "pending",
+            "blobs",
+            "logical_bytes",
+            "stored_bytes",
+            "raw_blobs",
+            "packs",
+            "parts",
+        ),
         "by_codec",
     }
 
@@ -157,7 +167,8 @@ BOUNDED = settings(
     suppress_health_check=list(HealthCheck),
 )
 CHECKED = [not_a_server_error, status_code_conformance, response_schema_conformance]
-PATHS = ("/health", "/store", *(f"/{{kind}}/{{namespace}}/{{name}}/{v}" for v in OF_A_REPO))
+REPO_PATHS = tuple(f"/{{kind}}/{{namespace}}/{{name}}/{v}" for v in OF_A_REPO)
+PATHS = ("/health", "/store", "/store/pause", *REPO_PATHS)
 
 
 @pytest.fixture(scope="module")

@@ -4,9 +4,12 @@ import threading
 from types import SimpleNamespace
 from typing import cast
 
+from cairn.domain import Blob, Digest
 from cairn.hub.api.store import TotalsMemory
 from cairn.store import StoreStats
 from cairn.workflows.house import House
+
+NOTHING = Blob(Digest.sha256("0" * 64), 0)
 
 
 class SlowStore:
@@ -20,8 +23,11 @@ class SlowStore:
         threading.Event().wait(0.1)
         return StoreStats(1, 2, 3, 4, 5, 6, 7)
 
-    def pending(self) -> list[object]:
-        return [object()]
+    def pending(self) -> list[Digest]:
+        return [NOTHING.digest]
+
+    def blob(self, digest: Digest) -> Blob:
+        return NOTHING
 
 
 def test_callers_at_the_same_time_share_one_count() -> None:

@@ -2,6 +2,8 @@
 
 import threading
 import time
+from datetime import datetime
+from typing import Literal
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
@@ -9,7 +11,13 @@ from pydantic import BaseModel, Field
 from cairn.hub import threads
 from cairn.hub.api.problems import PROBLEMS
 from cairn.hub.identity import actor_of, house_of
+from cairn.workflows.access import require_admin
 from cairn.workflows.house import House
+from cairn.workflows.journal import InWork, Journal
+from cairn.workflows.optimize import waiting
+from cairn.workflows.pausing import pause, paused_since, resume
+
+MAX_FILES_NAMED = 5
 
 router = APIRouter()
 
@@ -26,6 +34,7 @@ class StoreTotals(BaseModel):
     """Counts and bytes of the whole store, whoever owns them."""
 
     pending: int = Field(description="Blobs that wait to be rewritten as tensors.")
+    pending_bytes: int = Field(description="Bytes of these as they are downloaded.")
     blobs: int = Field(description="Distinct files.")
     logical_bytes: int = Field(description="Bytes of these files as they are downloaded.")
     stored_bytes: int = Field(description="Bytes on disk, indexes and recipes included.")
@@ -33,6 +42,47 @@ class StoreTotals(BaseModel):
     packs: int = Field(description="Pack files.")
     parts: int = Field(description="Distinct parts in packs.")
     by_codec: dict[str, CodecTotals] = Field(description="Parts and bytes by codec.")
+
+
+class FileName(BaseModel):
+    """A file of a repo."""
+
+    type: Literal["model", "dataset", "space"] = Field(description="Which sort of repo.")
+    repo: str = Field(description="The repo's id.")
+    path: str = Field(description="The file's path in the newest commit that holds it.")
+
+
+class BlobInWork(BaseModel):
+    """The blob that is being rewritten."""
+
+    sha256: str = Field(description="Its digest.")
+    size_bytes: int = Field(description="Its bytes as they are downloaded.")
+    done_bytes: int = Field(description="How many of these are encoded.")
+    percent: int = Field(description="The same of a hundred; 100 while it is read back.")
+    files: list[FileName] = Field(description="Some of the files that it is, five at most.")
+
+
+class Optimizing(BaseModel):
+    """What the hub that answers does to blobs that wait, and did since it started."""
+
+    state: Literal["off", "paused", "working", "idle"] = Field(
+        description="`off`: this hub was told to optimize nothing (CAIRN_OPTIMIZE)."
+    )
+    paused_since: datetime | None = Field(description="When an administrator paused it.")
+    since: datetime = Field(description="When this hub started: what follows counts from then.")
+    blobs: int = Field(description="Blobs looked at.")
+    plain_bytes: int = Field(description="Bytes of these as they are downloaded.")
+    stored_bytes: int = Field(description="Bytes written for them, or left as they lay.")
+    saved_bytes: int = Field(description="What they take less than before.")
+    failed: int = Field(description="Damaged blobs, and passes that an error ended.")
+    last_error: str | None = Field(description="The last of these errors; administrators only.")
+    in_work: BlobInWork | None = Field(description="For administrators only; null at rest.")
+
+
+class StoreAnswer(StoreTotals):
+    """The totals, a moment old, and what is being done about what waits, as of now."""
+
+    optimizing: Optimizing = Field(description="The rewriting of blobs as tensors.")
 
 
 # Counting walks the whole store. However often totals are asked for, it may take a twentieth
@@ -60,17 +110,72 @@ class TotalsMemory:
 
 
 @router.get("/store", responses=PROBLEMS)
-async def store(request: Request) -> StoreTotals:
-    """Totals over all repos, a moment old; says nothing about what any repo holds."""
-    await actor_of(request)
+async def store(request: Request) -> StoreAnswer:
+    """Totals over all repos; to anyone but administrators it names no file of any repo."""
+    actor = await actor_of(request)
     memory: TotalsMemory = request.app.state.store_totals
-    return await threads.call_long(memory.get, house_of(request))
+    totals = await threads.call_long(memory.get, house_of(request))
+    is_admin = actor.account is not None and actor.account.is_admin
+    optimizing = await threads.call_long(_optimizing, request, names_files=is_admin)
+    return StoreAnswer(**totals.model_dump(), optimizing=optimizing)
+
+
+@router.put("/store/pause", status_code=204, responses=PROBLEMS)
+async def begin_pause(request: Request) -> None:
+    """Have every hub on this store leave what waits as it is; for administrators."""
+    actor = await actor_of(request)
+    require_admin(actor)
+    await threads.call(pause, house_of(request), actor)
+
+
+@router.delete("/store/pause", status_code=204, responses=PROBLEMS)
+async def end_pause(request: Request) -> None:
+    """Have them go on; for administrators."""
+    actor = await actor_of(request)
+    require_admin(actor)
+    await threads.call(resume, house_of(request), actor)
+
+
+def _optimizing(request: Request, *, names_files: bool) -> Optimizing:
+    house, journal = house_of(request), request.app.state.journal
+    assert isinstance(journal, Journal)
+    page, tally = journal.read()
+    paused = paused_since(house)
+    is_on = request.app.state.settings.optimize
+    return Optimizing(
+        state="off" if not is_on else "paused" if paused else "working" if page.in_work else "idle",
+        paused_since=paused,
+        since=page.since,
+        blobs=tally.blobs,
+        plain_bytes=tally.plain_bytes,
+        stored_bytes=tally.stored_bytes,
+        saved_bytes=tally.saved_bytes,
+        failed=page.failed,
+        last_error=page.last_error or None if names_files else None,
+        in_work=_in_work(house, page.in_work) if names_files and page.in_work else None,
+    )
+
+
+def _in_work(house: House, work: InWork) -> BlobInWork:
+    places = house.catalog.history.locations([work.blob.digest])[work.blob.digest]
+    files = [
+        FileName(type=p.repo.type.value, repo=p.repo.full_name, path=p.path)
+        for p in places[:MAX_FILES_NAMED]
+    ]
+    return BlobInWork(
+        sha256=work.blob.digest.hex,
+        size_bytes=work.blob.size_bytes,
+        done_bytes=work.done_bytes,
+        percent=work.percent,
+        files=files,
+    )
 
 
 def _totals(house: House) -> StoreTotals:
-    stats = house.store.stats()
+    stats, pending = house.store.stats(), waiting(house)
     return StoreTotals(
-        pending=sum(1 for _ in house.store.pending()),
+        pending=len(pending),
+        pending_bytes=sum(blob.size_bytes for blob in pending),
         blobs=stats.blobs,
         logical_bytes=stats.logical_bytes,
         stored_bytes=stats.stored_bytes,

@@ -14,6 +14,7 @@ from cairn.hub.web.visit import Visit, endpoint
 from cairn.hub.web.wording import bytes_text
 from cairn.workflows import browse
 from cairn.workflows.house import House
+from cairn.workflows.pausing import paused_since
 
 MAX_REVISIONS = 30
 MAX_FILES = 200
@@ -29,11 +30,15 @@ class Amount:
 
 @dataclass(frozen=True, slots=True)
 class FileAmount:
-    """One file's bytes; parts shared with other files count in each."""
+    """One file's bytes; parts shared with other files count in each.
+
+    `waits`: the hub has not looked yet how to keep it in less.
+    """
 
     path: str
     logical_bytes: int
     stored_bytes: int
+    waits: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +65,7 @@ def _storage(visit: Visit) -> Response:
         return visit.render("storage.html", now=visit.now, **context)
     steps = growth(visit.house, repo)
     history = Amount(steps[-1].logical_bytes, steps[-1].stored_bytes)
-    current, files = _files(visit.house, repo.revision)
+    current, files, in_work = _files(visit, repo.revision)
     return visit.render(
         "storage.html",
         now=visit.now,
@@ -74,6 +79,10 @@ def _storage(visit: Visit) -> Response:
         growth=_chart(steps),
         files=files[:MAX_FILES],
         files_total=len(files),
+        waiting=[file for file in files if file.waits],
+        in_work=in_work,
+        paused=paused_since(visit.house),
+        optimizes=visit.request.app.state.settings.optimize,
     )
 
 
@@ -97,7 +106,12 @@ def growth(house: House, repo: RepoView) -> list[Growth]:
     return steps
 
 
-def _files(house: House, revision: Revision) -> tuple[Amount, list[FileAmount]]:
+def _files(
+    visit: Visit, revision: Revision
+) -> tuple[Amount, list[FileAmount], tuple[str, int] | None]:
+    """The revision's bytes, its files, and path and percent of the one being rewritten now."""
+    house = visit.house
+    work = visit.request.app.state.journal.read()[0].in_work
     manifest = house.catalog.history.manifest(revision.tree)
     entries = sorted(manifest.entries.values(), key=lambda e: (-e.blob.size_bytes, e.path))
     digests = {entry.blob.digest for entry in entries}
@@ -107,10 +121,12 @@ def _files(house: House, revision: Revision) -> tuple[Amount, list[FileAmount]]:
             entry.path,
             entry.blob.size_bytes,
             house.store.stored_bytes([entry.blob.digest]) if index < MAX_FILES else 0,
+            waits=index < MAX_FILES and house.store.waits(entry.blob.digest),
         )
         for index, entry in enumerate(entries)
     ]
-    return amount, files
+    paths = [entry.path for entry in entries if work and entry.blob == work.blob]
+    return amount, files, (paths[0], work.percent) if paths else None
 
 
 def _chart(steps: list[Growth]) -> object:
