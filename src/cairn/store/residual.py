@@ -38,7 +38,7 @@ import numpy as np
 
 from cairn.domain import DType
 from cairn.errors import IntegrityError
-from cairn.store.codecs.planes import PlanesCodec
+from cairn.store.codecs.planes import PlanesCodec, join_planes
 from cairn.store.pco_library import compress_integers, decompress_integers
 from cairn.store.scratch import Scratch
 from cairn.store.zstd_library import compress, decompress_into
@@ -129,14 +129,13 @@ def apply_residual(
     out[whole:] = _exclusive_or(stored[:rest], out[whole:]).data
     stored = stored[rest:]
     values = _elements(out[:whole], width)
+    if coding == PLANES:
+        _restore_planes(stored, values, low, scratch)
+        return
     with scratch.bytes(whole) as one, scratch.bytes(whole) as other:
         beyond, grouped = _elements(one, width), _elements(other, width)
         if coding == WHOLE:
             decompress_integers(stored, beyond)
-            _kernels().restore(beyond, values, low)
-            return
-        if coding == PLANES:
-            _unfolded_planes(stored, other, beyond)
             _kernels().restore(beyond, values, low)
             return
         order = _Order.of(_inputs(out[:whole], width), shift, exponents)
@@ -155,14 +154,23 @@ def _folded_planes(beyond: Array) -> bytes:
     return _PLANES.planes_of(beyond.data.cast("B"), beyond.itemsize, rotated=False)
 
 
-def _unfolded_planes(stored: memoryview, folded: memoryview, beyond: Array) -> None:
-    """Decode planes into `folded` and from there to differences."""
-    if not beyond.size:
+def _restore_planes(stored: memoryview, values: Array, low: Any, scratch: Scratch) -> None:
+    """Decode planes and correct the predictions in `values` by what they say, in one pass."""
+    if not values.size:
         if len(stored):
             raise IntegrityError("differences of no elements take bytes")
         return
-    _PLANES.decode_into(stored, folded, None)
-    _kernels().unfold(np.frombuffer(folded.toreadonly(), f"<u{beyond.itemsize}"), beyond)
+    with _PLANES.planes_in(stored, values.nbytes) as (shape, planes):
+        if shape.width != values.itemsize or shape.rotated or len(shape.tail):
+            raise IntegrityError("planes of differences have another shape than the part")
+        if shape.width == 8:
+            with scratch.bytes(values.nbytes) as room:
+                folded = np.frombuffer(room, "<u8")
+                join_planes(planes, folded, rotated=False)
+                _kernels().restore_folded(_inputs(room, 8).view("<u8"), values, low)
+            return
+        restore = _kernels().restore_planes_2 if shape.width == 2 else _kernels().restore_planes_4
+        restore(*planes, values, low)
 
 
 def _kernels() -> ModuleType:

@@ -55,10 +55,47 @@ def fold(beyond: Array, signs: int) -> None:
 
 
 @compiled()
-def unfold(folded: Array, out: Array) -> None:
-    """The inverse of `fold`; `folded` is unsigned, so that the shift brings in a zero."""  # (n,)
+def restore_folded(folded: Array, values: Array, low: Any) -> None:
+    """`restore` of what `fold` made; `folded` is unsigned, so that the shift brings in a zero."""
+    zero = low ^ low  # (n,)
     for i in range(folded.size):
-        out[i] = (folded[i] >> 1) ^ -(folded[i] & 1)
+        beyond = (folded[i] >> 1) ^ -(folded[i] & 1)
+        guess = values[i]
+        ordered = guess ^ (low if guess < 0 else zero)
+        values[i] = ordered - beyond if guess < 0 else ordered + beyond  # wraps here
+        value = values[i]
+        values[i] = value ^ (low if value < 0 else zero)
+
+
+@compiled()
+def restore_planes_2(first: Array, last: Array, values: Array, low: Any) -> None:
+    """`restore` of folded differences in byte planes, lowest byte first, of two bytes."""  # (n,)
+    zero = low ^ low
+    for i in range(values.size):
+        folded = np.uint32(first[i]) | np.uint32(last[i]) << 8
+        beyond = np.int32(folded >> 1) ^ -np.int32(folded & 1)
+        guess = values[i]
+        ordered = guess ^ (low if guess < 0 else zero)
+        values[i] = ordered - beyond if guess < 0 else ordered + beyond  # wraps here
+        value = values[i]
+        values[i] = value ^ (low if value < 0 else zero)
+
+
+@compiled()
+def restore_planes_4(
+    first: Array, second: Array, third: Array, last: Array, values: Array, low: Any
+) -> None:
+    """The same of four bytes."""  # (n,)
+    zero = low ^ low
+    for i in range(values.size):
+        half = np.uint32(first[i]) | np.uint32(second[i]) << 8
+        folded = half | np.uint32(third[i]) << 16 | np.uint32(last[i]) << 24
+        beyond = np.int32(folded >> 1) ^ -np.int32(folded & 1)
+        guess = values[i]
+        ordered = guess ^ (low if guess < 0 else zero)
+        values[i] = ordered - beyond if guess < 0 else ordered + beyond  # wraps here
+        value = values[i]
+        values[i] = value ^ (low if value < 0 else zero)
 
 
 @compiled()

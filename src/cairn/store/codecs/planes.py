@@ -110,27 +110,43 @@ class PlanesCodec(Codec):
         dtype: DType | None,  # noqa: ARG002 - the header says it all
     ) -> None:
         """Decode each plane and interleave them again."""
-        shape = _parse(stored, len(out))
-        count = len(out) // shape.width
+        with self.planes_in(stored, len(out)) as (shape, planes):
+            whole = len(out) - len(shape.tail)
+            merged = np.frombuffer(out[:whole], dtype=_UINTS[shape.width])  # (n,)
+            join_planes(planes, merged, rotated=shape.rotated)
+            out[whole:] = shape.tail
+
+    @contextmanager
+    def planes_in(
+        self, stored: memoryview, plain_bytes: int
+    ) -> Iterator[tuple["PlanesShape", list[Bytes]]]:
+        """The planes (n,) of whole elements, lowest byte first, for the length of a `with` block.
+
+        Raises:
+            IntegrityError: damaged, or not of so many plain bytes.
+        """
+        shape = _parse(stored, plain_bytes)
+        count = plain_bytes // shape.width
         if not count:
-            raise IntegrityError(f"planes of a part that has only {len(out)} bytes")
-        whole = count * shape.width
-        merged = np.frombuffer(out[:whole], dtype=_UINTS[shape.width])  # (n,)
+            raise IntegrityError(f"planes of a part that has only {plain_bytes} bytes")
         with self._space(shape.width, count) as room:
-            planes = [_plane(*kept, space) for kept, space in zip(shape.planes, room, strict=True)]
-            _join(planes, merged, rotated=shape.rotated)
-        out[whole:] = shape.tail
+            yield (
+                shape,
+                [_plane(*kept, space) for kept, space in zip(shape.planes, room, strict=True)],
+            )
 
 
 @dataclass(frozen=True, slots=True)
-class _Shape:
+class PlanesShape:
+    """What the header says, and what follows the planes."""
+
     width: int
     rotated: bool
     planes: list[tuple[int, memoryview]]  # (coding, stored bytes), lowest byte first
     tail: memoryview
 
 
-def _parse(stored: memoryview, plain_bytes: int) -> _Shape:
+def _parse(stored: memoryview, plain_bytes: int) -> PlanesShape:
     """Take the header apart and check every length it names."""
     if len(stored) < _HEAD.size:
         raise IntegrityError("planes header is cut short")
@@ -150,7 +166,7 @@ def _parse(stored: memoryview, plain_bytes: int) -> _Shape:
     tail = stored[at:]
     if len(tail) != plain_bytes % width:
         raise IntegrityError(f"planes end in {len(tail)} bytes instead of {plain_bytes % width}")
-    return _Shape(width, bool(rotated), planes, tail)
+    return PlanesShape(width, bool(rotated), planes, tail)
 
 
 def _plane(coding: int, body: memoryview, space: Bytes) -> Bytes:
@@ -195,7 +211,9 @@ def _split(elements: npt.NDArray[np.unsignedinteger], planes: Bytes, *, rotated:
         split(elements, int(rotated), *planes)
 
 
-def _join(planes: list[Bytes], out: npt.NDArray[np.unsignedinteger], *, rotated: bool) -> None:
+def join_planes(
+    planes: list[Bytes], out: npt.NDArray[np.unsignedinteger], *, rotated: bool
+) -> None:
     """Planes, lowest byte first, back to elements (n,)."""
     width = len(planes)
     if width == 1:
