@@ -17,8 +17,14 @@ def minilm() -> Path:
     return Path(found.origin).parent / "model"
 
 
-def generated(path: Path, size_bytes: int, dtype: str = "BF16", seed: int = 0) -> Path:
-    """A safetensors file of about `size_bytes`: square matrices of normal weights."""
+def generated(
+    path: Path, size_bytes: int, dtype: str = "BF16", seed: int = 0, moved: float = 0.0
+) -> Path:
+    """A safetensors file of about `size_bytes`: square matrices of normal weights.
+
+    `moved` makes a fine-tune of the one with the same seed: every weight is moved by about so
+    much. An update by Adam is about as large as the learning rate, whatever the weight.
+    """
     if path.exists():
         return path
     width = {"BF16": 2, "F32": 4}[dtype]
@@ -41,6 +47,9 @@ def generated(path: Path, size_bytes: int, dtype: str = "BF16", seed: int = 0) -
         for i in range(count):
             scale = np.float32(0.02 * (1 + i % 7))
             weights = rng.standard_normal(HIDDEN * HIDDEN, dtype=np.float32) * scale
+            if moved:
+                moves = np.random.default_rng((seed, i)).standard_normal(len(weights), np.float32)
+                weights += moves * np.float32(moved)
             bits = weights.view(np.uint32)
             file.write(bits.tobytes() if width == 4 else (bits >> 16).astype(np.uint16).tobytes())
     draft.rename(path)

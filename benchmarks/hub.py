@@ -7,12 +7,13 @@ once, and the best round counts. 1 GB is 10^9 bytes. Loopback, page cache, no TL
 """
 
 import argparse
+import contextlib
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -88,16 +89,61 @@ def downloads(args: argparse.Namespace, folder: Path, big: Path) -> None:
                 wall = time.perf_counter() - began
                 results.add(name, sum(s.cpu_s() for s in servers) - before, wall)
         latency(plain, path, big)
-    subprocess.run(
-        [str(Path(sys.executable).parent / "cairn"), "store", "optimize", "--data", str(data)],
-        check=True,
-        stdout=subprocess.DEVNULL,
-    )
+    _optimize(data)
     with processes.hub(data) as (server, _):
         for _ in range(args.rounds):
             cpu, wall = cpu_of(server, lambda: transfers.download(server.url + path))
             results.add("uvicorn, kept as tensors (decoded while sent)", cpu, wall)
     results.print("Download of a blob", "nginx sendfile alone")
+
+
+def profiles(args: argparse.Namespace, folder: Path, big: Path) -> None:  # noqa: ARG001
+    """A fine-tune of which the base is kept as well: raw, in the fast and in the small profile."""
+    for dtype in ("F32", "BF16"):
+        size = int(args.gb * 1e9)
+        base = checkpoints.generated(folder / f"base-{dtype}.safetensors", size, dtype)
+        tuned = checkpoints.generated(
+            folder / f"tuned-{dtype}.safetensors", size, dtype, moved=1e-4
+        )
+        results = Results(tuned.stat().st_size)
+        hubs = {how: folder / f"{how}-{dtype}" for how in ("raw", "fast", "small")}
+        with contextlib.ExitStack() as stack:
+            servers = {
+                f"kept {how}": stack.enter_context(_hub_with(data, base, tuned, how))
+                for how, data in hubs.items()
+            }
+            for _ in range(args.rounds):
+                for name, server in servers.items():
+                    url = f"{server.url}/{REPO}/resolve/main/{FILE}"
+                    cpu, wall = cpu_of(server, lambda url=url: transfers.download(url))
+                    results.add(name, cpu, wall)
+        results.print(f"Download of a fine-tune in {dtype}", "kept raw")
+
+
+@contextlib.contextmanager
+def _hub_with(data: Path, base: Path, tuned: Path, how: str) -> Iterator[processes.Server]:
+    """A hub that keeps both files one way; gives the second."""
+    still = {"CAIRN_OPTIMIZE": "false"}
+    with processes.hub(data, still) as (server, token):
+        for name in ("base", "big"):
+            transfers.call(server.url, "POST", "/api/repos/create", token, {"name": name})
+        transfers.upload_lfs(server.url, token, "admin/base", base, FILE)
+        transfers.upload_lfs(server.url, token, REPO, tuned, FILE)
+    if how != "raw":
+        _optimize(data, "--profile", how)
+    with processes.hub(data, still) as (server, _):
+        yield server
+
+
+def _optimize(data: Path, *options: str) -> None:
+    subprocess.run(
+        [
+            str(Path(sys.executable).parent / "cairn"),
+            *("store", "optimize", "--data", str(data), *options),
+        ],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
 
 
 def latency(server: processes.Server, path: str, big: Path) -> None:
@@ -265,7 +311,10 @@ def _remove(folder: Path) -> None:
     shutil.rmtree(folder)
 
 
-PARTS = {"start": start, "downloads": downloads, "uploads": uploads, "xet": xet, "values": values}
+PARTS = {
+    "start": start, "downloads": downloads, "profiles": profiles, "uploads": uploads, "xet": xet,
+    "values": values,
+}  # fmt: skip
 
 
 def main() -> None:
