@@ -19,7 +19,7 @@ from pathlib import Path
 
 from cairn.domain import Digest
 from cairn.errors import BlobNotFoundError, CairnError, IntegrityError
-from cairn.store import BlobStore, open_local_store
+from cairn.store import BlobStore, FamilyContents, FamilyFile, open_local_store
 from cairn.store.backends import LocalBackend
 from cairn.store.codecs import CODECS
 from cairn.store.locks import Locks
@@ -96,6 +96,14 @@ def repair(root: Path, job: dict) -> None:
     folder = open_folder(root)
     origin = local_origin(Path(job["origin"]), root)
     heal(folder, suspects_in(folder.store), [origin], lambda _: None)
+
+
+def take(root: Path, job: dict) -> None:
+    """Import a family file."""
+    with FamilyFile(Path(job["file"])) as file:
+        contents = FamilyContents(file)
+        with open_store(root).importing(contents, lambda done: None):
+            pass
 
 
 def forever(root: Path, job: dict) -> None:
@@ -184,7 +192,7 @@ def drops_of(root: Path) -> Counter[str]:
 
 REAL = {name: getattr(os, name) for name in CHANGES}
 JOBS = {
-    "put": put, "optimize": optimize, "gc": gc, "repair": repair,
+    "put": put, "optimize": optimize, "gc": gc, "repair": repair, "take": take,
     "forever": forever, "for_a_while": for_a_while, "watch": watch,
 }  # fmt: skip
 

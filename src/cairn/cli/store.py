@@ -7,7 +7,8 @@ import click
 from cairn.cli.console import byte_progress, human_bytes, out, print_json
 from cairn.cli.damaged_files import print_damage
 from cairn.cli.kept_hub import open_hub
-from cairn.cli.options import as_json, data_dir, or_folder
+from cairn.cli.options import LOCAL_PATH, as_json, data_dir, or_folder
+from cairn.cli.store_family import export_family, import_family, verify_family
 from cairn.cli.store_files import add, get, ls, rm
 from cairn.cli.store_optimize import optimize
 from cairn.cli.store_pause import pause, resume
@@ -21,11 +22,14 @@ def store() -> None:
     """Statistics, verification, repair, garbage collection."""
 
 
-for command in (stats, optimize, add, get, ls, rm, prune, repair, pause, resume):
+for command in (
+    stats, optimize, add, get, ls, rm, prune, repair, pause, resume, export_family, import_family
+):  # fmt: skip
     store.add_command(command)
 
 
 @store.command()
+@click.argument("family", metavar="[FAMILY_FILE]", required=False, type=LOCAL_PATH)
 @click.option(
     "--sample",
     "share",
@@ -38,12 +42,21 @@ for command in (stats, optimize, add, get, ls, rm, prune, repair, pause, resume)
 @data_dir
 @as_json
 def verify(
-    share: float | None, seed: int | None, root: Path | None, data: Path | None, as_json: bool
+    family: Path | None,
+    share: float | None,
+    seed: int | None,
+    root: Path | None,
+    data: Path | None,
+    as_json: bool,
 ) -> None:
     """Read every blob back and compare it with its SHA-256; exit 1 if one is bad or lost.
 
-    Of each bad one the repos, revisions and files that need it are named.
+    Of each bad one the repos, revisions and files that need it are named. A family file that
+    `cairn store export` wrote is read in place of a store.
     """
+    if family is not None:
+        verify_family(family, as_json=as_json)
+        return
     from cairn.store import Sample
     from cairn.workflows.damage import located
     from cairn.workflows.folder_store import damage_of, open_folder

@@ -34,17 +34,20 @@ class TarMember:
     data: Span
 
 
-def members_of(source: Source) -> Iterator[TarMember]:
+def members_of(source: Source, most: int | None = None) -> Iterator[TarMember]:
     """The files of the archive in order; folders are passed over.
+
+    `most` headers are read, `MAX_TAR_MEMBERS` if none are given.
 
     Raises:
         MalformedError: a header is damaged, a name leads out, a member is a link or a device,
             contents reach past the end, or anything but zeros follows the end.
-        LimitError: more than `MAX_TAR_MEMBERS` headers, or overlong pax records.
+        LimitError: more than `most` headers, or overlong pax records.
     """
     at = 0
     given: dict[str, str] = {}
-    for _ in range(MAX_TAR_MEMBERS):
+    most = MAX_TAR_MEMBERS if most is None else most
+    for _ in range(most):
         header = read_exactly(source, at, _BLOCK, "a tar header")
         if not any(header):
             _check_end(source, at)
@@ -65,7 +68,7 @@ def members_of(source: Source) -> Iterator[TarMember]:
         elif kind != _GLOBAL:
             raise _refusal("a member is a link, a device or of a kind not known", source, at)
         at = data.stop + -size % _BLOCK
-    raise LimitError(f"more than {MAX_TAR_MEMBERS} members", source=source.name)
+    raise LimitError(f"more than {most} members", source=source.name)
 
 
 def _checked_size(header: bytes, source: Source, at: int) -> int:

@@ -4,6 +4,10 @@ from cairn.store.accounting import Sample
 from cairn.store.blobs import BlobStore, open_local_store
 from cairn.store.codec import Codec
 from cairn.store.codecs import CODECS
+from cairn.store.exporting import Export
+from cairn.store.family_contents import FamilyContents
+from cairn.store.family_file import FamilyFile, FamilyHead
+from cairn.store.importing import Imported
 from cairn.store.likely_bases import LikelyBase
 from cairn.store.names import NamedBlob
 from cairn.store.predictors import PREDICTORS
@@ -34,7 +38,12 @@ __all__ = [
     "Codec",
     "CodecShare",
     "Collected",
+    "Export",
+    "FamilyContents",
+    "FamilyFile",
+    "FamilyHead",
     "GroupShare",
+    "Imported",
     "LikelyBase",
     "NamedBlob",
     "Optimized",

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from cairn.domain import Blob, Digest, Layout
@@ -13,7 +13,10 @@ from cairn.store.backends import Backend, LocalBackend, ObjectNotFoundError
 from cairn.store.codec import Codec
 from cairn.store.codecs import CODECS
 from cairn.store.collecting import Collection
+from cairn.store.exporting import Export
+from cairn.store.family_contents import FamilyContents
 from cairn.store.format_mark import check_format
+from cairn.store.importing import Import, Imported
 from cairn.store.keys import RAW, damaged_key, raw_key, recipe_key, settled_key
 from cairn.store.kin import Kin
 from cairn.store.likely_bases import LikelyBase
@@ -242,6 +245,32 @@ class BlobStore:
             yield from live()
 
         return Collection(self._backend, self._locks, self._parts, grace_s).run(wanted)
+
+    @contextmanager
+    def exporting(self, digests: Iterable[Digest]) -> Iterator[Export]:
+        """Blobs as a file, with all that they are made from; no optimize or gc runs meanwhile.
+
+        Raises:
+            BlobNotFoundError: the store does not hold one of the blobs.
+            IntegrityError: one is damaged, or a part it needs is lost.
+        """
+        with self._locks.maintenance():
+            yield Export(self._backend, digests)
+
+    @contextmanager
+    def importing(
+        self, family: FamilyContents, progress: Callable[[int], None]
+    ) -> Iterator[Imported]:
+        """Take in the blobs of a family file; `progress` gets their plain bytes.
+
+        No optimize or gc runs until the context ends: what makes the blobs live belongs in it.
+
+        Raises:
+            UntrustedDataError: a blob or part is not what its digest says.
+            UnavailableError: the disk is full or failing.
+        """
+        with self._locks.maintenance():
+            yield Import(self._backend, self._locks, self._parts, family, progress).run()
 
     def stats(self) -> StoreStats:
         """Counts and sizes of everything."""

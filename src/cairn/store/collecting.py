@@ -16,7 +16,6 @@ from cairn.domain import Digest
 from cairn.errors import BlobNotFoundError, IntegrityError, UnavailableError
 from cairn.store.backends import Backend, ObjectInfo, ObjectNotFoundError, OpenObject
 from cairn.store.backends.base import put_bytes
-from cairn.store.bases import parse_bases
 from cairn.store.holdings import digests_under, load_recipe
 from cairn.store.keys import (
     DAMAGED,
@@ -37,7 +36,7 @@ from cairn.store.keys import (
 from cairn.store.locks import Locks
 from cairn.store.needed import bases_of, closure
 from cairn.store.pack_index import PackIndex, load_index
-from cairn.store.packs import RECORD_HEAD_BYTES, Encoded, parse_record_head
+from cairn.store.packs import Encoded, read_encoded
 from cairn.store.parts import PartStore
 from cairn.store.results import Collected
 
@@ -312,13 +311,8 @@ def _encoded(pack: _Pack, stored: OpenObject, row: np.void) -> Encoded:
     Raises:
         IntegrityError: it is damaged.
     """
-    at, length = int(row["offset"]), int(row["stored"]) + RECORD_HEAD_BYTES
-    data = memoryview(stored.read_at(at, length))
-    record = parse_record_head(data[:RECORD_HEAD_BYTES], at)
-    body = data[RECORD_HEAD_BYTES:]
-    if record.digest != row["digest"].tobytes() or not record.matches(body):
-        raise IntegrityError(f"pack {pack.id} at byte {at}: the record is damaged")
-    return Encoded(
-        record.digest, record.plain_bytes, record.codec, record.dtype, body,
-        parse_bases(body, record.base_count), record.depth,
-    )  # fmt: skip
+    at, length = int(row["offset"]), int(row["stored"])
+    try:
+        return read_encoded(stored, at, length, row["digest"].tobytes())
+    except IntegrityError as error:
+        raise IntegrityError(f"pack {pack.id}: {error}") from None

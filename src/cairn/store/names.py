@@ -40,6 +40,7 @@ MAX_METADATA_BYTES = 1 << 20
 _MAGIC = b"CAIRNNAM"
 _HEAD = struct.Struct("<8sII32sQQII")
 _CHECK_BYTES = 32
+MAX_RECORD_BYTES = _HEAD.size + MAX_NAME_BYTES + MAX_METADATA_BYTES + _CHECK_BYTES
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ from blake3 import blake3
 from cairn.errors import IntegrityError, UnavailableError
 from cairn.store.backends import Backend, ObjectNotFoundError
 from cairn.store.backends.base import read_all, replace_bytes
-from cairn.store.keys import pack_index_key, pack_key
+from cairn.store.keys import PACKS, pack_index_key, pack_key
 from cairn.store.packs import RECORD_HEAD_BYTES, Record, scan
 
 VERSION = 2
@@ -143,6 +143,23 @@ def load_index(backend: Backend, pack_id: str) -> PackIndex:
     except (IntegrityError, ObjectNotFoundError, UnavailableError):
         pass
     return _rebuild(backend, pack_id)
+
+
+def load_indexes(backend: Backend) -> dict[str, PackIndex]:
+    """The index of every pack, by its id, in the order in which packs count.
+
+    That is the newest first and those on their way out last: of a part in several packs the
+    first is the one that stays.
+    """
+    listed = {info.key: info for info in backend.list(PACKS)}
+    packs = [info for info in listed.values() if info.key.endswith(".pack")]
+    packs.sort(key=lambda p: (f"{p.key[:-5]}.dead" in listed, -p.modified_s, p.key))
+    found: dict[str, PackIndex] = {}
+    for info in packs:
+        pack_id = info.key[len(PACKS) : -5]
+        with suppress(ObjectNotFoundError):  # gc took it since it was listed
+            found[pack_id] = load_index(backend, pack_id)
+    return found
 
 
 def write_index(backend: Backend, pack_id: str, index: PackIndex) -> None:

@@ -36,19 +36,24 @@ import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Generic, Protocol, TypeVar
 
 from blake3 import blake3
 
 from cairn.domain import DType
 from cairn.errors import IntegrityError
-from cairn.store.backends import Draft, OpenObject
+from cairn.store.backends import OpenObject
 from cairn.store.bases import MAX_BASES, MAX_DEPTH, Base, parse_bases
+from cairn.store.cutting import MAX_PART_BYTES
 
 VERSION = 2
 _READABLE = (1, VERSION)
 HEADER_BYTES = 16
 RECORD_HEAD_BYTES = 96
 TRAILER_BYTES = 48
+# No part is kept in more bytes than it has; twice as many spare a reader of damaged or hostile
+# heads from allocating the 4 GiB that they can claim.
+MAX_STORED_BYTES = 2 * MAX_PART_BYTES
 
 _HEADER = struct.Struct("<8sII")
 _RECORD = struct.Struct("<4sI32s8sII16s16sHB5s")
@@ -105,10 +110,30 @@ class SealedPack:
     size_bytes: int
 
 
-class PackDraft:
+class Growing(Protocol):
+    """Bytes that are appended to and made durable: a backend's draft, or a buffer."""
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes written so far."""
+        ...
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Append all of `data`."""
+        ...
+
+    def sync(self) -> None:
+        """Make them durable, where that means anything."""
+        ...
+
+
+Drafted = TypeVar("Drafted", bound=Growing)
+
+
+class PackDraft(Generic[Drafted]):
     """A pack being written; nobody sees it before it is sealed."""
 
-    def __init__(self, draft: Draft) -> None:
+    def __init__(self, draft: Drafted) -> None:
         self.draft = draft
         self._records: list[Record] = []
         self._heads = blake3()
@@ -169,11 +194,30 @@ def parse_record_head(head: bytes | memoryview, offset: int) -> Record:
         raise IntegrityError(f"record at {offset} has a damaged head")
     if (bases > 0) != (depth > 0) or bases > MAX_BASES or depth > MAX_DEPTH:
         raise IntegrityError(f"record at {offset} claims {bases} bases in depth {depth}")
+    if stored > MAX_STORED_BYTES or plain > MAX_PART_BYTES:
+        raise IntegrityError(f"record at {offset} claims {stored} bytes for {plain}")
     text = label.rstrip(b"\0").decode("ascii", "replace")
     if text and text not in _LABELS:
         raise IntegrityError(f"record at {offset} has the unknown dtype {text!r}: update Cairn")
     name = codec.rstrip(b"\0").decode("ascii", "replace")
     return Record(digest, check, stored, plain, name, _LABELS.get(text), offset, bases, depth)
+
+
+def read_encoded(pack: OpenObject, offset: int, stored_bytes: int, digest: bytes) -> Encoded:
+    """The part in the record at an offset, its stored bytes checked, to be written elsewhere.
+
+    Raises:
+        IntegrityError: it is damaged, or of another part.
+    """
+    data = memoryview(pack.read_at(offset, RECORD_HEAD_BYTES + stored_bytes))
+    record = parse_record_head(data[:RECORD_HEAD_BYTES], offset)
+    body = data[RECORD_HEAD_BYTES:]
+    if record.digest != digest or not record.matches(body):
+        raise IntegrityError(f"record at {offset} is damaged")
+    return Encoded(
+        record.digest, record.plain_bytes, record.codec, record.dtype, body,
+        parse_bases(body, record.base_count), record.depth,
+    )  # fmt: skip
 
 
 def scan(pack: OpenObject) -> Iterator[Record]:

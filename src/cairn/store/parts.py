@@ -12,10 +12,9 @@ from blake3 import blake3
 
 from cairn.errors import IntegrityError, UnavailableError
 from cairn.plugins import Registry
-from cairn.store.backends import Backend, ObjectNotFoundError
+from cairn.store.backends import Backend, Draft, ObjectNotFoundError
 from cairn.store.bases import BASE_BYTES, MAX_DEPTH, Base, parse_bases
 from cairn.store.codec import Codec
-from cairn.store.cutting import MAX_PART_BYTES
 from cairn.store.decoding import Fetch, decode_into
 from cairn.store.format_mark import bring_up_to_date
 from cairn.store.keys import condemned_key, pack_index_key, pack_key
@@ -227,8 +226,6 @@ class PartStore:
             raise IntegrityError("the record is cut short or not where the index says")
         if record.digest != digest:
             raise _OtherPartError
-        if record.plain_bytes > MAX_PART_BYTES:
-            raise IntegrityError(f"claims {record.plain_bytes} bytes, more than any part has")
         return record, data[RECORD_HEAD_BYTES:]
 
     def lasting(self, part: Part) -> bool:
@@ -310,7 +307,7 @@ class Packing:
 
     def __init__(self, parts: PartStore) -> None:
         self._parts = parts
-        self._open: PackDraft | None = None
+        self._open: PackDraft[Draft] | None = None
         self.sealed: list[SealedPack] = []
 
     def add(self, part: Encoded) -> None:

@@ -8,11 +8,11 @@ import numpy.typing as npt
 
 from cairn.domain import Digest
 from cairn.errors import BlobNotFoundError, IntegrityError
-from cairn.store.backends import Backend, ObjectNotFoundError
+from cairn.store.backends import Backend
 from cairn.store.bases import MAX_DEPTH
 from cairn.store.holdings import digests_under, load_recipe
-from cairn.store.keys import PACKS, RAW, RECIPES
-from cairn.store.pack_index import PackIndex, load_index
+from cairn.store.keys import RAW, RECIPES
+from cairn.store.pack_index import PackIndex, load_indexes
 from cairn.store.packs import RECORD_HEAD_BYTES
 from cairn.store.results import CodecShare, GroupShare
 
@@ -36,7 +36,7 @@ class Stock:
 
     def __init__(self, backend: Backend, progress: Callable[[int], None] | None = None) -> None:
         """Read every pack index and every recipe; `progress` gets plain bytes of blobs seen."""
-        indexes = _indexes(backend)
+        indexes = list(load_indexes(backend).values())
         every = [index.entries["digest"].copy().view(_DIGEST) for index in indexes]
         joined = np.concatenate(every) if every else np.empty(0, _DIGEST)
         self._digests, first = np.unique(joined, return_index=True)  # newest pack first
@@ -177,20 +177,6 @@ class Stock:
             if np.array_equal(before, depths):
                 break
         return depths
-
-
-def _indexes(backend: Backend) -> list[PackIndex]:
-    """Of all packs, in the order in which they count: newest first, those on their way out last."""
-    listed = {info.key: info for info in backend.list(PACKS)}
-    packs = [info for info in listed.values() if info.key.endswith(".pack")]
-    packs.sort(key=lambda p: (f"{p.key[:-5]}.dead" in listed, -p.modified_s, p.key))
-    found = []
-    for info in packs:
-        try:
-            found.append(load_index(backend, info.key[len(PACKS) : -5]))
-        except ObjectNotFoundError:
-            continue  # gc took it since it was listed
-    return found
 
 
 def _column(entries: npt.NDArray[np.void] | None, name: str, rows: Ids) -> Ids:
