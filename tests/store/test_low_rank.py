@@ -320,3 +320,12 @@ def test_factors_are_fitted_by_one_thread_which_others_get_back() -> None:
     with one_blas_thread():
         assert {library.num_threads for library in controller.lib_controllers} == {1}
     assert [library.num_threads for library in controller.lib_controllers] == before
+
+
+def test_a_merge_is_found_although_a_cast_of_its_base_is_about_as_near(store: BlobStore) -> None:
+    matrices = {f"w{n}": base_matrix(seed=n) for n in range(6)}
+    keep(store, file_of(matrices))
+    keep(store, file_of(matrices, "BF16"))
+    adapted = {name: merged(m, seed=n, size=5e-3) for n, (name, m) in enumerate(matrices.items())}
+    file = file_of(adapted)
+    assert growth(store, file) < 0.08 * len(file)

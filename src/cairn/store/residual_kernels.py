@@ -161,13 +161,14 @@ def gather(
 
 
 @compiled()
-def mean_bits(values: Array, predicted: Array, low: Any) -> float:
-    """About how many bits a difference takes: the mean of log2(1 + its size)."""  # (n,)
-    zero = low ^ low
-    bits = 0.0
-    for i in range(values.size):
+def mean_bits(values: Array, predicted: Array, low: Any, step: int) -> float:
+    """About how many bits a difference takes: the mean of log2(1 + its size), of each `step`-th."""
+    zero = low ^ low  # (n,)
+    bits, count = 0.0, 0
+    for i in range(0, values.size, step):
         value, guess = values[i], predicted[i]
         ordered = value ^ (low if value < 0 else zero)
         ordered_guess = guess ^ (low if guess < 0 else zero)
         bits += np.log2(1.0 + abs(float(ordered) - float(ordered_guess)))
-    return bits / max(1, values.size)
+        count += 1
+    return bits / max(1, count)
