@@ -12,7 +12,7 @@ from tests.hub.xet.conftest import XetHub
 from tests.hub.xet.repos import commit, new_repo, sha256
 
 RNG = random.Random(70)
-SIZE = 12_000_000
+SIZE = 6_000_000
 CHANGED = 200_000
 EDGES = 6 * 128 * 1024  # three changed places, each with a chunk at either end
 
@@ -129,6 +129,24 @@ def test_a_damaged_blob_fails_one_upload_and_the_next_sends_everything(hub, else
     with pytest.raises(RuntimeError, match="is not what it was"):
         hub.push(tuned, repo=repo)
     assert hub.received(sha256(tuned), repo) is None
+    assert sent(hub, tuned, repo) == len(tuned)
+
+
+def test_damage_that_blobs_share_fails_no_second_upload(hub, elsewhere):
+    base = bytes(RNG.choices(range(8), k=6_000_000))
+    variants = [base + bytes([i]) * 300_000 for i in range(3)]
+    for data in variants:
+        published(hub, data)
+        assert hub.house.store.optimize(Digest.sha256(sha256(data)), None).rewritten
+    packs = sorted(hub.settings.store_dir.glob("packs/*.pack"), key=lambda p: p.stat().st_mtime)
+    shared = packs[-3]  # the first variant's: the others hold its parts by reference
+    damaged = bytearray(shared.read_bytes())
+    damaged[len(damaged) // 4] ^= 1
+    shared.write_bytes(damaged)
+    elsewhere()
+    repo, tuned = new_repo(hub, "ann"), base + RNG.randbytes(400_000)
+    with pytest.raises(RuntimeError, match="is damaged"):
+        hub.push(tuned, repo=repo)
     assert sent(hub, tuned, repo) == len(tuned)
 
 

@@ -46,7 +46,8 @@ class Cas:
     @cached_property
     def known(self) -> Known:
         """What the caller may build on besides what was sent in this scope."""
-        return Known(self.house, named_reader(self.house, self.grant.actor))
+        trusting = scopes.trusts_blobs(self.scope, self.house.store.staging)
+        return Known(self.house, named_reader(self.house, self.grant.actor) if trusting else None)
 
     @cached_property
     def xorbs(self) -> Xorbs:
@@ -134,11 +135,15 @@ class Cas:
 
     @contextmanager
     def _renewing(self) -> Iterator[None]:
-        """Make the client forget what it believes is staged, when that cannot be right."""
+        """Make the client forget what it believes it need not send, when that cannot be right."""
+        staging = self.house.store.staging
         try:
             yield
-        except (NotStagedError, IntegrityError):
-            scopes.renew(self.scope, self.house.store.staging)
+        except (NotStagedError, IntegrityError) as error:
+            if isinstance(error, IntegrityError):
+                # Other blobs may share the damaged bytes: the next upload must not meet them.
+                scopes.distrust_blobs(self.scope, staging)
+            scopes.renew(self.scope, staging)
             raise
 
 

@@ -69,9 +69,12 @@ def _run(digest: Digest, first_byte: int, chunks: list[tuple[bytes, int]]) -> Ch
 
 
 class Known:
-    """What one caller may build on; may be used from several threads."""
+    """What one caller may build on; may be used from several threads.
 
-    def __init__(self, house: House, reader: Actor) -> None:
+    `reader` is None where nobody may build on anything.
+    """
+
+    def __init__(self, house: House, reader: Actor | None) -> None:
         self._house = house
         self._reader = reader
         self._blobs = OpenBlobs(house.store)
@@ -82,6 +85,8 @@ class Known:
 
     def runs_with(self, chunk: bytes) -> list[ChunkRun]:
         """Runs around a chunk that clients ask about, of a few blobs; none if it is unknown."""
+        if self._reader is None:
+            return []
         lists, store = self._house.catalog.chunk_lists, self._house.store
         hits = lists.with_key(chunk, self._reader, ANSWERED_BLOBS)
         sound = [(digest, first_byte) for digest, first_byte in hits if store.has(digest)]
@@ -136,6 +141,8 @@ class Known:
             if xorb in self._runs:
                 self._runs.move_to_end(xorb)
                 return self._runs[xorb]
+        if self._reader is None:
+            return None
         run = self._house.catalog.chunk_lists.run(xorb, self._reader)
         if run is None or not self._still_kept(run.digest):
             return None
@@ -171,7 +178,7 @@ def _check(table: ChunkTable, start: int, stop: int, data: memoryview, digest: D
         if chunk_name(view) != name:
             raise IntegrityError(
                 f"blob {digest} is not what it was: a chunk of it has another hash."
-                " Run `cairn store verify`, and the upload again"
+                " Run the upload again, and `cairn store repair` here"
             )
 
 

@@ -87,8 +87,8 @@ def materialise(
                 return False
             blob = _write(house, xorbs, plan, decoders, progress)
             house.catalog.uploads.record(repo_uid, blob)
-            staged.put_file(plan.name, StagedFile(blob, plan.terms))
             remember(house, blob, _chunks(plan.terms, xorbs))
+            staged.put_file(plan.name, StagedFile(blob, plan.terms))
             return True
 
     with (

@@ -27,6 +27,7 @@ TAG_CHARS = 16
 # epoch; what it staged is at most two epochs old when last used.
 EPOCHS_SERVED = 2
 _MAX_GENERATIONS = 1000
+_DISTRUST = "distrusts-blobs"
 
 _SEGMENT = re.compile(r"e(?P<epoch>[0-9]{1,12})-(?P<tag>[A-Za-z0-9_-]{16})-(?P<gen>[0-9a-f]{12})\Z")
 _GENERATION = re.compile(r"generation-[0-9]{4}-(?P<id>[0-9a-f]{12})\Z")
@@ -70,6 +71,16 @@ def renew(scope: Scope, staging: Staging) -> str:
     if count < _MAX_GENERATIONS:
         staging.put(scope.staging_name, f"generation-{count:04}-{generation}", [b"\n"])
     return generation
+
+
+def distrust_blobs(scope: Scope, staging: Staging) -> None:
+    """From now on nothing in this scope is made of blobs: one of them was damaged."""
+    staging.put(scope.staging_name, _DISTRUST, [b"\n"])
+
+
+def trusts_blobs(scope: Scope, staging: Staging) -> bool:
+    """Whether files in this scope may be made of blobs that are here already."""
+    return not staging.has(scope.staging_name, _DISTRUST)
 
 
 def admitted(url_segment: str, signer: Signer, grant: Grant, now_s: float, epoch_s: float) -> Scope:
