@@ -91,6 +91,21 @@ def test_newer_blobs_with_the_same_key_come_first(catalog: Catalog, clock: Clock
     assert len(catalog.chunk_lists.with_key(KEY, ANONYMOUS, 2)) == 2
 
 
+def test_lists_of_repos_are_found_those_of_use_lately_first(catalog: Catalog, clock: Clock) -> None:
+    one, two, third = (new_repo(catalog, f"a/{name}") for name in ("one", "two", "three"))
+    digests = []
+    for repo, data in ((one, b"1"), (two, b"2"), (one, b"3"), (third, b"4")):
+        commit(catalog, repo, put("x", data))
+        digests.append(listed(catalog, data))
+        clock.advance(seconds=1)
+    commit(catalog, two, put("y", b"1"))  # in both, told once
+    lists = catalog.chunk_lists
+    assert lists.of_repos([one.uid, two.uid], 9) == [digests[2], digests[1], digests[0]]
+    lists.note_use([digests[0]])
+    assert lists.of_repos([one.uid, two.uid], 2) == [digests[0], digests[2]]
+    assert lists.of_repos([], 9) == []
+
+
 def test_a_list_goes_with_the_last_repo_that_holds_or_was_sent_the_blob(catalog: Catalog) -> None:
     repo, other = new_repo(catalog, "a/one"), new_repo(catalog, "a/two")
     commit(catalog, repo, put("x", b"bytes"))

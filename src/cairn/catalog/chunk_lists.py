@@ -72,6 +72,20 @@ class ChunkLists:
             rows = connection.execute(query).all()
         return [(Digest.sha256(row.digest.hex()), row.first_byte) for row in rows]
 
+    def of_repos(self, uids: Sequence[str], limit: int) -> list[Digest]:
+        """Blobs with a list that revisions of these repos hold, those of use lately first."""
+        query = (
+            select(chunk_lists.c.digest)
+            .distinct()
+            .add_columns(chunk_lists.c.used_at)
+            .join(repo_blobs, repo_blobs.c.digest == chunk_lists.c.digest)
+            .where(repo_blobs.c.repo.in_(uids))
+            .order_by(chunk_lists.c.used_at.desc(), chunk_lists.c.digest)
+            .limit(limit)
+        )
+        with self._database.read() as connection:
+            return [Digest.sha256(row.digest.hex()) for row in connection.execute(query)]
+
     def runs(self, digest: Digest, first_byte: int, limit: int) -> list[ChunkRun]:
         """Up to `limit` runs of a blob: from `first_byte` to its end, then those before."""
         query = (

@@ -1,12 +1,14 @@
 """Which blobs a blob was probably made from, by what the catalog knows of the files that it is."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import islice
 from pathlib import PurePosixPath
 
 from cairn.catalog import Location, RepoRecord
-from cairn.domain import Digest, Entry, RepoId, RepoType, Revision
-from cairn.errors import NamingError, NotFoundError
+from cairn.domain import Actor, Digest, Entry, RepoId, RepoType, Revision
+from cairn.errors import ForbiddenError, NamingError, NotFoundError
+from cairn.workflows.access import openable
 from cairn.workflows.cards import base_models
 from cairn.workflows.house import House
 
@@ -33,6 +35,15 @@ def likely_bases(house: House, digest: Digest) -> list[Digest]:
             continue  # deleted meanwhile
     found.pop(digest, None)
     return list(islice(found, MAX_LIKELY))
+
+
+def origins(house: House, actor: Actor, record: RepoRecord) -> list[RepoRecord]:
+    """Where new files of a repo probably come from: itself, and base models `actor` may open."""
+    found = [record]
+    for name in base_models(record):
+        with suppress(NamingError, NotFoundError, ForbiddenError):
+            found.append(openable(house, actor, RepoId.parse(RepoType.MODEL, name)))
+    return found
 
 
 def _likely(house: House, place: Location) -> Iterator[Digest]:

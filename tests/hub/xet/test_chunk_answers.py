@@ -10,6 +10,7 @@ from blake3 import blake3
 
 from cairn.domain import Digest
 from cairn.hub.xet import hashing, known, routes, shard
+from cairn.hub.xet.state import Seen
 from cairn.workflows.maintain import trim_chunk_lists
 from tests.hub.xet.builders import File, Xorb, shard_of
 from tests.hub.xet.builders import shard as make_shard
@@ -121,6 +122,26 @@ def test_a_chunk_one_may_not_read_is_answered_like_one_nobody_has(hub, closed):
     assert stranger.json()["error"] == unknown.json()["error"]
     assert stranger.headers.keys() == unknown.headers.keys()
     assert ask(hub, xorb.chunks[0], "ann").status_code == 200
+
+
+def test_the_first_unknown_chunk_of_an_upload_is_answered_with_a_guess(hub):
+    xorb, other = some_xorb(), some_xorb()
+    repo = publish(hub, xorb)
+    grant = hub.connect(repo)
+    paths = [f"/v1/chunks/default/{hashing.to_text(RNG.randbytes(32))}" for _ in range(2)]
+    guess, none = (hub.cas(grant, path) for path in paths)
+    assert [x.name for x in shard.parse(memoryview(guess.content)).xorbs] == [xorb.name]
+    assert none.status_code == 404
+    # What is known is answered as ever.
+    publish(hub, other)
+    name = hashing.to_text(hashing.chunk_name(other.chunks[0]))
+    answer = hub.cas(grant, f"/v1/chunks/default/{name}")
+    assert [x.name for x in shard.parse(memoryview(answer.content)).xorbs] == [other.name]
+
+
+def test_only_so_many_guesses_are_remembered():
+    seen = Seen(2)
+    assert [seen.add(key) for key in ("a", "b", "a", "c", "a")] == [True, True, False, True, True]
 
 
 def test_an_unknown_chunk_takes_a_full_step_of_time(hub, monkeypatch):

@@ -27,6 +27,7 @@ MIB = 1 << 20
         ("| token | 1 hour |", tokens.TOKEN_TTL_S == 3600),
         ("1000 per scope", scopes._MAX_GENERATIONS == 1000),
         ("64 runs of 4 blobs", (known.ANSWERED_RUNS, known.ANSWERED_BLOBS) == (64, 4)),
+        ("guess | 16 runs", known.GUESSED_RUNS == 16),
         ("in *runs* of\n1024", known.RUN_CHUNKS == 1024),
         ("2 000 000 chunks", known.MAX_LISTED_CHUNKS == 2_000_000),
         ("blobs below 256 KiB", known.MIN_BLOB_BYTES == 256 << 10),

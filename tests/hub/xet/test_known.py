@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from cairn.catalog import CardSummary
 from cairn.domain import Digest
 from cairn.hub.xet import known
 from tests.hub.xet.conftest import XetHub
@@ -96,6 +97,33 @@ def test_a_fine_tune_of_a_fine_tune_builds_on_both(hub, elsewhere):
     again = tuned[:SIZE] + RNG.randbytes(CHANGED)
     elsewhere()
     assert sent(hub, again, new_repo(hub, "ann")) < CHANGED + EDGES
+
+
+def changed_at_the_start(base: bytes) -> bytes:
+    """Another header and first tensor: whether anything else is asked about is chance."""
+    return RNG.randbytes(CHANGED) + base[CHANGED:]
+
+
+def test_a_revision_that_begins_otherwise_builds_on_those_before(hub):
+    base, _ = base_and_tuned()
+    repo = published(hub, base)
+    hub.clock.ahead_s = hub.settings.xet_epoch_s
+    assert sent(hub, changed_at_the_start(base), repo) < CHANGED + EDGES
+
+
+@pytest.mark.parametrize("closed", [{}, {"private": True}, {"gated": "manual"}])
+def test_a_fine_tune_that_begins_otherwise_builds_on_the_base_its_card_names(
+    hub, elsewhere, closed
+):
+    base, _ = base_and_tuned()
+    origin = published(hub, base, **closed)
+    for owner in ("ann", "bob"):
+        repo, tuned = new_repo(hub, owner), changed_at_the_start(base)
+        card = {"base_model": ["not a name", "no/where", origin]}
+        hub.house.catalog.repos.set_card(hub.uid(repo), CardSummary("0" * 40, card=card))
+        elsewhere()
+        may_read = owner == "ann" or not closed
+        assert (sent(hub, tuned, repo) < CHANGED + EDGES) is may_read
 
 
 def test_answers_of_several_runs_and_blobs_are_understood(hub, elsewhere, monkeypatch):

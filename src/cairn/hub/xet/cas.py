@@ -12,7 +12,8 @@ from functools import cached_property
 
 import structlog
 
-from cairn.catalog import ChunkRun
+from cairn.catalog import ChunkRun, RepoRecord
+from cairn.domain import Actor
 from cairn.errors import IntegrityError, NotFoundError, RepoNotFoundError
 from cairn.hub.xet import scopes, shard, verification, xorb
 from cairn.hub.xet.hashing import from_text
@@ -25,6 +26,7 @@ from cairn.hub.xet.verification import FilePlan
 from cairn.hub.xet.xorbs import StagedOrKnown, Xorbs
 from cairn.workflows.access import named_reader
 from cairn.workflows.house import House
+from cairn.workflows.lineage import origins
 
 log = structlog.get_logger("cairn.xet")
 
@@ -47,7 +49,12 @@ class Cas:
     def known(self) -> Known:
         """What the caller may build on besides what was sent in this scope."""
         trusting = scopes.trusts_blobs(self.scope, self.house.store.staging)
-        return Known(self.house, named_reader(self.house, self.grant.actor) if trusting else None)
+        return Known(self.house, self.reader if trusting else None)
+
+    @cached_property
+    def reader(self) -> Actor:
+        """The caller, with the rights they have now."""
+        return named_reader(self.house, self.grant.actor)
 
     @cached_property
     def xorbs(self) -> Xorbs:
@@ -61,8 +68,18 @@ class Cas:
             RepoNotFoundError: the repo was deleted since the token was issued.
             MalformedError: `chunk` is not the text of a hash.
         """
-        _check_still_there(self.house, self.grant)
+        _still_there(self.house, self.grant)
         return self.known.runs_with(from_text(chunk))
+
+    def likely_runs(self) -> list[ChunkRun]:
+        """Chunks that the caller need not send if this upload is like those before it.
+
+        Raises:
+            RepoNotFoundError: the repo was deleted since the token was issued.
+        """
+        record = _still_there(self.house, self.grant)
+        found = origins(self.house, self.reader, record)
+        return self.known.runs_from([origin.uid for origin in found])
 
     def has_xorb(self, name: str) -> bool:
         """Whether this xorb was uploaded before.
@@ -84,7 +101,7 @@ class Cas:
             RepoNotFoundError: the repo was deleted since the token was issued.
             MalformedError, LimitError: see `shard.parse` and `verification.verify`.
         """
-        _check_still_there(self.house, self.grant)
+        _still_there(self.house, self.grant)
         parsed = shard.parse(body)
         with self._renewing():
             return verification.verify(parsed, self.xorbs, self.max_file_bytes)
@@ -147,7 +164,9 @@ class Cas:
             raise
 
 
-def _check_still_there(house: House, grant: Grant) -> None:
-    """Refuse uploads into a repo that was deleted, or made anew, since the token was issued."""
-    if house.catalog.repos.get(grant.repo_id).uid != grant.repo_uid:
+def _still_there(house: House, grant: Grant) -> RepoRecord:
+    """The repo; uploads into one that was deleted or made anew since the token are refused."""
+    record = house.catalog.repos.get(grant.repo_id)
+    if record.uid != grant.repo_uid:
         raise RepoNotFoundError(f"the repo {grant.repo_id} this upload began for is gone")
+    return record

@@ -10,7 +10,7 @@ chunks are hashed again whenever they are read.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from threading import Lock
 
@@ -32,6 +32,7 @@ MAX_LISTED_CHUNKS = 2_000_000  # of one blob, 128 GiB from its start: 70 MB to w
 MIN_CHUNK_BYTES = 8 * 1024
 MAX_KEYS_PER_RUN = 16  # an honest run has one
 ANSWERED_RUNS = 64  # 4 GiB of file in an answer of 3 MB
+GUESSED_RUNS = 16  # 1 GiB in 0.8 MB: more often of no use than an answer
 ANSWERED_BLOBS = 4  # the newest: siblings begin alike and go on differently
 
 
@@ -87,13 +88,23 @@ class Known:
         """Runs around a chunk that clients ask about, of a few blobs; none if it is unknown."""
         if self._reader is None:
             return []
-        lists, store = self._house.catalog.chunk_lists, self._house.store
-        hits = lists.with_key(chunk, self._reader, ANSWERED_BLOBS)
-        sound = [(digest, first_byte) for digest, first_byte in hits if store.has(digest)]
+        hits = self._house.catalog.chunk_lists.with_key(chunk, self._reader, ANSWERED_BLOBS)
+        return self._runs_of(hits, ANSWERED_RUNS)
+
+    def runs_from(self, uids: Sequence[str]) -> list[ChunkRun]:
+        """Runs of a few blobs of repos the caller may open, those that were of use lately."""
+        if self._reader is None:
+            return []
+        digests = self._house.catalog.chunk_lists.of_repos(uids, ANSWERED_BLOBS)
+        return self._runs_of([(digest, 0) for digest in digests], GUESSED_RUNS)
+
+    def _runs_of(self, places: Sequence[tuple[Digest, int]], limit: int) -> list[ChunkRun]:
+        """Runs of blobs that are in order, each from a place on, evenly as many of each."""
+        sound = [place for place in places if self._house.store.has(place[0])]
         found: dict[bytes, ChunkRun] = {}
         for digest, first_byte in sound:
-            for run in lists.runs(digest, first_byte, ANSWERED_RUNS // len(sound)):
-                found.setdefault(run.xorb, run)
+            runs = self._house.catalog.chunk_lists.runs(digest, first_byte, limit // len(sound))
+            found.update((run.xorb, run) for run in runs)
         return list(found.values())
 
     def table(self, xorb: bytes) -> ChunkTable | None:

@@ -97,13 +97,17 @@ async def ask_about_chunk(request: Request) -> Response:
     """GET /v1/chunks/{prefix}/{hash}: a shard of chunks the caller need not send, or 404.
 
     A chunk that they may not read is as unknown as one nobody has; so that the time tells
-    nothing either, a 404 leaves at a full step after the question came.
+    nothing either, what is not known is answered at a full step after the question came. The
+    first such answer is a guess: what uploads to this repo are likely to build on.
     """
     asked = time.monotonic()
     cas = _cas(request, Access.WRITE)
     runs = await threads.call(cas.runs_with, request.path_params["hash"])
     if not runs:
+        if state_of(request).guessed.add(request.headers["authorization"]):
+            runs = await threads.call(cas.likely_runs)
         await asyncio.sleep(-(time.monotonic() - asked) % UNKNOWN_STEP_S)
+    if not runs:
         raise NotFoundError("this chunk is not known")
     epoch_s = _settings(request).xet_epoch_s
     key = scopes.chunk_key(_signer(request), cas.scope)

@@ -5,6 +5,7 @@ keeps repeated requests from doing the same work twice.
 """
 
 import asyncio
+from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +17,24 @@ from cairn.hub.xet.materialise import Inflight
 # Each shard decodes and hashes in parallel by itself; fewer than `threads.MAX_LONG_CALLS`,
 # so that xorbs still find a thread while shards are at work.
 SHARDS_AT_ONCE = 4
+GUESSES_REMEMBERED = 4096
+
+
+class Seen:
+    """Remembers the last so many keys."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._keys: OrderedDict[str, None] = OrderedDict()
+
+    def add(self, key: str) -> bool:
+        """Remember a key; returns whether it is new."""
+        if key in self._keys:
+            return False
+        self._keys[key] = None
+        if len(self._keys) > self._size:
+            self._keys.popitem(last=False)
+        return True
 
 
 @dataclass(frozen=True)
@@ -27,6 +46,8 @@ class XetState:
     shard_slots: asyncio.Semaphore = field(
         default_factory=lambda: asyncio.Semaphore(SHARDS_AT_ONCE)
     )
+    # Xet tokens, one an upload, that were told what they may build on; again would be useless.
+    guessed: Seen = field(default_factory=lambda: Seen(GUESSES_REMEMBERED))
     # Keeps work alive whose client has gone: its retry will find the result.
     tasks: set[asyncio.Task[Any]] = field(default_factory=set)
 
