@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cairn.catalog import Catalog, open_catalog
 from cairn.config import Settings
-from cairn.domain import Scope
+from cairn.domain import Quota, Scope
 from cairn.errors import UnavailableError
 from cairn.formats import READERS
 from cairn.store import open_local_store
@@ -37,6 +37,7 @@ def open_house(settings: Settings) -> House:
         store=open_local_store(settings.store_dir),
         readers=READERS.extended(settings.readers),
         clock=lambda: datetime.now(UTC),
+        default_quota=Quota(settings.quota_logical_bytes, settings.quota_stored_bytes),
     )
 
 

@@ -113,6 +113,18 @@ class Settings(BaseSettings):
         ge=0,
         description="Seconds an unreferenced blob is kept before gc may remove it.",
     )
+    quota_logical_bytes: int | None = Field(
+        default=None,
+        ge=0,
+        description="Most bytes of different files a namespace may have, unless `cairn user quota`"
+        " or `cairn org quota` gave it another limit; unset: no limit.",
+    )
+    quota_stored_bytes: int | None = Field(
+        default=None,
+        ge=0,
+        description="Most bytes on disk, as counted every hour, at which a namespace may still add"
+        " files; unset: no limit.",
+    )
     signed_url_ttl_s: float = Field(
         default=12 * 3600.0, gt=0, description="Seconds a signed upload URL stays valid."
     )

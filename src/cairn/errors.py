@@ -6,7 +6,8 @@
     ├── UnauthenticatedError    no credentials, or credentials nobody knows
     ├── ForbiddenError          known caller, not allowed
     │   ├── GatedError          access to the repo must be requested first
-    │   └── BlockedError        the content is withheld (quarantine, takedown)
+    │   ├── BlockedError        the content is withheld (quarantine, takedown)
+    │   └── QuotaError          the namespace has no room for it
     ├── NotFoundError
     │   ├── RepoNotFoundError
     │   ├── RevisionNotFoundError
@@ -54,6 +55,10 @@ class GatedError(ForbiddenError):
 
 class BlockedError(ForbiddenError):
     """The content is withheld by a policy decision."""
+
+
+class QuotaError(ForbiddenError):
+    """The namespace has no room for these bytes."""
 
 
 class NotFoundError(CairnError):

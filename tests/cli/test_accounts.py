@@ -86,3 +86,39 @@ def test_organisations_have_members(data: Path) -> None:
 def test_a_setting_that_makes_no_sense_is_named(data: Path) -> None:
     refused = cairn("user", "list", data=data, expect=2, env={"CAIRN_GC_GRACE_S": "soon"})
     assert "gc_grace_s" in refused.stderr
+
+
+def test_a_quota_is_set_shown_and_taken_back(data: Path) -> None:
+    cairn("user", "add", "ann", data=data)
+    cairn("org", "add", "lab", "--owner", "ann", data=data)
+
+    def quota(*options: str, env: dict[str, str] | None = None) -> dict:
+        return json.loads(
+            cairn("org", "quota", "lab", "--json", *options, data=data, env=env).stdout
+        )
+
+    nothing = {"used_bytes": 0, "max_bytes": None, "is_default": True}
+    assert quota() == {
+        "name": "lab",
+        "logical": nothing,
+        "stored": {**nothing, "used_bytes": None},
+        "stored_counted_at": None,
+    }
+    changed = quota("--logical", "1.5GB", "--stored", "none", "--count")
+    assert changed["logical"] == {"used_bytes": 0, "max_bytes": 1_500_000_000, "is_default": False}
+    assert changed["stored"] == {**nothing, "used_bytes": None, "is_default": False}
+    defaults = {"CAIRN_QUOTA_LOGICAL_BYTES": "7000", "CAIRN_QUOTA_STORED_BYTES": "8000"}
+    assert quota(env=defaults)["logical"]["max_bytes"] == 1_500_000_000
+    back = quota("--logical", "default", env=defaults)
+    assert back["logical"] == {"used_bytes": 0, "max_bytes": 7000, "is_default": True}
+    assert back["stored"]["max_bytes"] is None
+    shown = cairn("user", "quota", "ann", data=data, env=defaults).stdout
+    assert "7.0 kB, the hub's default" in shown and "not counted yet" in shown
+
+
+def test_a_quota_that_makes_no_sense_is_refused(data: Path) -> None:
+    cairn("user", "add", "ann", data=data)
+    refused = cairn("user", "quota", "ann", "--logical", "lots", data=data, expect=2)
+    assert "write 100GB, none or default" in refused.stderr
+    assert "not an organisation" in cairn("org", "quota", "ann", data=data, expect=3).stderr
+    cairn("user", "quota", "nobody", data=data, expect=3)

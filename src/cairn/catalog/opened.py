@@ -12,6 +12,7 @@ from cairn.catalog.comparisons import Comparisons
 from cairn.catalog.database import Database
 from cairn.catalog.history import History
 from cairn.catalog.migration import upgrade
+from cairn.catalog.quotas import Quotas
 from cairn.catalog.repos import Repos
 from cairn.catalog.tokens import Tokens
 from cairn.catalog.uploads import Uploads
@@ -26,6 +27,7 @@ class Catalog:
     repos: Repos
     history: History
     uploads: Uploads
+    quotas: Quotas
     audit: Audit
     blob_health: BlobHealth
     comparisons: Comparisons
@@ -65,6 +67,7 @@ def open_catalog(url: str, *, clock: Callable[[], datetime] = utc_now) -> Catalo
         repos=Repos(database, clock),
         history=History(database, clock),
         uploads=Uploads(database, clock),
+        quotas=Quotas(database, clock),
         audit=Audit(database),
         blob_health=BlobHealth(database),
         comparisons=Comparisons(database, clock),

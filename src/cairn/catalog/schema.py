@@ -326,3 +326,21 @@ chunk_keys = Table(
     Column("recorded_at", Moment, nullable=False),
     sqlite_with_rowid=False,
 )
+
+# The most bytes a namespace may have, by measure; NULL: no limit. No row: the hub's default.
+quotas = Table(
+    "quotas",
+    metadata,
+    Column("owner", Text, ForeignKey("accounts.key"), primary_key=True),
+    Column("measure", Text, primary_key=True),
+    Column("max_bytes", BigInteger),
+)
+
+# What the blobs of each namespace took on disk when that was counted last.
+stored_counts = Table(
+    "stored_counts",
+    metadata,
+    Column("owner", Text, primary_key=True),
+    Column("stored_bytes", BigInteger, nullable=False),
+    Column("counted_at", Moment, nullable=False),
+)

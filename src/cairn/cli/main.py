@@ -15,9 +15,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "inspect": ("inspect:inspect", "Show format, architecture, parameters, roles and tensors."),
     "diff": ("diff:diff", "Compare tensors, settings, tokenizer and training state."),
     "convert": ("convert:convert", "Write the weights of any checkpoint as safetensors."),
-    "store": ("store:store", "Statistics, verification, garbage collection."),
-    "user": ("user:user", "Add and list users."),
-    "org": ("org:org", "Add organisations and members."),
+    "store": ("store:store", "Statistics, verification, repair, garbage collection."),
+    "user": ("user:user", "Add and list users; say how much they may keep."),
+    "org": ("org:org", "Add organisations and members; say how much they may keep."),
     "token": ("token:token", "Create, list and revoke access tokens."),
 }
 

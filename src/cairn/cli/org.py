@@ -7,12 +7,16 @@ import click
 from cairn.cli.console import out
 from cairn.cli.kept_hub import open_hub
 from cairn.cli.options import OneOf, data_dir
+from cairn.cli.quota import quota_command
 from cairn.domain import OrgRole
 
 
 @click.group(no_args_is_help=True)
 def org() -> None:
-    """Add organisations and members."""
+    """Add organisations and members; say how much they may keep."""
+
+
+org.add_command(quota_command(of_organisations=True))
 
 
 @org.command()

@@ -7,11 +7,15 @@ import click
 from cairn.cli.console import out, print_json
 from cairn.cli.kept_hub import open_hub
 from cairn.cli.options import as_json, data_dir
+from cairn.cli.quota import quota_command
 
 
 @click.group(no_args_is_help=True)
 def user() -> None:
-    """Add and list users."""
+    """Add and list users; say how much they may keep."""
+
+
+user.add_command(quota_command(of_organisations=False))
 
 
 @user.command()

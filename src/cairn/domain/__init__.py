@@ -5,6 +5,7 @@ from cairn.domain.architectures import Architecture, Fact, Module, Scalar
 from cairn.domain.checkpoints import Assembly, Checkpoint, Completeness, Part
 from cairn.domain.comparison import Comparison, RankEstimate
 from cairn.domain.digests import Blob, Digest
+from cairn.domain.quotas import NO_QUOTA, Measure, Quota, Usage
 from cairn.domain.repos import (
     Directory,
     Entry,
@@ -40,11 +41,14 @@ __all__ = [
     "Histogram",
     "Layout",
     "Manifest",
+    "Measure",
     "Module",
+    "NO_QUOTA",
     "Octave",
     "OrgRole",
     "Part",
     "Piece",
+    "Quota",
     "RankEstimate",
     "Ref",
     "RepoId",
@@ -60,6 +64,7 @@ __all__ = [
     "TensorInfo",
     "TensorStatistics",
     "Trouble",
+    "Usage",
     "check_name",
     "check_path",
     "check_ref_name",

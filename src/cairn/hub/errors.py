@@ -28,6 +28,8 @@ _ANSWERS: dict[type[BaseException], tuple[int, str]] = {
     errors.ForbiddenError: (403, "Forbidden"),
     errors.GatedError: (403, "GatedRepo"),
     errors.BlockedError: (403, "DisabledRepo"),
+    # Not 403: clients would tell people to look at their token's permissions.
+    errors.QuotaError: (413, "QuotaExceeded"),
     errors.NotFoundError: (404, "NotFound"),
     errors.RepoNotFoundError: (404, "RepoNotFound"),
     errors.RevisionNotFoundError: (404, "RevisionNotFound"),

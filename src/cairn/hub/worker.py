@@ -19,6 +19,7 @@ from cairn.workflows.house import House
 from cairn.workflows.journal import Journal
 from cairn.workflows.kept_comparisons import any_pending as any_to_compare
 from cairn.workflows.maintain import expire_staging, trim_chunk_lists
+from cairn.workflows.namespace_stock import count_stored_if_limited
 from cairn.workflows.optimize import optimize_pending
 from cairn.workflows.pace import Budget, Pace
 from cairn.workflows.pausing import paused_since
@@ -80,6 +81,7 @@ class Worker:
                     lambda: trim_chunk_lists(self._house, self._settings.xet_listed_chunks),
                 )
                 self._guard("tune", self._house.catalog.tune)
+                self._guard("count", lambda: count_stored_if_limited(self._house))
 
     def _quiet(self) -> bool:
         return time.monotonic() - self._last_upload >= self._settings.optimize_delay_s

@@ -16,6 +16,7 @@ from cairn.errors import (
 from cairn.workflows.access import writable
 from cairn.workflows.cards import sync_card
 from cairn.workflows.house import House
+from cairn.workflows.quotas import check_committed
 from cairn.workflows.upload import claim
 
 MAX_TITLE_CHARS = 1000
@@ -106,6 +107,7 @@ def commit(
         RevisionNotFoundError: there is no such branch.
         StaleParentError: the branch is not where the client believed it to be.
         EntryNotFoundError, ConflictError: a change does not fit the tree.
+        QuotaError: the namespace has no room for the new files.
     """
     record = writable(house, actor, repo_id)
     ref = branch_ref(house, record, branch)
@@ -132,6 +134,8 @@ def _append(
     message: Message,
 ) -> Revision:
     assert actor.account is not None  # writable() saw to it
+    blobs = [change.blob for change in changes if isinstance(change, PutFile)]
+    check_committed(house, record.id.namespace, blobs)
     _want_again(house, changes)
     return house.catalog.history.commit(
         record.uid,

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Protocol
 
 from cairn.catalog import Catalog
+from cairn.domain import NO_QUOTA, Quota
 from cairn.formats import Reader
 from cairn.plugins import Registry
 from cairn.store import BlobStore
@@ -27,9 +28,13 @@ class Keeper(Protocol):
 
 @dataclass(frozen=True)
 class House:
-    """The opened rooms of one installation, made by `bootstrap`."""
+    """The opened rooms of one installation, made by `bootstrap`.
+
+    `default_quota` holds for namespaces that have none of their own.
+    """
 
     catalog: Catalog
     store: BlobStore
     readers: Registry[Reader]
     clock: Callable[[], datetime]
+    default_quota: Quota = NO_QUOTA

@@ -11,6 +11,7 @@ from cairn.workflows.attributes import DEFAULT_GITATTRIBUTES, LargeFileRules, lo
 from cairn.workflows.commit import branch_ref
 from cairn.workflows.house import House
 from cairn.workflows.patterns import Budget, IgnoreRules
+from cairn.workflows.quotas import Announced, check_announced
 
 MAX_RULES_BYTES = 1 << 20
 
@@ -50,6 +51,7 @@ def plan(
         RepoNotFoundError, UnauthenticatedError, ForbiddenError: see `access.writable`.
         RevisionNotFoundError: there is no such branch.
         LimitError: the ignore rules take too long for these paths.
+        QuotaError: the namespace has no room for the files.
     """
     record = writable(house, actor, repo_id)
     branch_ref(house, record, revision)
@@ -62,7 +64,7 @@ def plan(
     ignore = IgnoreRules(ignore_text or "", budget)
     attributes = _text(house, at, ".gitattributes")
     large = LargeFileRules(DEFAULT_GITATTRIBUTES if attributes is None else attributes, budget)
-    return [
+    plans = [
         Plan(
             offer.path,
             _is_large(offer, large, max_regular_bytes),
@@ -71,6 +73,9 @@ def plan(
         )
         for offer in offers
     ]
+    sizes = [o.size_bytes for o, one in zip(offers, plans, strict=True) if not one.ignored]
+    check_announced(house, record.id.namespace, [Announced(size) for size in sizes])
+    return plans
 
 
 def _is_large(offer: Offer, rules: LargeFileRules, max_regular_bytes: int) -> bool:

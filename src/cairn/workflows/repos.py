@@ -9,6 +9,7 @@ from cairn.workflows.access import openable, require_writer, writable
 from cairn.workflows.attributes import DEFAULT_GITATTRIBUTES
 from cairn.workflows.cards import sync_card
 from cairn.workflows.house import House
+from cairn.workflows.quotas import check_committed
 
 INITIAL_TITLE = "initial commit"
 SPACE_SDKS = ("gradio", "streamlit", "docker", "static")
@@ -64,12 +65,14 @@ def duplicate_repo(
         RepoNotFoundError, GatedError: `actor` may not read the source's files.
         UnauthenticatedError, ForbiddenError: `actor` may not create the target.
         ConflictError: the target exists.
+        QuotaError: the target's namespace has no room for the files.
     """
     require_writer(actor, target.namespace)
     record = openable(house, actor, source)
     manifest = house.catalog.history.manifest(
         house.catalog.history.resolve(record.uid, record.default_ref).tree
     )
+    check_committed(house, target.namespace, [e.blob for e in manifest.entries.values()])
     changes = [
         PutFile(e.path, house.store.touch(e.blob.digest), e.oid, e.lfs, e.pointer_size_bytes)
         for e in manifest.entries.values()

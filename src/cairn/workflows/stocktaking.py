@@ -39,7 +39,7 @@ class Stocktaking:
 
 def take_stock(house: House, progress: Callable[[int], None] | None = None) -> Stocktaking:
     """Count what the store of a hub holds; `progress` gets plain bytes of blobs looked at."""
-    records = list(_all_repos(house))
+    records = list(all_repos(house))
     owned = {str(r.id): house.catalog.history.digests(r.uid) for r in records}
     return count(house.store, owned, families(records), progress)
 
@@ -77,7 +77,8 @@ def _largest_first(shares: Mapping[str, GroupShare]) -> dict[str, GroupShare]:
     return dict(sorted(shares.items(), key=lambda item: (-item[1].logical_bytes, item[0])))
 
 
-def _all_repos(house: House) -> Iterator[RepoRecord]:
+def all_repos(house: House) -> Iterator[RepoRecord]:
+    """Every repo of the hub, private ones as well."""
     # Whoever may read the data directory may read every repo in it.
     operator = Actor(Account("operator", "Operator of this machine", is_admin=True))
     for repo_type in RepoType:

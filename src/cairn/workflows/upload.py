@@ -20,6 +20,7 @@ from cairn.errors import (
 )
 from cairn.store import BlobWriter
 from cairn.workflows.house import House
+from cairn.workflows.quotas import Announced, check_announced
 
 _ATTEMPT = re.compile(r"[0-9a-f]{32}\Z")
 COPY_BLOCK_BYTES = 4 << 20
@@ -82,12 +83,16 @@ def receive(house: House, uid: str, writer: BlobWriter, expected: Blob) -> Blob:
 
     Raises:
         IntegrityError: the bytes do not have the expected size or digest; nothing is kept.
+        QuotaError: the namespace has no room for them any more.
+        RepoNotFoundError: the repo is gone.
     """
     if writer.size_bytes != expected.size_bytes:
         raise IntegrityError(
             f"received {writer.size_bytes} bytes of {expected.digest},"
             f" {expected.size_bytes} were announced: send it again"
         )
+    namespace = house.catalog.repos.get_by_uid(uid).id.namespace
+    check_announced(house, namespace, [Announced(expected.size_bytes, expected.digest)])
     blob = writer.finish(expected.digest)
     house.catalog.uploads.record(uid, blob)
     return blob

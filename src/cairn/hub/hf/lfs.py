@@ -5,6 +5,7 @@ transfer of huggingface_hub (`lfs.py`): `header` then maps part numbers to URLs.
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from math import ceil
 from typing import Any
@@ -27,6 +28,7 @@ from cairn.hub.signing import Signer
 from cairn.hub.urls import base_url
 from cairn.workflows.access import openable, writable
 from cairn.workflows.house import House
+from cairn.workflows.quotas import Announced, check_announced
 from cairn.workflows.upload import held, spared
 
 MAX_OBJECTS = 1000  # git-lfs sends 100, huggingface_hub 256
@@ -97,6 +99,8 @@ def _answer(
         raise RequestError(f"unknown operation {operation[:40]!r}; known: upload, download")
     house = house_of(request)
     record = (writable if operation == "upload" else openable)(house, actor, repo_id)
+    if operation == "upload":
+        check_announced(house, record.id.namespace, _announced(objects))
     state = request.app.state
     links = _Links(base_url(request), record, state.signer, state.settings)
 
@@ -109,6 +113,17 @@ def _answer(
     in_parts = any("chunk_size" in _upload_header(shape) for shape in shapes)
     transfer = "multipart" if in_parts else "basic"
     return LfsResponse({"transfer": transfer, "objects": shapes, "hash_algo": "sha256"})
+
+
+def _announced(objects: list[Any]) -> list[Announced]:
+    """What is to be sent; objects that make no sense are answered one by one."""
+    found = []
+    for item in objects:
+        fields = item if isinstance(item, dict) else {}
+        with suppress(_ObjectError, NamingError):
+            blob = _blob(fields.get("oid"), fields.get("size"))
+            found.append(Announced(blob.size_bytes, blob.digest))
+    return found
 
 
 def _upload_header(shape: Json) -> Json:

@@ -27,6 +27,7 @@ from cairn.hub.xet.xorbs import StagedOrKnown, Xorbs
 from cairn.workflows.access import named_reader
 from cairn.workflows.house import House
 from cairn.workflows.lineage import origins
+from cairn.workflows.quotas import Announced, check_announced
 
 log = structlog.get_logger("cairn.xet")
 
@@ -100,11 +101,15 @@ class Cas:
         Raises:
             RepoNotFoundError: the repo was deleted since the token was issued.
             MalformedError, LimitError: see `shard.parse` and `verification.verify`.
+            QuotaError: the namespace has no room for the files.
         """
         _still_there(self.house, self.grant)
         parsed = shard.parse(body)
         with self._renewing():
-            return verification.verify(parsed, self.xorbs, self.max_file_bytes)
+            plans = verification.verify(parsed, self.xorbs, self.max_file_bytes)
+        files = [Announced(plan.size_bytes, plan.sha256) for plan in plans]
+        check_announced(self.house, self.grant.repo_id.namespace, files)
+        return plans
 
     def add_files(self, plans: tuple[FilePlan, ...], progress: Progress = lambda _: None) -> bool:
         """Make verified files durable blobs; returns whether any was new.

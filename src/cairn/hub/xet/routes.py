@@ -17,7 +17,13 @@ from starlette.routing import BaseRoute
 
 from cairn.config import Settings
 from cairn.domain import Actor, RepoId, RepoType
-from cairn.errors import NamingError, NotFoundError, RepoNotFoundError, RequestError
+from cairn.errors import (
+    NamingError,
+    NotFoundError,
+    QuotaError,
+    RepoNotFoundError,
+    RequestError,
+)
 from cairn.hub import threads
 from cairn.hub.identity import actor_of, house_of
 from cairn.hub.routing import RawRoute, api_route
@@ -134,7 +140,7 @@ async def upload_shard_with_progress(request: Request) -> Response:
     async with bodies.received(request, MAX_SHARD_BYTES, state.budget) as body, state.shard_slots:
         try:
             plans = await threads.call_long(cas.check_shard, body)
-        except NotStagedError as error:
+        except (NotStagedError, QuotaError) as error:
             # An honest client may come here, and shows its user events but no error bodies.
             return Response(error_event(error), media_type=NDJSON)
     events = ingest_events(cas, plans, state, _on_upload(request))
