@@ -9,10 +9,15 @@ import pytest
 from cairn.errors import IntegrityError
 from cairn.hub.xet import materialise as module
 from cairn.hub.xet import shard, verification, xorb
+from cairn.hub.xet.known import Known
 from cairn.hub.xet.materialise import Inflight, materialise
 from cairn.hub.xet.scopes import Scope
 from cairn.hub.xet.staged import NotStagedError, Staged
+from cairn.hub.xet.xorbs import StagedOrKnown
+from cairn.workflows.access import named_reader
 from tests.hub.xet.builders import File, Xorb, shard_of
+from tests.hub.xet.builders import shard as make_shard
+from tests.hub.xet.repos import commit, new_repo
 
 RNG = random.Random(50)
 
@@ -94,6 +99,25 @@ def test_staged_data_that_goes_or_changes_meanwhile_is_noticed(hub, scene):
     with pytest.raises(NotStagedError):
         materialise(hub.house, hub.uid(), scene, scene, plans, Inflight())
     assert hub.received(file.sha256) is None
+
+
+def test_a_blob_that_goes_while_files_are_made_of_it_is_noticed(hub, scene):
+    made = some_xorb(40, 8192)
+    file, repo = File([(made, 0, 40)]), new_repo(hub, "ann")
+    materialise(hub.house, hub.uid(repo), scene, scene, plan(scene, file), Inflight())
+    commit(hub, repo, file.data)
+    elsewhere = Staged(hub.house.store.staging, Scope(2, scene._scope[-16:]))
+    xorbs = StagedOrKnown(elsewhere, Known(hub.house, named_reader(hub.house, "ann")))
+    again = verification.verify(shard.parse(memoryview(named_only(file))), xorbs, 1 << 40)
+    hub.house.store.collect(list, 0)
+    with pytest.raises(NotStagedError):
+        materialise(hub.house, hub.uid(), elsewhere, xorbs, again, Inflight())
+    assert hub.received(file.sha256) is None
+
+
+def named_only(file: File) -> bytes:
+    """A shard that says nothing of the xorbs it names."""
+    return make_shard([file.record()], [])
 
 
 def test_an_error_while_others_are_at_work_is_told(hub, scene):
