@@ -18,7 +18,7 @@ from cairn.store import BlobStore, open_local_store
 from cairn.store.backends import LocalBackend
 from cairn.store.blas_threads import one_blas_thread
 from cairn.store.cutting import cut
-from cairn.store.factoring import promising_rank
+from cairn.store.factoring import Promise, promise_of
 from cairn.store.pack_index import load_index
 from cairn.store.zstd_library import compress
 from tests.store.making import layout_of, shaped_safetensors
@@ -297,12 +297,14 @@ def test_an_embedding_that_changed_in_few_rows_is_not_taken_for_an_adapter() -> 
     touched = rng.random(len(base)) < 0.05
     change = rng.normal(0, 1e-5, base.shape)
     change[touched] *= 1000
-    rank = promising_rank_of(base, (base + change).astype("<f4"))
-    assert rank == 0
-    assert promising_rank_of(base, merged(base)) >= 6
+    assert promise(base, (base + change).astype("<f4")) is None
+    adapter = promise(base, merged(base))
+    assert adapter is not None
+    assert adapter.rank >= 6
+    assert adapter.saved_bits > 8
 
 
-def promising_rank_of(base: np.ndarray, values: np.ndarray) -> int:
+def promise(base: np.ndarray, values: np.ndarray) -> Promise | None:
     class Difference:
         dtype = DType.F32
         rows, columns = values.shape
@@ -311,7 +313,7 @@ def promising_rank_of(base: np.ndarray, values: np.ndarray) -> int:
         def block(self, first: int, rows: int) -> tuple[int, np.ndarray, np.ndarray]:
             return first, values[first : first + rows], base[first : first + rows]
 
-    return promising_rank(Difference())
+    return promise_of(Difference())
 
 
 def test_factors_are_fitted_by_one_thread_which_others_get_back() -> None:

@@ -44,6 +44,13 @@ class BaseTensor:
             found.append(self._shallow(piece))
         return tuple(found)
 
+    def origin(self) -> "BaseTensor":
+        """What it was made from in the end; itself if it was made from nothing."""
+        runs = tuple(self._parts.origin(run) for run in self._runs)
+        if runs == self._runs:
+            return self
+        return BaseTensor(runs, self.dtype, self._parts, self._max_chain)
+
     def depth(self, bases: tuple[Base, ...]) -> int | None:
         """That of a part made from these; None if one may go, or it would be too deep."""
         deepest = 0

@@ -7,6 +7,7 @@ factors found are fitted again, by least squares in which a small weight, which 
 little, counts more than a large one.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,9 @@ from cairn.store.matrix_difference import BLOCK_ELEMENTS, MatrixDifference
 # Of a difference, so many rows are looked at, in groups evenly spread, with their columns added
 # up, at random signs, to so few.
 SAMPLED_ROWS = 192
-GROUP_ROWS = 16
+GROUP_ROWS = 32
 PROBES = 80
+LEAST_PROBES = 16
 
 # Adapters of higher rank are rare.
 MAX_RANK = 64
@@ -35,8 +37,11 @@ MAX_FIT_NUMBERS = 1 << 21  # a fit keeps rank^2 numbers per column
 # A direction stands out of the noise if it is this much larger than noise alone makes any.
 ABOVE_NOISE = 1.3
 
-# A rank pays only if it saves this much per element: trying it reads the tensor several times.
+# A rank pays only if it saves this much per element, and this share of the difference: trying it
+# reads the tensor several times, and what is kept with it is read more slowly. Updates of a
+# training have something of a low rank, too: enough for a twentieth.
 MIN_SAVED_BITS = 0.5
+MIN_SAVED_SHARE = 0.1
 # What a number of a factor takes beyond the bits of the difference it makes.
 NUMBER_BITS = 4.0
 
@@ -45,8 +50,16 @@ _MANTISSA_BITS = {DType.F32: 23, DType.BF16: 7, DType.F16: 10}
 Array = np.ndarray[Any, Any]
 
 
-def promising_rank(difference: MatrixDifference) -> int:
-    """The rank at which factors would save most; 0: they would not save enough.
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """What factors of a rank would probably save."""
+
+    rank: int
+    saved_bits: float  # per element
+
+
+def promise_of(difference: MatrixDifference) -> Promise | None:
+    """The rank at which factors would save most; None: they would not save enough.
 
     This is asked of every fine-tune: no BLAS, whose threads wait busily after small products.
 
@@ -55,13 +68,13 @@ def promising_rank(difference: MatrixDifference) -> int:
     """
     values, base = _sample(difference)
     if not (np.isfinite(values).all() and np.isfinite(base).all()):
-        return 0
+        return None
     change = values.astype(np.float64) - base
     bits = _bits(values[::4], change[::4], difference.dtype)
     changed = change[change.any(axis=1)]
     probes = min(PROBES, *changed.shape)
-    if probes < GROUP_ROWS or bits < MIN_SAVED_BITS:
-        return 0
+    if probes < LEAST_PROBES or bits < MIN_SAVED_BITS:
+        return None
     changed = _at_one_scale(changed)
     left = _left_by_rank(_folded(changed, probes), 3 * probes // 4)
     ranks = np.arange(1, len(left) + 1)
@@ -72,7 +85,9 @@ def promising_rank(difference: MatrixDifference) -> int:
     per_rank = (difference.rows + difference.columns) / difference.elements
     saved -= ranks * per_rank * (bits + NUMBER_BITS)
     best = int(np.argmax(saved))
-    return int(ranks[best]) if saved[best] >= MIN_SAVED_BITS else 0
+    if saved[best] < max(MIN_SAVED_BITS, MIN_SAVED_SHARE * bits):
+        return None
+    return Promise(int(ranks[best]), float(saved[best]))
 
 
 def factored(difference: MatrixDifference, rank: int) -> tuple[Array, Array] | None:

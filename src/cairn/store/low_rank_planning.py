@@ -1,6 +1,6 @@
 """Finds out whether a tensor is its base and a low-rank update, and how finely to keep that."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from cairn.domain import DType
@@ -8,9 +8,9 @@ from cairn.errors import IntegrityError, UnavailableError
 from cairn.store.base_parts import BaseParts
 from cairn.store.blas_threads import one_blas_thread
 from cairn.store.deriving import Plan, encode_derived, likely_plan_bits
-from cairn.store.factoring import MIN_SAVED_BITS, factored, promising_rank, typical_unit
+from cairn.store.factoring import MIN_SAVED_BITS, factored, promise_of, typical_unit
 from cairn.store.low_rank_update import LowRankUpdate
-from cairn.store.matrix_difference import MatrixDifference
+from cairn.store.matrix_difference import Matrix, MatrixDifference
 
 # Smaller matrices are not worth a part for their factors; of larger ones, which would be a
 # gigabyte of float32, nobody has merged an adapter.
@@ -29,26 +29,29 @@ _FINENESS = [2.0**-n for n in range(3, 9)]
 
 
 def low_rank_plan(
-    plan: Plan, difference: MatrixDifference, worth_share: float, parts: BaseParts
+    plans: Sequence[Plan], matrix: Matrix, worth_share: float, parts: BaseParts
 ) -> Plan | None:
-    """The plan of a plain difference with an update, where that takes fewer bytes.
+    """A plan with an update, where that takes fewer bytes than the first of plain differences.
 
-    None where it does not, or takes more than `worth_share` of the plain bytes.
+    The others are to bases about as near: beside a large update it does not show in a plain
+    difference which one was updated. None where no update helps, or where it takes more than
+    `worth_share` of the plain bytes.
     """
-    if not MIN_ELEMENTS <= difference.elements <= MAX_ELEMENTS:
+    if not MIN_ELEMENTS <= matrix.elements <= MAX_ELEMENTS:
         return None
     try:
-        windows = list(_windows(difference))
-        if _bits(plan, windows, difference, parts) < MIN_SAVED_BITS:
+        windows = list(_windows(matrix))
+        if _bits(plans[0], windows, matrix.dtype, parts) < MIN_SAVED_BITS:
             return None  # most often a copy: nothing else is read of it
-        rank = promising_rank(difference)
-        if not rank:
+        found = _most_promising(plans, matrix, parts)
+        if found is None:
             return None
-        least = min(worth_share, WORTH_UPDATE * _share(plan, windows, difference, parts))
-        best = None
+        plan, difference, rank = found
+        plain_share = _share(plans[0], windows, matrix, parts)
+        best, least = None, min(worth_share, WORTH_UPDATE * plain_share)
         for update in _updates(difference, rank, plan.base.dtype):
             tried = replace(plan, predictor="low-rank", params=b"", update=update)
-            share = _share(tried, windows, difference, parts)
+            share = _share(tried, windows, matrix, parts)
             if share < least:
                 best, least = tried, share
     except (IntegrityError, UnavailableError):
@@ -56,25 +59,34 @@ def low_rank_plan(
     return best
 
 
-def _windows(difference: MatrixDifference) -> Iterator[tuple[int, memoryview]]:
+def _most_promising(
+    plans: Sequence[Plan], matrix: Matrix, parts: BaseParts
+) -> tuple[Plan, MatrixDifference, int] | None:
+    """The plan whose base factors would save most to, and at which rank."""
+    best, most = None, 0.0
+    for plan in {id(plan.base): plan for plan in reversed(plans)}.values():
+        difference = MatrixDifference(matrix, plan.base, parts)
+        promise = promise_of(difference)
+        if promise is not None and promise.saved_bits > most:
+            best, most = (plan, difference, promise.rank), promise.saved_bits
+    return best
+
+
+def _windows(matrix: Matrix) -> Iterator[tuple[int, memoryview]]:
     """Byte offsets and bytes of some rows at the start, in the middle and at the end.
 
     Query, key and value are often one matrix, with an adapter in two of them.
     """
-    rows = max(1, WINDOW_ELEMENTS // difference.columns)
-    rows = min(rows, -(-difference.rows // 3))
-    for first in {0, (difference.rows - rows) // 2, difference.rows - rows}:
-        yield first * difference.row_bytes, difference.plain(first, rows)
+    rows = max(1, WINDOW_ELEMENTS // matrix.columns)
+    rows = min(rows, -(-matrix.rows // 3))
+    for first in {0, (matrix.rows - rows) // 2, matrix.rows - rows}:
+        yield first * matrix.row_bytes, matrix.plain(first, rows)
 
 
 def _bits(
-    plan: Plan,
-    windows: list[tuple[int, memoryview]],
-    difference: MatrixDifference,
-    parts: BaseParts,
+    plan: Plan, windows: list[tuple[int, memoryview]], dtype: DType, parts: BaseParts
 ) -> float:
     """About how many bits an element of the windows takes by a plain difference."""
-    dtype = difference.dtype
     found = [likely_plan_bits(plan, plain, start, dtype, parts) for start, plain in windows]
     return sum(found) / len(found)
 
@@ -93,20 +105,17 @@ def _updates(difference: MatrixDifference, rank: int, base: DType) -> Iterator[L
 
 
 def _share(
-    plan: Plan,
-    windows: list[tuple[int, memoryview]],
-    difference: MatrixDifference,
-    parts: BaseParts,
+    plan: Plan, windows: list[tuple[int, memoryview]], matrix: Matrix, parts: BaseParts
 ) -> float:
     """Stored bytes per plain byte: of windows, and of an update's own parts over the whole."""
     stored = size = 0
     for start, plain in windows:
-        tried = encode_derived(plan, plain, b"", start, difference.dtype, parts)
+        tried = encode_derived(plan, plain, b"", start, matrix.dtype, parts)
         if tried is None:
             return float("inf")
         stored, size = stored + len(tried.stored), size + len(plain)
     share = stored / size
     if plan.update is not None:
         own = sum(len(part.stored) for part in plan.update.encoded(parts.codecs))
-        share += own / (difference.rows * difference.row_bytes)
+        share += own / (matrix.rows * matrix.row_bytes)
     return share

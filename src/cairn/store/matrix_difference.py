@@ -1,6 +1,7 @@
 """What a matrix adds to its base, read in blocks of rows as often as it is needed."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,18 +23,45 @@ Array = np.ndarray[Any, Any]
 Block = tuple[int, Array, Array]
 
 
-class MatrixDifference:
-    """A storage that is a matrix, beside the tensor it is near to."""
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """A storage of a file, in rows."""
 
-    def __init__(
-        self, source: Source, span: Span, dtype: DType, columns: int, base: BaseTensor,
-        parts: BaseParts,
-    ) -> None:  # fmt: skip
-        self.dtype = dtype
-        self.columns = columns
-        self.rows = span.size_bytes // (dtype.block_bytes * columns)
-        self._source = source
-        self._span = span
+    source: Source
+    span: Span
+    dtype: DType
+    columns: int
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of a row as it is stored."""
+        return self.columns * self.dtype.block_bytes
+
+    @property
+    def rows(self) -> int:
+        """How many there are."""
+        return self.span.size_bytes // self.row_bytes
+
+    @property
+    def elements(self) -> int:
+        """Rows times columns."""
+        return self.rows * self.columns
+
+    def plain(self, first: int, rows: int) -> memoryview:
+        """The bytes of some rows."""
+        start = self.span.start + first * self.row_bytes
+        return memoryview(self.source.read_at(start, rows * self.row_bytes))
+
+
+class MatrixDifference:
+    """A matrix beside the tensor it is near to."""
+
+    def __init__(self, matrix: Matrix, base: BaseTensor, parts: BaseParts) -> None:
+        self.dtype = matrix.dtype
+        self.columns = matrix.columns
+        self.rows = matrix.rows
+        self.elements = matrix.elements
+        self._matrix = matrix
         self._base = base
         self._parts = parts
         self._kept: list[Block] | None = None
@@ -42,21 +70,6 @@ class MatrixDifference:
     def supports(dtype: DType, base: DType) -> bool:
         """Whether values of these types can be subtracted here."""
         return dtype in CODES and base in CODES
-
-    @property
-    def elements(self) -> int:
-        """Rows times columns."""
-        return self.rows * self.columns
-
-    @property
-    def row_bytes(self) -> int:
-        """Bytes of a row as it is stored."""
-        return self.columns * self.dtype.block_bytes
-
-    def plain(self, first: int, rows: int) -> memoryview:
-        """The bytes of some rows."""
-        start = self._span.start + first * self.row_bytes
-        return memoryview(self._source.read_at(start, rows * self.row_bytes))
 
     def blocks(self) -> Iterator[Block]:
         """All rows in order.
@@ -90,7 +103,7 @@ class MatrixDifference:
     def _read(self, first: int, rows: int) -> Block:
         start, stop = first * self.columns, (first + rows) * self.columns
         base_width = self._base.dtype.block_bytes
-        plain = self.plain(first, rows)
+        plain = self._matrix.plain(first, rows)
         bases = self._base.bases(start * base_width, stop * base_width)
         if bases is None:
             raise IntegrityError("the base is spread over too many parts")

@@ -15,7 +15,7 @@ from cairn.store.cutting import Piece
 from cairn.store.decays import decays_between
 from cairn.store.deriving import Plan, encode_derived, likely_plan_bits, predict_into
 from cairn.store.low_rank_planning import low_rank_plan
-from cairn.store.matrix_difference import MatrixDifference
+from cairn.store.matrix_difference import Matrix, MatrixDifference
 from cairn.store.solo import encode_alone
 
 # What a trial codes, from the middle of a storage: long enough that a stream's own bytes do
@@ -29,6 +29,11 @@ WORTH_SHARE = 0.9
 
 # Whoever is this much nearer is nearer in truth: what is weighed are samples.
 CLEARLY_NEARER = 0.97
+
+# Of two bases, one may be the other with a small change: beside a large one, such as an
+# adapter's, they are equally near by a tenth, and which was changed shows in the rank alone.
+ABOUT_AS_NEAR = 1.1
+MOST_NEAR = 3
 
 
 class Planner:
@@ -65,35 +70,41 @@ class Planner:
             return None
         plain = memoryview(source.read_at(span.start + start, stop - start))
         plans += self._decayed(plans[0], plain, start, dtype)
-        best = self._nearest(plans, plain, start, dtype)
+        near = self._nearest(plans, plain, start, dtype)
+        best = near[0]
         trial = encode_derived(best, plain, b"", start, dtype, self.parts)
         if trial is None:
             return None
         alone = encode_alone(plain, b"", dtype, self.parts.codecs)
         worth = len(alone.stored) / len(plain) * WORTH_SHARE
         share = len(trial.stored) / len(plain)
-        if piece.columns and MatrixDifference.supports(dtype, best.base.dtype):
-            difference = MatrixDifference(source, span, dtype, piece.columns, best.base, self.parts)
-            updated = low_rank_plan(best, difference, worth, self.parts)
+        if piece.columns:
+            near = [p for p in near if MatrixDifference.supports(dtype, p.base.dtype)]
+            matrix = Matrix(source, span, dtype, piece.columns)
+            updated = low_rank_plan(near, matrix, worth, self.parts) if near else None
             if updated is not None:
                 return replace(updated, worth_share=worth)
         return replace(best, worth_share=worth) if share <= worth else None
 
-    def _nearest(self, plans: list[Plan], plain: memoryview, start: int, dtype: DType) -> Plan:
-        """The plan with the smallest difference; the first that has none.
+    def _nearest(
+        self, plans: list[Plan], plain: memoryview, start: int, dtype: DType
+    ) -> list[Plan]:
+        """The plan with the smallest difference, or the first that has none, before others.
 
-        A tensor of the same type goes before others that are about as near: beside what an
-        adapter adds, what a cast rounded off is small, and yet no update makes up for it.
+        Those are about as near, and the last is to what its base was made from in the end. A
+        tensor of the same type goes before others that are about as near.
         """
-        plans = sorted(plans, key=lambda plan: plan.predictor != "same")
-        best, fewest = plans[0], float("inf")
-        for plan in plans if len(plans) > 1 else ():
-            bits = likely_plan_bits(plan, plain, start, dtype, self.parts)
-            if bits < fewest * (1 if plan.predictor == best.predictor else CLEARLY_NEARER):
-                best, fewest = plan, bits
+        weighed: list[tuple[float, Plan]] = []
+        for plan in sorted(plans, key=lambda plan: plan.predictor != "same"):
+            bits = likely_plan_bits(plan, plain, start, dtype, self.parts) if plans[1:] else 0.0
+            weighed.append((bits if plan.predictor == "same" else bits / CLEARLY_NEARER, plan))
             if not bits:
                 break
-        return best
+        weighed.sort(key=lambda one: one[0])  # stable
+        fewest, best = weighed[0]
+        near = [plan for bits, plan in weighed if bits <= fewest * ABOUT_AS_NEAR][:MOST_NEAR]
+        origin = best.base.origin()
+        return near if origin is best.base else [*near, replace(best, base=origin)]
 
     def _decayed(self, plan: Plan, plain: memoryview, start: int, dtype: DType) -> list[Plan]:
         """The nearest tensor, shrunk as an optimizer's moments are between two saves."""
