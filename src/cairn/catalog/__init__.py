@@ -1,8 +1,10 @@
 """Who, which repo, which revision: the only room with SQL, on SQLite or PostgreSQL."""
 
+from cairn.catalog.arrivals import Arrival
 from cairn.catalog.changes import Change, DeleteFile, DeleteFolder, PutFile
 from cairn.catalog.comparisons import Asked, Trees
 from cairn.catalog.opened import Catalog, open_catalog
+from cairn.catalog.past_commits import PastCommit
 from cairn.catalog.records import (
     AuditRecord,
     CardSummary,
@@ -21,6 +23,7 @@ from cairn.catalog.records import (
 )
 
 __all__ = [
+    "Arrival",
     "Asked",
     "AuditRecord",
     "CardSummary",
@@ -35,6 +38,7 @@ __all__ = [
     "Facets",
     "FileChange",
     "Location",
+    "PastCommit",
     "PutFile",
     "RepoPage",
     "RepoQuery",

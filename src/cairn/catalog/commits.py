@@ -153,6 +153,13 @@ def _line(uid: str, start: str, top: int, bottom: int) -> Select[Any]:
     )
 
 
+def is_ancestor(connection: Connection, uid: str, older: str, newer: str) -> bool:
+    """Whether one commit of a repo is on the line of another, or the same."""
+    height = _generation(connection, uid, older)
+    row = connection.execute(_line(uid, newer, height, height - 1)).one_or_none()
+    return row is not None and bool(row.id == older)
+
+
 def _generation(connection: Connection, uid: str, commit: str) -> int:
     query = select(commits.c.generation).where(commits.c.repo == uid, commits.c.id == commit)
     found = connection.execute(query).scalar_one_or_none() if is_commit_id(commit) else None

@@ -39,13 +39,13 @@ MAX_DESCRIPTION_LENGTH = 100_000
 
 
 @dataclass(frozen=True, slots=True)
-class Proposal:
-    """What a caller wants committed, checked for form."""
+class NewCommit:
+    """What a commit adds to its parent and says of itself, checked for form.
 
-    uid: str
-    branch: str
+    `identity` is what git writes as its author, `author` the name of the account.
+    """
+
     changes: Sequence[Change]
-    expected_parent: str | None
     author: str
     identity: str
     title: str
@@ -53,13 +53,6 @@ class Proposal:
     when: datetime
 
     def __post_init__(self) -> None:
-        refs.check_full_name(self.branch)
-        if self.branch.startswith("refs/tags/"):
-            raise NamingError(f"{self.branch} is a tag; commits go to branches")
-        if self.expected_parent is not None and not _PARENT.match(self.expected_parent):
-            raise RequestError(
-                f"parent {self.expected_parent[:80]!r} is not 5 to 40 hex digits of a commit id"
-            )
         if len(self.title) > MAX_TITLE_LENGTH or len(self.description) > MAX_DESCRIPTION_LENGTH:
             raise RequestError(
                 f"a commit title has at most {MAX_TITLE_LENGTH} characters and its"
@@ -72,6 +65,25 @@ class Proposal:
     def message(self) -> str:
         """Title and description as git joins them."""
         return gitobjects.commit_message(self.title, self.description)
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal(NewCommit):
+    """A commit that a caller wants on a branch."""
+
+    uid: str
+    branch: str
+    expected_parent: str | None
+
+    def __post_init__(self) -> None:
+        NewCommit.__post_init__(self)  # super() does not find its way in a class with slots
+        refs.check_full_name(self.branch)
+        if self.branch.startswith("refs/tags/"):
+            raise NamingError(f"{self.branch} is a tag; commits go to branches")
+        if self.expected_parent is not None and not _PARENT.match(self.expected_parent):
+            raise RequestError(
+                f"parent {self.expected_parent[:80]!r} is not 5 to 40 hex digits of a commit id"
+            )
 
 
 def proposal(
@@ -120,7 +132,9 @@ class Committing:
                 edited = self._edit(connection, wanted, head)
             if head is not None and head.tree == edited.root.key:
                 return revision_of(head)
-            return _write(connection, wanted, head, edited)
+            made = write_commit(connection, wanted.uid, wanted, head, edited)
+            _move_ref(connection, wanted, _id(head), made.id)
+            return made
 
     def _edit(self, connection: Connection, wanted: Proposal, head: Row[Any] | None) -> Edited:
         load = partial(self._store.load, connection=connection)
@@ -158,9 +172,14 @@ def _head(connection: Connection, wanted: Proposal, *, lock: bool = False) -> Ro
     return head
 
 
-def _write(
-    connection: Connection, wanted: Proposal, head: Row[Any] | None, edited: Edited
+def write_commit(
+    connection: Connection, uid: str, wanted: NewCommit, head: Row[Any] | None, edited: Edited
 ) -> Revision:
+    """Add a commit on top of `head`, with its trees; no ref moves.
+
+    Raises:
+        ConflictError: there is a commit of that id with other content.
+    """
     parents = () if head is None else (head.id,)
     root = edited.root
     revision = Revision(
@@ -175,9 +194,8 @@ def _write(
         created_at=wanted.when,
     )
     _insert_trees(connection, edited.trees)
-    _insert_commit(connection, wanted, head, edited, revision)
-    _insert_blobs(connection, wanted)
-    _move_ref(connection, wanted, _id(head), revision.id)
+    _insert_commit(connection, uid, wanted, head, edited, revision)
+    _insert_blobs(connection, uid, wanted.changes)
     return revision
 
 
@@ -189,13 +207,14 @@ def _insert_trees(connection: Connection, packed: Sequence[NewTree]) -> None:
 
 def _insert_commit(
     connection: Connection,
-    wanted: Proposal,
+    uid: str,
+    wanted: NewCommit,
     head: Row[Any] | None,
     edited: Edited,
     revision: Revision,
 ) -> None:
     row = {
-        "repo": wanted.uid,
+        "repo": uid,
         "id": revision.id,
         "tree": edited.root.key,
         "parent": _id(head),
@@ -210,20 +229,19 @@ def _insert_commit(
     if insert_if_new(connection, commits, row):
         return
     # The same change made twice in one second on two branches is one commit, as in git.
-    same = commit_query().where(commits.c.repo == wanted.uid, commits.c.id == revision.id)
+    same = commit_query().where(commits.c.repo == uid, commits.c.id == revision.id)
     if connection.execute(same).one().tree != edited.root.key:
         raise ConflictError(f"commit {revision.id} exists with other content; commit again")
 
 
-def _insert_blobs(connection: Connection, wanted: Proposal) -> None:
+def _insert_blobs(connection: Connection, uid: str, changes: Sequence[Change]) -> None:
     sizes = {
         change.blob.digest.raw: change.blob.size_bytes
-        for change in wanted.changes
+        for change in changes
         if isinstance(change, PutFile)
     }
     rows = [
-        {"repo": wanted.uid, "digest": digest, "size_bytes": sizes[digest]}
-        for digest in sorted(sizes)
+        {"repo": uid, "digest": digest, "size_bytes": sizes[digest]} for digest in sorted(sizes)
     ]
     insert_all_new(connection, repo_blobs, rows)
 
@@ -238,8 +256,13 @@ def _move_ref(connection: Connection, wanted: Proposal, old: str | None, new: st
         moved = update(refs_table).filter_by(**ref, commit=old).values(commit=new)
         if connection.execute(moved).rowcount != 1:
             raise StaleParentError(f"{wanted.branch} moved; fetch and try again")
+    note_move(connection, wanted.uid, wanted.branch, new, wanted.when)
+
+
+def note_move(connection: Connection, uid: str, branch: str, new: str, when: datetime) -> None:
+    """Let the repo know where a branch is now, if it is its default branch."""
     connection.execute(
         update(repos)
-        .where(repos.c.uid == wanted.uid, "refs/heads/" + repos.c.default_branch == wanted.branch)
-        .values(head=new, updated_at=wanted.when, describe_due=True)
+        .where(repos.c.uid == uid, "refs/heads/" + repos.c.default_branch == branch)
+        .values(head=new, updated_at=when, describe_due=True)
     )

@@ -117,6 +117,12 @@ def identity(name: str, email: str) -> str:
     return f"{clean_name} <{_identity_part(email)}>"
 
 
+def is_identity(text: str) -> bool:
+    """Whether `identity` can have made this: nothing in it ends the line it stands in."""
+    name, bracket, email = text.removesuffix(">").partition(" <")
+    return bool(bracket) and identity(name, email) == text
+
+
 def _identity_part(text: str) -> str:
     """Drop `<`, `>` and control characters, and trim git's crud (ident.c) from both ends."""
     kept = "".join(c for c in text if c not in "<>" and ord(c) >= 0x20 and ord(c) != 0x7F)

@@ -37,11 +37,11 @@ _DIGESTS_AT_ONCE = 10_000
 class History:
     """Refs, commits and trees of all repos; `uid` is a `RepoRecord.uid`."""
 
-    def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
+    def __init__(self, database: Database, trees: TreeStore, clock: Callable[[], datetime]) -> None:
         self._database = database
         self._refs = Refs(database, clock)
         self._log = Log(database)
-        self._trees = TreeStore(database)
+        self._trees = trees
         self._committing = Committing(database, self._trees)
         self._locations = Locations(database, self._trees)
 

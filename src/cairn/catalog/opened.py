@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from cairn.catalog.accounts import Accounts
+from cairn.catalog.arrivals import Arrivals
 from cairn.catalog.audit import Audit
 from cairn.catalog.blob_health import BlobHealth
 from cairn.catalog.chunk_lists import ChunkLists
@@ -12,9 +13,11 @@ from cairn.catalog.comparisons import Comparisons
 from cairn.catalog.database import Database
 from cairn.catalog.history import History
 from cairn.catalog.migration import upgrade
+from cairn.catalog.past_commits import PastCommits
 from cairn.catalog.quotas import Quotas
 from cairn.catalog.repos import Repos
 from cairn.catalog.tokens import Tokens
+from cairn.catalog.tree_store import TreeStore
 from cairn.catalog.uploads import Uploads
 
 
@@ -26,6 +29,8 @@ class Catalog:
     tokens: Tokens
     repos: Repos
     history: History
+    past_commits: PastCommits
+    arrivals: Arrivals
     uploads: Uploads
     quotas: Quotas
     audit: Audit
@@ -61,11 +66,14 @@ def open_catalog(url: str, *, clock: Callable[[], datetime] = utc_now) -> Catalo
     """
     database = Database(url)
     upgrade(database)
+    trees = TreeStore(database)
     return Catalog(
         accounts=Accounts(database, clock),
         tokens=Tokens(database, clock),
         repos=Repos(database, clock),
-        history=History(database, clock),
+        history=History(database, trees, clock),
+        past_commits=PastCommits(database, trees),
+        arrivals=Arrivals(database, trees, clock),
         uploads=Uploads(database, clock),
         quotas=Quotas(database, clock),
         audit=Audit(database),

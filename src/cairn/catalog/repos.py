@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Select, delete, insert, select, update
+from sqlalchemy import Connection, Select, delete, insert, select, update
 
 from cairn.catalog import audit, descriptions, repo_search, schema, search_index
 from cairn.catalog.accounts import find
@@ -44,19 +44,8 @@ class Repos:
             NotFoundError: there is no such user or organisation.
             ConflictError: a repo of this type and name exists, whatever the case.
         """
-        now = self._clock()
-        uid = secrets.token_hex(_UID_BYTES)
         with self._database.write() as connection:
-            namespace = find(connection, repo_id.namespace).name
-            repo_id = RepoId(repo_id.type, namespace, repo_id.name)
-            row, description = new_rows(uid, repo_id, now, private=private, sdk=sdk)
-            if not insert_if_new(connection, repos, row, key="key"):
-                raise ConflictError(f"{repo_id} exists already")
-            number = connection.execute(select(repos.c.id).where(repos.c.uid == uid)).scalar_one()
-            connection.execute(insert(schema.descriptions), description)
-            words = search_index.document((namespace, repo_id.name))
-            search_index.put(connection, number, words)
-            audit.note(connection, now, by, "repo.create", repo_id, _visibility(private=private))
+            add_repo(connection, repo_id, self._clock(), private=private, sdk=sdk, by=by)
         return self.get(repo_id)
 
     def get(self, repo_id: RepoId) -> RepoRecord:
@@ -187,6 +176,35 @@ class Repos:
     def close(self) -> None:
         """Write what is still held in memory."""
         self._downloads.close()
+
+
+def add_repo(
+    connection: Connection,
+    repo_id: RepoId,
+    now: datetime,
+    *,
+    private: bool,
+    sdk: str | None,
+    by: Actor | None,
+) -> str:
+    """Add an empty repo; its uid.
+
+    Raises:
+        NotFoundError: there is no such user or organisation.
+        ConflictError: a repo of this type and name exists, whatever the case.
+    """
+    uid = secrets.token_hex(_UID_BYTES)
+    namespace = find(connection, repo_id.namespace).name
+    repo_id = RepoId(repo_id.type, namespace, repo_id.name)
+    row, description = new_rows(uid, repo_id, now, private=private, sdk=sdk)
+    if not insert_if_new(connection, repos, row, key="key"):
+        raise ConflictError(f"{repo_id} exists already")
+    number = connection.execute(select(repos.c.id).where(repos.c.uid == uid)).scalar_one()
+    connection.execute(insert(schema.descriptions), description)
+    words = search_index.document((namespace, repo_id.name))
+    search_index.put(connection, number, words)
+    audit.note(connection, now, by, "repo.create", repo_id, _visibility(private=private))
+    return uid
 
 
 def _visibility(*, private: bool) -> str:

@@ -6,9 +6,10 @@ import click
 
 from cairn.cli.console import byte_progress, human_bytes, out, print_json
 from cairn.cli.damaged_files import print_damage
+from cairn.cli.family_listing import verify_family
 from cairn.cli.kept_hub import open_hub
 from cairn.cli.options import LOCAL_PATH, as_json, data_dir, or_folder
-from cairn.cli.store_family import export_family, import_family, verify_family
+from cairn.cli.store_family import export_family, import_family
 from cairn.cli.store_files import add, get, ls, rm
 from cairn.cli.store_optimize import optimize
 from cairn.cli.store_pause import pause, resume

@@ -40,18 +40,25 @@ def parse_target(text: str) -> LocalTarget | RepoTarget:
     if text and path.exists():
         return LocalTarget(path)
     name, _, revision = text.partition("@")
-    prefix, slash, rest = name.partition("/")
-    repo_type = _PREFIXES.get(prefix) if slash and "/" in rest else None
-    plain = rest if repo_type else name
     try:
         if _PATH_LIKE.match(text):
             raise NamingError("written like a path")
-        repo_id = RepoId.parse(repo_type or RepoType.MODEL, plain)
+        return RepoTarget(parse_repo(name), revision or None)
     except NamingError:
         raise EntryNotFoundError(
             f"{text}: no such file or folder, and not a repo id such as org/name@revision"
         ) from None
-    return RepoTarget(repo_id, revision or None)
+
+
+def parse_repo(text: str) -> RepoId:
+    """The repo `[models/|datasets/|spaces/]namespace/name`.
+
+    Raises:
+        NamingError: it is none.
+    """
+    prefix, slash, rest = text.partition("/")
+    repo_type = _PREFIXES.get(prefix) if slash and "/" in rest else None
+    return RepoId.parse(repo_type or RepoType.MODEL, rest if repo_type else text)
 
 
 def read_target(text: str, data: Path | None) -> tuple["ReadableCheckpoint", str]:

@@ -57,16 +57,25 @@ def import_names(
 
 
 def checked_names(family: FamilyContents) -> list[NamedBlob]:
-    """The names of a file.
+    """The names of a file, each of a blob that the file holds.
 
     Raises:
         RequestError: it holds none.
         MalformedError: one is of a blob that the file does not hold.
     """
-    names = family.file.names()
+    names = check_names(family)
     if not names:
-        raise RequestError(f"{family.file.source.name} holds no names")
-    blobs = set(family.blobs)
+        raise RequestError(f"{family.file.source.name} holds repos: name a hub's data directory")
+    return names
+
+
+def check_names(family: FamilyContents) -> list[NamedBlob]:
+    """The names of a file, which may be none.
+
+    Raises:
+        MalformedError: one is of a blob that the file does not hold.
+    """
+    names, blobs = family.file.names(), set(family.blobs)
     for named in names:
         if named.blob not in blobs:
             raise MalformedError(
