@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from cairn.domain import Digest
-from cairn.store import BlobStore, open_local_store
+from cairn.errors import UntrustedDataError
+from cairn.formats import READERS, read_layout
+from cairn.store import FAST, SMALL, BlobStore, open_local_store
 from cairn.store.format_mark import VERSION
 from tests.old.make_store import contents, fixture
 
@@ -69,6 +71,21 @@ def test_a_pack_of_an_old_store_is_indexed_anew(version: int, tmp_path: Path) ->
     for index in (tmp_path / "packs").glob("*.idx"):
         index.unlink()
     assert all_of(open_local_store(tmp_path), digests) == contents(version)
+
+
+@every_version
+def test_the_blobs_of_an_old_store_are_made_anew(version: int, tmp_path: Path) -> None:
+    store, digests = unpacked(version, tmp_path)
+    for profile in (FAST, SMALL):
+        for digest in digests.values():
+            with store.open(digest) as source:
+                try:
+                    layout = read_layout(source, READERS)
+                except UntrustedDataError:
+                    layout = None
+            store.remake(digest, layout, profile=profile)
+        assert store.collect(lambda: digests.values(), 0).damaged == ()
+        assert all_of(open_local_store(tmp_path), digests) == contents(version)
 
 
 @every_version

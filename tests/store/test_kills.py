@@ -58,6 +58,38 @@ def test_a_kill_before_any_change_to_the_disk_loses_nothing(
     assert number > 15, "the victims were not killed where it matters"
 
 
+@pytest.mark.parametrize(("before", "then"), [("small", "fast"), ("fast", "small")])
+def test_a_kill_before_any_change_of_a_remake_loses_nothing(
+    victims: Victims, tmp_path: Path, before: str, then: str
+) -> None:
+    """Chains of differences are made shallow, or deep again; gc then goes by the new records."""
+    prepared = tmp_path / "prepared"
+    family = [victim.FAMILIES + n for n in range(3)]
+    victim.put(prepared, {"seeds": family})
+    victim.optimize(prepared, {})
+    if before == "fast":
+        victim.remake(prepared, {"profile": "fast"})
+        victim.gc(prepared, {})
+    number = 0
+    killed = True
+    while killed:
+        number += 7
+        root = tmp_path / f"remade-{number}"
+        shutil.copytree(prepared, root)
+        shutil.copy(f"{prepared}.acks", f"{root}.acks")
+        victims.start("remake", root, profile=then, die_before=number)
+        killed = victims.killed()
+        check(root, contents=number % 5 == 0)
+        victim.gc(root, {})
+        check(root)
+        victims.start("remake", root, profile=then)
+        assert not victims.killed()
+        victim.gc(root, {})
+        check(root)
+        shutil.rmtree(root)
+    assert number > 20, "the victims were not killed where it matters"
+
+
 def rounds_of_kills(root: Path, servers: list[Victims], rounds: int, seed: int) -> None:
     rng = random.Random(seed)
     for number in range(rounds):

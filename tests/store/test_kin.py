@@ -54,7 +54,7 @@ def test_a_search_block_by_block_finds_what_comparing_all_finds() -> None:
 def test_the_latest_wins_among_equals(tmp_path: Path) -> None:
     kin, values = Kin(LocalBackend(tmp_path)), np.linspace(-1, 1, SAMPLES)
     for number in range(5):
-        kin.add(blob(number), [sketch(values)])
+        kin.add(blob(number), [sketch(values)], float(number))
     assert [near.blob for near in kin.nearest(sketch(values))] == [
         blob(number) for number in (4, 3, 2, 1, 0)
     ]

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from cairn.domain import Digest
 from cairn.errors import BlobNotFoundError, CairnError, IntegrityError
-from cairn.store import BlobStore, FamilyContents, FamilyFile, open_local_store
+from cairn.store import PROFILES, BlobStore, FamilyContents, FamilyFile, open_local_store
 from cairn.store.backends import LocalBackend
 from cairn.store.codecs import CODECS
 from cairn.store.locks import Locks
@@ -88,6 +88,14 @@ def optimize(root: Path, job: dict) -> None:
         store.optimize(digest, layout_of(store.read_bytes(digest, 1 << 30)))
 
 
+def remake(root: Path, job: dict) -> None:
+    """Make everything acknowledged anew, in the order of its seeds."""
+    store = open_store(root)
+    for seed, digest in sorted(acknowledged(root).items()):
+        layout = layout_of(file_of(seed))
+        store.remake(digest, layout, profile=PROFILES[job["profile"]])
+
+
 def gc(root: Path, job: dict) -> None:
     open_store(root).collect(lambda: acknowledged(root).values(), 0)
 
@@ -117,7 +125,7 @@ def forever(root: Path, job: dict) -> None:
 def toil(store: BlobStore, root: Path, job: dict, rng: random.Random) -> None:
     """One random piece of work."""
     first = job.get("first", 0) + job["lane"] * 1_000
-    match rng.choice(["put", "put", "optimize", "gc", "drop"]):
+    match rng.choice(["put", "put", "optimize", "remake", "gc", "drop"]):
         case "put":
             seed = rng.randrange(40) + first
             file = file_of(seed)
@@ -127,6 +135,13 @@ def toil(store: BlobStore, root: Path, job: dict, rng: random.Random) -> None:
         case "optimize":
             with suppress(BlobNotFoundError):  # the other lane's gc was faster
                 optimize(root, job)
+        case "remake":
+            kept = acknowledged(root)
+            if kept:
+                seed = rng.choice(sorted(kept))
+                profile = rng.choice(list(PROFILES.values()))
+                with suppress(BlobNotFoundError):
+                    open_store(root).remake(kept[seed], layout_of(file_of(seed)), profile=profile)
         case "gc":
             # Grace: the clock that stamps files is some milliseconds late.
             store.collect(lambda: acknowledged(root, ("want", "put")).values(), 0.05)
@@ -192,7 +207,7 @@ def drops_of(root: Path) -> Counter[str]:
 
 REAL = {name: getattr(os, name) for name in CHANGES}
 JOBS = {
-    "put": put, "optimize": optimize, "gc": gc, "repair": repair, "take": take,
+    "put": put, "optimize": optimize, "remake": remake, "gc": gc, "repair": repair, "take": take,
     "forever": forever, "for_a_while": for_a_while, "watch": watch,
 }  # fmt: skip
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from cairn.cli.quantities import Duration
+
 LOCAL_PATH = click.Path(path_type=Path)
 
 data_dir = click.option(
@@ -30,6 +32,21 @@ or_folder = click.option(
     help="A folder that is a store, in place of a hub's.",
 )
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
+
+profile_name = click.option(
+    "--profile",
+    type=click.Choice(["fast", "small"]),
+    default="small",
+    show_default=True,
+    help="Read twice as fast, or take less space: see docs/store.md.",
+)
+max_time = click.option("--max-time", type=Duration(), help="End after this long, such as 30m.")
+cpu_share = click.option(
+    "--cpu-share",
+    type=float,
+    metavar="SHARE",
+    help="Use this much of one core on average, such as 0.5, and rest in between.",
+)
 
 
 class OneOf(click.Choice[Enum]):

@@ -14,6 +14,7 @@ from cairn.cli.store_files import add, get, ls, rm
 from cairn.cli.store_optimize import optimize
 from cairn.cli.store_pause import pause, resume
 from cairn.cli.store_prune import prune
+from cairn.cli.store_remake import remake
 from cairn.cli.store_repair import repair
 from cairn.cli.store_stats import stats
 
@@ -24,7 +25,8 @@ def store() -> None:
 
 
 for command in (
-    stats, optimize, add, get, ls, rm, prune, repair, pause, resume, export_family, import_family
+    stats, optimize, remake, pause, resume, add, get, ls, rm, prune, repair,
+    export_family, import_family,
 ):  # fmt: skip
     store.add_command(command)
 

@@ -10,8 +10,8 @@ import click
 from cairn.cli.console import byte_progress, human_bytes, out, print_json
 from cairn.cli.interrupting import EXIT_INTERRUPTED, stoppable
 from cairn.cli.kept_hub import open_hub
-from cairn.cli.options import as_json, data_dir, or_folder
-from cairn.cli.quantities import ByteCount, Duration
+from cairn.cli.options import as_json, cpu_share, data_dir, max_time, or_folder, profile_name
+from cairn.cli.quantities import ByteCount
 
 if TYPE_CHECKING:
     from cairn.domain import Blob
@@ -33,23 +33,12 @@ class _Run:
 
 
 @click.command()
-@click.option(
-    "--profile",
-    type=click.Choice(["fast", "small"]),
-    default="small",
-    show_default=True,
-    help="Read twice as fast, or take less space: see docs/store.md.",
-)
+@profile_name
 @click.option(
     "--max-bytes", type=ByteCount(), help="Begin no further blob after this much, such as 10GB."
 )
-@click.option("--max-time", type=Duration(), help="End after this long, such as 30m.")
-@click.option(
-    "--cpu-share",
-    type=float,
-    metavar="SHARE",
-    help="Use this much of one core on average, such as 0.5, and rest in between.",
-)
+@max_time
+@cpu_share
 @or_folder
 @data_dir
 @as_json

@@ -33,7 +33,7 @@ class BaseParts:
     def __init__(self, stored: PartStore) -> None:
         self._stored = stored
         self._spans: dict[bytes, tuple[Source, Span]] = {}
-        self._coming: dict[bytes, Future[Encoded]] = {}
+        self._coming: dict[bytes, Future[Encoded | None]] = {}
         self._made: dict[bytes, _Made] = {}
         self._plains = PlainCache(OWN_CACHE_BYTES)
 
@@ -47,8 +47,13 @@ class BaseParts:
         """Memory to work in."""
         return self._stored.scratch
 
-    def expect(self, digest: bytes, source: Source, span: Span, encoded: Future[Encoded]) -> None:
-        """A part of the blob that is being encoded; those before it may be its bases."""
+    def expect(
+        self, digest: bytes, source: Source, span: Span, encoded: Future[Encoded | None]
+    ) -> None:
+        """A part of the blob that is being encoded; those before it may be its bases.
+
+        None will come if it stays as it is stored.
+        """
         self._spans[digest] = source, span
         self._coming[digest] = encoded
 
@@ -57,6 +62,10 @@ class BaseParts:
         if encoded.digest in self._coming:
             self._made[encoded.digest] = _Made(encoded.depth, encoded.bases)
             del self._coming[encoded.digest]  # last: others look here first
+
+    def leave(self, digest: bytes) -> None:
+        """A part of the blob stays as it is stored."""
+        self._coming.pop(digest, None)
 
     def depth(self, digest: bytes, below: int = MAX_DEPTH + 1) -> int | None:
         """That of a part that stays; None if it is `below` or more, not here, or may go."""
@@ -102,7 +111,7 @@ class BaseParts:
         if coming is None:
             return self._made.get(digest)
         encoded = coming.result()
-        return _Made(encoded.depth, encoded.bases)
+        return None if encoded is None else _Made(encoded.depth, encoded.bases)
 
     def _read(self, digest: bytes) -> memoryview:
         source, span = self._spans[digest]

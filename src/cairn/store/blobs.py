@@ -6,7 +6,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from cairn.domain import Blob, Digest, Layout
-from cairn.errors import BlobNotFoundError, LimitError
+from cairn.errors import BlobNotFoundError, IntegrityError, LimitError
 from cairn.plugins import Registry
 from cairn.store import accounting, holdings
 from cairn.store.backends import Backend, LocalBackend, ObjectNotFoundError
@@ -17,7 +17,7 @@ from cairn.store.exporting import Export
 from cairn.store.family_contents import FamilyContents
 from cairn.store.format_mark import check_format
 from cairn.store.importing import Import, Imported
-from cairn.store.keys import RAW, damaged_key, raw_key, recipe_key, settled_key
+from cairn.store.keys import FAST, RAW, damaged_key, raw_key, recipe_key, settled_key
 from cairn.store.kin import Kin
 from cairn.store.likely_bases import LikelyBase
 from cairn.store.locks import Locks
@@ -148,6 +148,12 @@ class BlobStore:
                 raise BlobNotFoundError(f"the store does not hold blob {digest}")
             return self.blob(digest)
 
+    def every_blob(self) -> Iterator[Blob]:
+        """All that the store holds and can tell the size of, in no order."""
+        for digest in holdings.known_digests(self._backend):
+            with suppress(BlobNotFoundError, IntegrityError):  # gone meanwhile; verify names it
+                yield self.blob(digest)
+
     def pending(self) -> Iterator[Digest]:
         """Raw blobs that optimize has not looked at and might make smaller, oldest first.
 
@@ -191,6 +197,26 @@ class BlobStore:
         made from, the likeliest first; the store finds others by itself.
         """
         return self._optimizer.optimize(digest, layout, progress, profile, likely)
+
+    def remake(
+        self,
+        digest: Digest,
+        layout: Layout | None,
+        progress: Callable[[int], None] | None = None,
+        profile: Profile = SMALL,
+        likely: Iterable[LikelyBase] = (),
+    ) -> Optimized:
+        """Encode a blob as parts once more, in another profile; see `Optimizer.remake`.
+
+        What it took before is freed by the next `collect`. `progress` and `likely` are those of
+        `optimize`.
+        """
+        return self._optimizer.remake(digest, layout, progress, profile, likely)
+
+    def kept_fast(self) -> dict[Digest, float]:
+        """Blobs that were made to be read fast, and since when, in Unix seconds."""
+        marks = holdings.digests_under(self._backend, FAST)
+        return {digest: info.modified_s for digest, info in marks}
 
     def verify(
         self,

@@ -12,7 +12,7 @@ from cairn.store.conversions import conversion
 from cairn.store.cutting import Piece
 from cairn.store.deriving import Plan, bases_of
 from cairn.store.holdings import load_recipe
-from cairn.store.kin import Kin
+from cairn.store.kin import Allowed, Kin
 from cairn.store.likely_bases import Namesakes
 from cairn.store.parts import PartStore
 from cairn.store.profiles import Profile
@@ -24,21 +24,51 @@ from cairn.store.sketches import Sketch, can_sketch, take_sketch
 RIVALS = {"same": 2, "cast": 2, "quantise": 8}
 
 
+class BaseRule:
+    """What may serve as base: for a new blob anything, since nothing is made from it yet."""
+
+    allowed: Allowed | None = None
+    """Which blobs; None: all."""
+
+    def __init__(self, profile: Profile) -> None:
+        self.profile = profile
+
+    def permits(self, span: Span, bases: tuple[Base, ...]) -> bool:
+        """Whether the parts of a storage may be made from these."""
+        del span, bases
+        return True
+
+    def max_chain(self, span: Span) -> int:
+        """How deep the parts of a storage may be."""
+        del span
+        return self.profile.max_chain
+
+
 class Candidates:
     """Those for the storages of one blob, whose sketches it takes."""
 
     def __init__(
-        self, blob: Digest, stored: PartStore, kin: Kin, profile: Profile, namesakes: Namesakes
+        self,
+        blob: Digest,
+        stored: PartStore,
+        kin: Kin,
+        rule: BaseRule,
+        namesakes: Namesakes,
+        sketches: Iterable[Sketch] = (),
     ) -> None:
-        """`kin` learns of the blob's tensors as they are passed: later ones may be near to them."""
+        """`kin` learns of the blob's tensors as they are passed: later ones may be near to them.
+
+        `sketches` are those that it knows already.
+        """
         self.parts = BaseParts(stored)
         self._blob = blob
         self._backend = stored.backend
         self._kin = kin
-        self._profile = profile
+        self._rule = rule
         self._namesakes = namesakes
         self._recipes: dict[bytes, Recipe | None] = {}
-        self._sketches: dict[Span, Sketch] = {}
+        self._sketches = {sketch.span: sketch for sketch in sketches}
+        self._known = frozenset(self._sketches)
         self._runs: dict[Span, list[Base]] = {}  # of those that have sketches
         self._done: set[Span] = set()
 
@@ -60,7 +90,8 @@ class Candidates:
         """A piece is done with; its storage serves as base for the next ones if it was the last."""
         sketch = self._sketches.get(piece.storage) if piece.storage else None
         if sketch is not None and piece.span.stop == sketch.span.stop:
-            self._kin.add(self._blob, [sketch])
+            if sketch.span not in self._known:
+                self._kin.add(self._blob, [sketch])
             self._done.add(sketch.span)
 
     def plans(self, span: Span, dtype: DType, start: int, stop: int) -> Iterator[Plan]:
@@ -69,21 +100,26 @@ class Candidates:
         The likeliest come first.
         """
         seen: set[tuple[Base, ...]] = set()
+        chain = self._rule.max_chain(span)
+        if not chain:
+            return
 
         def is_new(plan: Plan) -> bool:
             bases = bases_of(plan, start, stop - start, dtype)
-            if bases is None or bases in seen:
+            if bases is None or bases in seen or not self._rule.permits(span, bases):
                 return False
             seen.add(bases)
             return True
 
         for blob, storage in self._namesakes.of(span):
-            plan = self._plan(blob, storage, dtype)
+            if self._rule.allowed is not None and not self._rule.allowed(blob):
+                continue
+            plan = self._plan(blob, storage, dtype, chain)
             if plan is not None and is_new(plan):
                 yield plan
         tried: Counter[str] = Counter()
         for blob, storage in self._near(span):
-            plan = self._plan(blob, storage, dtype)
+            plan = self._plan(blob, storage, dtype, chain)
             if plan is None or tried[plan.predictor] >= RIVALS[plan.predictor]:
                 continue
             if is_new(plan):
@@ -92,17 +128,17 @@ class Candidates:
 
     def _near(self, span: Span) -> Iterator[tuple[Digest, Storage]]:
         sketch = self._sketches.get(span)
-        for relative in self._kin.nearest(sketch) if sketch else ():
+        for relative in self._kin.nearest(sketch, self._rule.allowed) if sketch else ():
             yield relative.blob, Storage(relative.sketch.span, relative.sketch.dtype)
 
-    def _plan(self, blob: Digest, storage: Storage, dtype: DType) -> Plan | None:
+    def _plan(self, blob: Digest, storage: Storage, dtype: DType, chain: int) -> Plan | None:
         """Make a tensor of this type from a storage; None if that is not to be had."""
         how = conversion(storage.dtype, dtype)
         runs = self._runs_of(blob, storage.span)
         if how is None or runs is None:
             return None
-        base = BaseTensor(runs, storage.dtype, self.parts, self._profile.max_chain)
-        return Plan(base, how.predictor, how.params, self._profile.coding(dtype))
+        base = BaseTensor(runs, storage.dtype, self.parts, chain)
+        return Plan(base, how.predictor, how.params, self._rule.profile.coding(dtype))
 
     def _runs_of(self, blob: Digest, span: Span) -> Iterable[Base] | None:
         """The parts of a storage; None if its blob is no recipe, or this one and not that far."""

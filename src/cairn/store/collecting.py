@@ -7,7 +7,7 @@ step leaves a store that opens and reads; an interrupted run is simply run again
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,6 +19,7 @@ from cairn.store.backends.base import put_bytes
 from cairn.store.holdings import digests_under, load_recipe
 from cairn.store.keys import (
     DAMAGED,
+    FAST,
     PACKS,
     RAW,
     RECIPES,
@@ -26,6 +27,7 @@ from cairn.store.keys import (
     SKETCHES,
     condemned_key,
     damaged_key,
+    fast_key,
     pack_index_key,
     pack_key,
     raw_key,
@@ -34,18 +36,16 @@ from cairn.store.keys import (
     sketch_key,
 )
 from cairn.store.locks import Locks
-from cairn.store.needed import bases_of, closure
+from cairn.store.needed import bases_of, closure, in_circles
 from cairn.store.pack_index import PackIndex, load_index
 from cairn.store.packs import Encoded, read_encoded
 from cairn.store.parts import PartStore
+from cairn.store.precedence import CLOCK_STEP_S, precedence, wait_until_newest
 from cairn.store.results import Collected
 
 # How long a reader that is already open may go on after the last revision that needed its
 # blob, or the pack it read from, is gone; never longer than the grace of the whole run.
 READER_GRACE_S = 3600.0
-# File times lag behind the clock by one tick of the kernel (10 ms with HZ=100): after a pause of
-# two, what is touched from then on is newer than the beginning of the run, also without grace.
-CLOCK_STEP_S = 0.02
 # Rewriting a pack costs reading and writing what lives in it: worth it for this dead share.
 REWRITE_DEAD_SHARE = 0.3
 # Packs below a sixteenth of the target are merged when there are several.
@@ -68,6 +68,14 @@ class _Pack:
         """Which entries are of these parts."""  # (N,)
         own = self.index.digests()
         return np.fromiter((digest in digests for digest in own), bool, len(own))
+
+    def precedence(self) -> tuple[bool, float, str]:
+        """A key to sort packs by: of a part in several, the first counts."""
+        return precedence(self.id, self.info.modified_s, condemned=self.condemned_s is not None)
+
+    def digests(self, rows: np.ndarray) -> set[bytes]:
+        """The parts of these entries."""
+        return {row["digest"].tobytes() for row in self.index.entries[rows]}
 
     @property
     def live_bytes(self) -> int:
@@ -95,7 +103,7 @@ class Collection:
 
         Waits for another gc or optimize on the same store, in whatever process.
         """
-        time.sleep(CLOCK_STEP_S)
+        time.sleep(CLOCK_STEP_S)  # what is touched from now on is newer than the run's beginning
         with self._locks.maintenance():
             self._sweep_blobs(live)
             needed = self._needed_parts()
@@ -151,8 +159,8 @@ class Collection:
 
     def _sweep_marks(self) -> None:
         """Marks and sketches of blobs that are gone."""
-        kinds = ((SETTLED, settled_key), (DAMAGED, damaged_key), (SKETCHES, sketch_key))
-        for prefix, mark in kinds:
+        kinds = {SETTLED: settled_key, DAMAGED: damaged_key, SKETCHES: sketch_key, FAST: fast_key}
+        for prefix, mark in kinds.items():
             for digest, _ in digests_under(self._backend, prefix):
                 with self._locks.sweeping():
                     if not self._last_wanted_s(digest):
@@ -179,19 +187,20 @@ class Collection:
             needed.update(part.digest for part in recipe.parts())
         return needed if whole else None
 
-    def _sweep_packs(self, needed: set[bytes]) -> None:
-        # Each part is kept in one pack: the newest that is not on its way out.
-        packs = sorted(self._packs(), key=lambda p: (p.condemned_s is not None, -p.info.modified_s))
-        bases = bases_of([pack.index for pack in packs])
-        needed = closure(needed, bases)
-        missing = set(needed)
-        for pack in packs:
-            pack.live = pack.holding(missing)
-            missing.difference_update(pack.index.digests())
-        if missing:
-            self._name_damaged(missing, bases)
-            return
-        self._spare_copies(packs, needed)
+    def _sweep_packs(self, named: set[bytes]) -> None:
+        packs = sorted(self._packs(), key=_Pack.precedence)
+        while True:
+            bases = bases_of([pack.index for pack in packs])
+            needed = closure(named, bases)
+            lost = _share_out(needed, packs) | in_circles(needed, bases)
+            if lost:
+                self._name_damaged(lost, bases)
+                return
+            damaged = self._damaged_with_copies(packs, needed)
+            if not damaged:
+                break
+            for pack, digests in damaged:  # a copy counts instead, and what that is made from
+                pack.index = pack.index.without(digests)
         self._remove_condemned(packs)  # first: a full disk has no room for what follows
         chosen = [pack for pack in self._worth_rewriting(packs) if self._reads_well(pack)]
         self._rewrite(chosen, packs)
@@ -207,33 +216,39 @@ class Collection:
         self._parts.index.refresh()
 
     def _name_damaged(self, missing: set[bytes], bases: Mapping[bytes, tuple[bytes, ...]]) -> None:
-        """Parts are lost, or in packs too damaged to be read: leave all packs as they are."""
+        """Parts are lost, in packs too damaged to be read, or made from themselves: leave all
+        packs as they are.
+        """
         for digest, _ in digests_under(self._backend, RECIPES):
             parts = {part.digest for part in load_recipe(self._backend, digest).parts()}
             lost = len(closure(parts, bases) & missing)
             if lost:
                 self._damaged.append((digest, f"{lost} of its parts are in no readable pack"))
 
-    def _spare_copies(self, packs: list[_Pack], needed: set[bytes]) -> None:
-        """Let a pack live for a needed part of which the copy that counts is damaged."""
-        dying = [pack for pack in packs if not pack.live.any()]
-        copies = {d for pack in dying for d in pack.index.digests() if d in needed}
-        if not copies:
-            return
-        damaged = {d for pack in packs for d in self._damaged_parts(pack, pack.holding(copies))}
-        for pack in dying:
-            pack.live = pack.holding(damaged)
-            # The newest is enough, unless it is damaged as well.
-            damaged -= set(pack.index.digests()) - set(self._damaged_parts(pack, pack.live))
+    def _damaged_with_copies(
+        self, packs: list[_Pack], needed: set[bytes]
+    ) -> list[tuple[_Pack, set[bytes]]]:
+        """Needed parts that count and cannot be read, of which this run would drop a sound copy."""
+        going = [pack for pack in packs if not pack.live.any()] + self._worth_rewriting(packs)
+        copies = {d for pack in going for d in pack.digests(~pack.live) if d in needed}
+        damaged = [(p, self._damaged_parts(p, p.live & p.holding(copies))) for p in packs]
+        every = set().union(*(digests for _, digests in damaged))
+        sound: set[bytes] = set()
+        for pack in going if every else ():
+            rows = ~pack.live & pack.holding(every)
+            sound |= pack.digests(rows) - self._damaged_parts(pack, rows)
+        return [(pack, digests & sound) for pack, digests in damaged if digests & sound]
 
-    def _damaged_parts(self, pack: _Pack, rows: np.ndarray) -> Iterator[bytes]:
-        """Which of these live parts of a pack cannot be read."""
-        for row in pack.index.entries[rows & pack.live]:
+    def _damaged_parts(self, pack: _Pack, rows: np.ndarray) -> set[bytes]:
+        """Which of these parts of a pack cannot be read."""
+        found = set()
+        for row in pack.index.entries[rows]:
             try:
                 with self._backend.open(pack_key(pack.id)) as stored:
                     _encoded(pack, stored, row)
             except (IntegrityError, UnavailableError):
-                yield row["digest"].tobytes()
+                found.add(row["digest"].tobytes())
+        return found
 
     def _packs(self) -> list[_Pack]:
         listed = {info.key: info for info in self._backend.list(PACKS)}
@@ -268,6 +283,10 @@ class Collection:
 
     def _rewrite(self, packs: list[_Pack], known: list[_Pack]) -> None:
         """Copy what lives in `packs` to new ones; the old are then without live parts."""
+        try:
+            wait_until_newest(max((pack.info.modified_s for pack in known), default=0.0))
+        except UnavailableError:
+            return  # the clock was set back: of a part, an outdated record would count again
         with self._parts.packing() as packing:
             for pack in packs:
                 for part in self._live_parts(pack):
@@ -303,6 +322,15 @@ class Collection:
                 self._drop(key)
             pack.removed = True
             self._removed += 1
+
+
+def _share_out(needed: set[bytes], packs: list[_Pack]) -> set[bytes]:
+    """Let each needed part live in the first pack that holds it; those that none holds."""
+    missing = set(needed)
+    for pack in packs:
+        pack.live = pack.holding(missing)
+        missing.difference_update(pack.index.digests())
+    return missing
 
 
 def _encoded(pack: _Pack, stored: OpenObject, row: np.void) -> Encoded:

@@ -26,6 +26,7 @@ from cairn.store.scratch import Scratch
 
 DERIVED_VERSION = 1
 _HEAD = struct.Struct("<BBHI")
+DERIVED_HEAD_BYTES = _HEAD.size
 
 Fetch = Callable[[Base, memoryview], None]
 
@@ -33,6 +34,25 @@ Fetch = Callable[[Base, memoryview], None]
 def encode_body(params: bytes, coding: int, residual: bytes) -> bytes:
     """What follows the base table of a derived part."""
     return _HEAD.pack(DERIVED_VERSION, coding, 0, len(params)) + params + residual
+
+
+def coding_of(body: bytes | memoryview) -> int:
+    """How the residual of a derived part is coded; `body` is what follows its base table.
+
+    Raises:
+        IntegrityError: it is cut short or of another version.
+    """
+    return _parse_head(body)[0]
+
+
+def _parse_head(body: bytes | memoryview) -> tuple[int, int]:
+    """The coding of the residual and the bytes of parameters."""
+    if len(body) < _HEAD.size:
+        raise IntegrityError("the head of a derived part is cut short")
+    version, coding, zero, params_bytes = _HEAD.unpack_from(body)
+    if version != DERIVED_VERSION or zero:
+        raise IntegrityError(f"a derived part of version {version}: update Cairn to read it")
+    return coding, params_bytes
 
 
 def decode_into(
@@ -66,11 +86,7 @@ def _derive_into(
         raise IntegrityError("the stored bytes of a derived part are damaged")
     bases = BaseBytes(parse_bases(stored, record.base_count), fetch)
     body = stored[record.base_count * BASE_BYTES :]
-    if len(body) < _HEAD.size:
-        raise IntegrityError("the head of a derived part is cut short")
-    version, coding, zero, params_bytes = _HEAD.unpack_from(body)
-    if version != DERIVED_VERSION or zero:
-        raise IntegrityError(f"a derived part of version {version}: update Cairn to read it")
+    coding, params_bytes = _parse_head(body)
     split = _HEAD.size + params_bytes
     if params_bytes > MAX_PARAMS_BYTES or split > len(body):
         raise IntegrityError("the parameters of a derived part are cut short")

@@ -1,6 +1,7 @@
 """Encodes a part as its difference to what a predictor makes of stored parts."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -9,7 +10,7 @@ from cairn.errors import IntegrityError, UnavailableError
 from cairn.store.base_parts import BaseParts
 from cairn.store.base_tensor import BaseTensor
 from cairn.store.bases import MAX_BASES, Base, BaseBytes, encode_bases
-from cairn.store.decoding import encode_body
+from cairn.store.decoding import decode_into, encode_body
 from cairn.store.low_rank_update import LowRankUpdate
 from cairn.store.packs import Encoded
 from cairn.store.predictors import PREDICTORS
@@ -47,6 +48,18 @@ def encode_part(
         if derived is not None and len(derived.stored) <= plan.worth_share * len(plain):
             return derived
     return encode_alone(plain, digest, dtype, parts.codecs)
+
+
+def reads_back(encoded: Encoded, plan: Plan | None, plain: bytes, parts: BaseParts) -> bool:
+    """Whether a record that is not stored yet decodes to these bytes, from sound bases."""
+    fetch = partial(_read_base_into, None if plan is None else plan.update, parts)
+    stored = memoryview(encoded.stored)
+    with parts.scratch.bytes(len(plain)) as found:
+        try:
+            decode_into(encoded.record(), stored, found, parts.codecs, fetch, parts.scratch)
+        except (IntegrityError, UnavailableError):
+            return False
+        return _equal(memoryview(plain), found)
 
 
 def encode_derived(
@@ -131,13 +144,16 @@ def _inputs(plan: Plan, start: int, size_bytes: int, dtype: DType) -> _Inputs | 
 def _predict_into(
     plan: Plan, inputs: _Inputs, out: memoryview, dtype: DType, parts: BaseParts
 ) -> None:
-    def read_into(base: Base, out: memoryview) -> None:
-        if plan.update is None or not plan.update.read_into(base, out):
-            parts.sound_base_into(base, out)
-
-    source = BaseBytes(inputs.bases, read_into)
+    source = BaseBytes(inputs.bases, partial(_read_base_into, plan.update, parts))
     predictor = PREDICTORS.get(plan.predictor)
     predictor.predict_into(memoryview(inputs.params), source, out, dtype, parts.scratch)
+
+
+def _read_base_into(
+    update: LowRankUpdate | None, parts: BaseParts, base: Base, out: memoryview
+) -> None:
+    if update is None or not update.read_into(base, out):
+        parts.sound_base_into(base, out)
 
 
 def _equal(one: memoryview, other: memoryview) -> bool:

@@ -9,14 +9,15 @@ from blake3 import blake3
 
 from cairn.domain import Blob, Layout, Source
 from cairn.errors import IntegrityError
+from cairn.store.admission import Admission
+from cairn.store.base_parts import BaseParts
 from cairn.store.cutting import MAX_PART_BYTES, Piece, cut
-from cairn.store.deriving import Plan, encode_part
+from cairn.store.deriving import Plan
 from cairn.store.low_rank_update import LowRankUpdate
 from cairn.store.packs import Encoded
 from cairn.store.parts import Packing, PartStore
 from cairn.store.planning import Planner
 from cairn.store.recipes import Part, Recipe, Slice
-from cairn.store.solo import encode_alone
 from cairn.store.stopping import StoppedError
 
 ENCODE_WORKERS = 2
@@ -63,17 +64,21 @@ class _Held:
 class RecipeDraft:
     """A recipe in the making: takes the blob's pieces in order and adds unknown parts."""
 
-    def __init__(self, store: PartStore, packing: Packing, planner: Planner | None) -> None:
-        """Without a planner no part here is trusted unread; damaged ones are written anew."""
+    def __init__(
+        self, store: PartStore, packing: Packing, planner: Planner | None, admission: Admission
+    ) -> None:
+        """Without a planner every part that is written is kept alone."""
         self._store = store
         self._planner = planner
+        self._bases = BaseParts(store) if planner is None else planner.parts
+        self._admission = admission
         self._packing = packing
         self._parts: list[Part | None] = []  # None: glue still being gathered
         self._slices: list[Slice] = []
         self._numbers: dict[bytes, int] = {}
         self._glue: _Glue | None = None
         self._update: LowRankUpdate | None = None
-        self._flying: deque[Future[Encoded]] = deque()
+        self._flying: deque[tuple[bytes, bytes, Future[Encoded | None]]] = deque()
         self._workers = ThreadPoolExecutor(ENCODE_WORKERS, "cairn-encode")
 
     def add(self, data: bytes, piece: Piece, source: Source) -> None:
@@ -134,9 +139,9 @@ class RecipeDraft:
         self._parts[number] = part
         seen = digest in self._numbers
         self._numbers.setdefault(digest, number)
-        planner = self._planner
-        if seen or self._is_here(part):
+        if seen or self._admission.is_kept(part):
             return
+        planner = self._planner
         plan = None
         if planner is not None and piece is not None and source is not None:
             plan = planner.plan(_Held(source, piece.span.start, data), piece)
@@ -144,22 +149,18 @@ class RecipeDraft:
         while len(self._flying) >= MAX_FLYING:
             self._land()
         encoded = self._encode(plan, data, digest, piece)
-        self._flying.append(encoded)
+        self._flying.append((digest, data, encoded))
         if planner is not None and piece is not None and piece.storage and source is not None:
             planner.parts.expect(digest, source, piece.span, encoded)
 
     def _encode(
         self, plan: Plan | None, data: bytes, digest: bytes, piece: Piece | None
-    ) -> Future[Encoded]:
+    ) -> Future[Encoded | None]:
         dtype = piece.dtype if piece else None
-        if plan is None or self._planner is None or piece is None or piece.storage is None:
-            return self._workers.submit(encode_alone, data, digest, dtype, self._store.codecs)
-        start = piece.span.start - piece.storage.start
-        parts = self._planner.parts
-        return self._workers.submit(encode_part, plan, data, digest, start, dtype, parts)
-
-    def _is_here(self, part: Part) -> bool:
-        return self._store.lasting(part) and (self._planner is not None or self._store.sound(part))
+        start = piece.span.start - piece.storage.start if piece and piece.storage else 0
+        return self._workers.submit(
+            self._admission.encode, plan, data, digest, start, dtype, self._bases
+        )
 
     def _add_update(self, plan: Plan | None) -> None:
         """Write the parts that an update is kept in, once: no recipe will name them."""
@@ -171,10 +172,15 @@ class RecipeDraft:
                 self._packing.add(encoded)
 
     def _land(self) -> None:
-        encoded = self._flying.popleft().result()
-        self._packing.add(encoded)
-        if self._planner is not None:
-            self._planner.parts.take(encoded)
+        digest, data, coming = self._flying.popleft()
+        encoded = coming.result()
+        if encoded is not None:
+            encoded = self._admission.admitted(encoded, data)
+        if encoded is None:
+            self._bases.leave(digest)
+        else:
+            self._packing.add(encoded)
+            self._bases.take(encoded)
 
 
 def encode_blob(
@@ -185,6 +191,7 @@ def encode_blob(
     packing: Packing,
     planner: Planner | None,
     progress: Progress | None = None,
+    admission: Admission | None = None,
 ) -> Recipe:
     """Cut, encode and pack a whole blob; returns its recipe, not yet written anywhere.
 
@@ -192,7 +199,7 @@ def encode_blob(
         IntegrityError: the source ends early, or a part it shares is damaged.
         StoppedError: `progress` raised it; the parts encoded so far are durable.
     """
-    draft = RecipeDraft(store, packing, planner)
+    draft = RecipeDraft(store, packing, planner, admission or Admission(store))
     try:
         for piece in cut(blob.size_bytes, layout):
             span = piece.span

@@ -93,7 +93,8 @@ class FamilyContents:
             raise IntegrityError("not the name of a pack")
         with self.file.objects.open(key) as pack:
             records = list(scan(pack))
-            self._parts.index.add(pack_id, PackIndex.of(records, pack.size_bytes))
+            index = PackIndex.of(records, pack.size_bytes)
+            self._parts.index.add(pack_id, index, self.file.objects.info(key).modified_s)
         for record in records:
             if record.digest in self._kept:
                 raise IntegrityError(f"part {record.digest.hex()} is in the file twice")

@@ -10,6 +10,7 @@ PACKS = "packs/"
 STAGING = "staging/"
 SKETCHES = "sketches/"
 NAMES = "names/"
+FAST = "fast/"
 PAUSED = "paused"
 
 
@@ -36,6 +37,11 @@ def damaged_key(digest: Digest) -> str:
 def sketch_key(digest: Digest) -> str:
     """Samples of the tensors of a blob kept as a recipe: to find it as a base for others."""
     return f"{SKETCHES}{digest.hex[:2]}/{digest.hex}"
+
+
+def fast_key(digest: Digest) -> str:
+    """An empty object: this blob is kept to be read fast, and may be made small again."""
+    return f"{FAST}{digest.hex[:2]}/{digest.hex}"
 
 
 def pack_key(pack_id: str) -> str:

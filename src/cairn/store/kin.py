@@ -1,7 +1,8 @@
 """Finds the stored tensors nearest to a new one, by samples of their values."""
 
+import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from cairn.domain import Digest, DType
@@ -29,27 +30,30 @@ LATEST = 8
 # Distances by 64 values are right to some 20 %: a second tensor this much farther is not nearer.
 RIVAL_SHARE = 1.3
 
+Allowed = Callable[[Digest], bool]
+
 
 class Kin:
     """The sketches of one store in memory; used by one optimize at a time."""
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
-        self._known: set[bytes] = set()
+        self._since_s: dict[bytes, float] = {}  # by blob, Unix seconds
         self._by_elements: dict[int, dict[DType, SampledTensors]] = defaultdict(dict)
 
     def refresh(self) -> None:
         """Learn which blobs were rewritten or removed since the last time."""
-        found = {digest.raw: digest for digest, _ in digests_under(self._backend, SKETCHES)}
-        for raw in found.keys() - self._known:
-            self.add(found[raw], load_sketches(self._backend, found[raw]))
-        gone = self._known - found.keys()
+        found = dict(digests_under(self._backend, SKETCHES))
+        new = [digest for digest in found if digest.raw not in self._since_s]
+        for digest in sorted(new, key=lambda digest: found[digest].modified_s):
+            self.add(digest, load_sketches(self._backend, digest), found[digest].modified_s)
+        gone = self._since_s.keys() - {digest.raw for digest in found}
         if gone:
             self._forget(gone)
 
-    def add(self, blob: Digest, sketches: Iterable[Sketch]) -> None:
-        """Learn of tensors of a blob."""
-        self._known.add(blob.raw)
+    def add(self, blob: Digest, sketches: Iterable[Sketch], since_s: float | None = None) -> None:
+        """Learn of tensors of a blob, rewritten at this Unix time (None: now)."""
+        self._since_s.setdefault(blob.raw, time.time() if since_s is None else since_s)
         for sketch in sketches:
             alike = self._by_elements[sketch.elements]
             if sketch.dtype not in alike:
@@ -66,38 +70,54 @@ class Kin:
             raise
 
     def _forget(self, gone: set[bytes]) -> None:
-        self._known -= gone
+        for blob in gone:
+            self._since_s.pop(blob, None)
         for alike in self._by_elements.values():
             for tensors in alike.values():
                 tensors.forget(gone)
 
-    def nearest(self, wanted: Sketch) -> list[Relative]:
+    def is_older(self, blob: Digest, than: Digest) -> bool:
+        """Whether a blob was rewritten before another; so was any before one without sketches."""
+        since_s = self._since_s.get(than.raw, float("inf"))
+        return blob != than and self._since_s.get(blob.raw, float("inf")) < since_s
+
+    def nearest(self, wanted: Sketch, allowed: Allowed | None = None) -> list[Relative]:
         """Tensors that are near and can predict it, the nearest first.
 
         Few where one is clearly nearest. The latest added wins among equals: the previous step
         of a series. What blocks may have been quantised from comes before blocks: it is farther
-        by what quantising rounds away, and yet the better prediction.
+        by what quantising rounds away, and yet the better prediction. If only some blobs are
+        `allowed`, the farther ones of these are named as well.
         """
         alike = self._by_elements.get(wanted.elements, {})
         can = [dtype for dtype in alike if conversion(dtype, wanted.dtype) is not None]
         same = [alike[dtype] for dtype in can if dtype is wanted.dtype]
         others = [alike[dtype] for dtype in can if dtype is not wanted.dtype]
         if wanted.dtype.is_block_quantised:
-            return _nearest(others, wanted) + _nearest(same, wanted)
-        return _nearest(same + others, wanted) or _in_one_ratio(same, wanted)
+            return _nearest(others, wanted, allowed) + _nearest(same, wanted, allowed)
+        found = _nearest(same + others, wanted, allowed)
+        return found or _in_one_ratio(same, wanted, allowed)
 
 
-def _nearest(tensors: list[SampledTensors], wanted: Sketch) -> list[Relative]:
+def _nearest(
+    tensors: list[SampledTensors], wanted: Sketch, allowed: Allowed | None
+) -> list[Relative]:
     """At most `MOST` of these; of equals, the first in the list."""
-    near = [found for each in tensors for found in each.near(wanted, MAX_DISTANCE, MOST)]
+    near = [found for each in tensors for found in each.near(wanted, MAX_DISTANCE, MOST, allowed)]
     near.sort(key=lambda relative: relative.distance)
+    if allowed is not None:
+        return near[:MOST]
     return [r for r in near[:MOST] if r.distance <= RIVAL_SHARE * near[0].distance]
 
 
-def _in_one_ratio(tensors: list[SampledTensors], wanted: Sketch) -> list[Relative]:
+def _in_one_ratio(
+    tensors: list[SampledTensors], wanted: Sketch, allowed: Allowed | None
+) -> list[Relative]:
     """The latest that the wanted values are in one ratio to."""
     for each in tensors:
         for blob, sketch in each.latest(LATEST):
+            if allowed is not None and not allowed(blob):
+                continue
             if share_a_ratio(sketch.values, wanted.values):
                 return [Relative(blob, sketch)]
     return []

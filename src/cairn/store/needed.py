@@ -29,6 +29,21 @@ def closure(needed: Iterable[bytes], bases: Mapping[bytes, tuple[bytes, ...]]) -
     return found
 
 
+def bases_in_use(indexes: Iterable[PackIndex]) -> set[bytes]:
+    """All parts that some record, needed or not, is made from."""
+    return {base.tobytes() for index in indexes for base in index.edges["base"]}
+
+
+def in_circles(needed: Iterable[bytes], bases: Mapping[bytes, tuple[bytes, ...]]) -> set[bytes]:
+    """Those of the parts that are made from themselves, or from such: they cannot be read."""
+    waiting = {digest for digest in needed if digest in bases}
+    while True:
+        ready = {d for d in waiting if not any(base in waiting for base in bases[d])}
+        if not ready:
+            return waiting
+        waiting -= ready
+
+
 def bases_of(indexes: Sequence[PackIndex]) -> dict[bytes, tuple[bytes, ...]]:
     """What each derived part is made from, as the first pack that holds it has it."""
     if not any(len(index.edges) for index in indexes):

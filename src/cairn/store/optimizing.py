@@ -1,33 +1,47 @@
-"""Rewrites a blob kept raw as a recipe of parts, when that saves anything.
+"""Rewrites a blob kept raw as a recipe of parts, when that saves anything; remakes recipes.
 
-Order of events, each durable before the next: packs, sketches, recipe, removal of the raw
-object.
+Order of events, each durable before the next: packs, sketches, mark of the profile, recipe,
+removal of the raw object.
 Before the recipe is written the whole blob is read back through it and its SHA-256
 compared, so a kill at any instant leaves the raw object, or a recipe known to be right.
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 
 from cairn.domain import Blob, Digest, Layout
 from cairn.errors import BlobNotFoundError, IntegrityError, RequestError
+from cairn.store.admission import Admission, Distrusting
 from cairn.store.backends import Backend, ObjectNotFoundError
 from cairn.store.backends.base import put_bytes, read_all, replace_bytes
-from cairn.store.candidates import Candidates
+from cairn.store.candidates import BaseRule, Candidates
 from cairn.store.codec import pays
 from cairn.store.encoding import Progress, encode_blob
-from cairn.store.keys import damaged_key, raw_key, recipe_key, settled_key, sketch_key
+from cairn.store.holdings import digests_under, load_recipe
+from cairn.store.keys import (
+    FAST,
+    damaged_key,
+    fast_key,
+    raw_key,
+    recipe_key,
+    settled_key,
+    sketch_key,
+)
 from cairn.store.kin import Kin
 from cairn.store.likely_bases import LikelyBase, Namesakes
 from cairn.store.locks import Locks
+from cairn.store.needed import bases_in_use
 from cairn.store.pack_index import PackIndex
 from cairn.store.parts import PartStore
 from cairn.store.planning import Planner
+from cairn.store.precedence import wait_until_newest
 from cairn.store.profiles import SMALL, Profile
 from cairn.store.reading import BlobReader, RawReader, RecipeReader
 from cairn.store.recipes import Recipe, parse_recipe
+from cairn.store.remaking import OlderBases, Remake
 from cairn.store.results import Optimized
-from cairn.store.sketches import Sketch, encode_sketches
+from cairn.store.sketches import Sketch, encode_sketches, load_sketches
 from cairn.store.zstd_library import compress
 
 # A recipe, a pack and its index take three objects and 12 KiB of disk blocks at least.
@@ -66,65 +80,166 @@ class Optimizer:
             IntegrityError: its bytes do not match the digest; it stays as it is.
             RequestError: `layout` is of a file of another size.
         """
+        with self._working():
+            raw = self._open_raw(digest)
+            if raw is None:
+                blob = load_recipe(self._backend, digest).blob
+                return Optimized(blob, 0, 0, rewritten=False)
+            with raw:
+                return self._rewrite(raw, layout, progress, profile, likely)
+
+    def remake(
+        self,
+        digest: Digest,
+        layout: Layout | None,
+        progress: Progress | None = None,
+        profile: Profile = SMALL,
+        likely: Iterable[LikelyBase] = (),
+    ) -> Optimized:
+        """Encode a blob that is rewritten already once more; optimizes one that is not.
+
+        Raises:
+            StoppedError: `progress` raised it; parts that were remade stay so.
+            BlobNotFoundError: the store does not hold it.
+            IntegrityError: its bytes do not match the digest; it stays as it is.
+            RequestError: `layout` is of a file of another size.
+            UnavailableError: the clock was set back behind the newest pack.
+        """
+        with self._working():
+            raw = self._open_raw(digest)
+            if raw is None:
+                recipe = load_recipe(self._backend, digest)
+                return self._remake(recipe, layout, progress, profile, likely)
+            with raw:
+                return self._rewrite(raw, layout, progress, profile, likely)
+
+    @contextmanager
+    def _working(self) -> Iterator[None]:
         with self._locks.maintenance() as turn:
             self._refreshed = self._refreshed and turn == self._turn + 1
             self._turn = turn
-            try:
-                stored = self._backend.open(raw_key(digest))
-            except ObjectNotFoundError:
-                return self._rewritten_before(digest)
-            with RawReader(Blob(digest, stored.size_bytes), stored) as raw:
-                namesakes = Namesakes(layout, likely)
-                found = Candidates(digest, self._parts, self._kin, profile, namesakes)
-                return self._rewrite(raw, layout, progress, Planner(found))
+            yield
 
-    def _rewritten_before(self, digest: Digest) -> Optimized:
+    def _refresh(self) -> None:
+        if not self._refreshed:  # takes as long as the store is large
+            self._parts.index.refresh()
+            self._kin.refresh()
+            self._refreshed = True
+
+    def _open_raw(self, digest: Digest) -> RawReader | None:
         try:
-            data = read_all(self._backend, recipe_key(digest))
+            stored = self._backend.open(raw_key(digest))
         except ObjectNotFoundError:
-            raise BlobNotFoundError(f"the store does not hold blob {digest}") from None
-        return Optimized(parse_recipe(data, digest).blob, 0, 0, rewritten=False)
+            return None
+        return RawReader(Blob(digest, stored.size_bytes), stored)
 
     def _rewrite(
-        self, raw: RawReader, layout: Layout | None, progress: Progress | None, planner: Planner
+        self,
+        raw: RawReader,
+        layout: Layout | None,
+        progress: Progress | None,
+        profile: Profile,
+        likely: Iterable[LikelyBase],
     ) -> Optimized:
         blob = raw.blob
-        if layout is not None and layout.size_bytes != blob.size_bytes:
-            raise RequestError(
-                f"the layout is of {layout.size_bytes} bytes, blob {blob.digest} has"
-                f" {blob.size_bytes}"
-            )
+        check_layout(layout, blob)
         if self._finish_interrupted(blob):
             return Optimized(blob, blob.size_bytes, 0, rewritten=True)
         if not worth_rewriting(raw, layout):
             if blob.size_bytes >= MIN_REWRITE_BYTES:
                 put_bytes(self._backend, settled_key(blob.digest), b"")
             return Optimized(blob, blob.size_bytes, blob.size_bytes, rewritten=False)
-        if not self._refreshed:  # takes as long as the store is large
-            self._parts.index.refresh()
-            self._kin.refresh()
-            self._refreshed = True
+        self._refresh()
+        namesakes = Namesakes(layout, likely)
+        rule = BaseRule(profile)
+        planner = Planner(Candidates(blob.digest, self._parts, self._kin, rule, namesakes))
         with self._kin.learning(blob.digest):
-            written = self._write(raw, layout, progress, planner)
+            # Of a blob that is to be read fast, parts that are here may lie too deep.
+            admission = (
+                self._remake_of(blob.digest, profile, self._in_use()) if profile.quick else None
+            )
+            recipe, written = self._write(raw, layout, progress, planner, admission)
+        if profile.quick:
+            put_bytes(self._backend, fast_key(blob.digest), b"")
+        written += self._write_recipe(recipe)
         self._remove_raw(blob.digest)
         return Optimized(blob, blob.size_bytes, written, rewritten=True)
 
     def _write(
-        self, raw: RawReader, layout: Layout | None, progress: Progress | None, planner: Planner
-    ) -> int:
-        """Write a recipe and all it needs; the bytes written."""
-        digest = raw.blob.digest
+        self,
+        raw: RawReader,
+        layout: Layout | None,
+        progress: Progress | None,
+        planner: Planner,
+        admission: Admission | None,
+    ) -> tuple[Recipe, int]:
+        """Write all that a recipe needs, sketches too; the recipe, and the bytes written."""
         try:
-            recipe, written = self._encoded(raw, layout, progress, planner)
+            recipe, written = self._encoded(raw, layout, progress, planner, admission)
         except IntegrityError:
             # Either the raw bytes are wrong, or a part kept earlier is. Writing damaged parts anew
             # heals every blob that shares them.
-            self._check_raw(raw)
-            recipe, written = self._encoded(raw, layout, None, None)
-        written += self._write_sketches(digest, planner.candidates.sketches)
+            self._check(raw)
+            distrusting = Distrusting(self._parts)
+            recipe, written = self._encoded(raw, layout, None, None, distrusting)
+        return recipe, written + self._write_sketches(raw.blob.digest, planner.candidates.sketches)
+
+    def _remake(
+        self,
+        before: Recipe,
+        layout: Layout | None,
+        progress: Progress | None,
+        profile: Profile,
+        likely: Iterable[LikelyBase],
+    ) -> Optimized:
+        digest = before.blob.digest
+        check_layout(layout, before.blob)
+        self._refresh()
+        in_use = self._in_use()
+        sketches = load_sketches(self._backend, digest)
+        rule = OlderBases(profile, before, self._kin, self._parts, in_use)
+        namesakes = Namesakes(layout, likely)
+        found = Candidates(digest, self._parts, self._kin, rule, namesakes, sketches)
+        admission = self._remake_of(digest, profile, in_use)
+        with RecipeReader(before, self._parts) as reader, self._kin.learning(digest):
+            try:
+                recipe, written = self._encoded(reader, layout, progress, Planner(found), admission)
+            except IntegrityError:
+                self._check(reader)
+                raise
+        if len(found.sketches) > len(sketches):
+            written += self._write_sketches(digest, found.sketches)
+        if profile.quick:
+            put_bytes(self._backend, fast_key(digest), b"")
+        if recipe.encode() != before.encode():  # of a version that cut it otherwise
+            written += self._write_recipe(recipe)
+        if not profile.quick:
+            self._backend.delete(fast_key(digest))
+        return Optimized(before.blob, 0, written, rewritten=bool(written))
+
+    def _in_use(self) -> set[bytes]:
+        return bases_in_use(self._parts.index.load_all())
+
+    def _remake_of(self, digest: Digest, profile: Profile, in_use: set[bytes]) -> Remake:
+        wait_until_newest(self._parts.index.newest_s())
+        held = set() if profile.quick else self._held_fast(digest)
+        return Remake(self._parts, profile, in_use, held)
+
+    def _held_fast(self, digest: Digest) -> set[bytes]:
+        """The parts of the other blobs that are kept to be read fast."""
+        held: set[bytes] = set()
+        for other, _ in digests_under(self._backend, FAST):
+            if other != digest:
+                with suppress(BlobNotFoundError, IntegrityError):  # raw still, gone, or damaged
+                    recipe = load_recipe(self._backend, other)
+                    held.update(part.digest for part in recipe.parts())
+        return held
+
+    def _write_recipe(self, recipe: Recipe) -> int:
+        """Make the blob what the recipe says; the bytes written."""
         data = recipe.encode()
-        replace_bytes(self._backend, recipe_key(digest), data)
-        return written + len(data)
+        replace_bytes(self._backend, recipe_key(recipe.blob.digest), data)
+        return len(data)
 
     def _write_sketches(self, digest: Digest, sketches: list[Sketch]) -> int:
         """Make the blob's tensors findable as bases; the bytes written."""
@@ -136,17 +251,18 @@ class Optimizer:
 
     def _encoded(
         self,
-        raw: RawReader,
+        source: BlobReader,
         layout: Layout | None,
         progress: Progress | None,
         planner: Planner | None,
+        admission: Admission | None,
     ) -> tuple[Recipe, int]:
         """A recipe through which the blob was read back, and the bytes written for it."""
         with self._parts.packing() as packing:
             recipe = encode_blob(
-                raw, raw.blob, layout, self._parts, packing, planner=planner, progress=progress
+                source, source.blob, layout, self._parts, packing, planner, progress, admission
             )
-        recipe = parse_recipe(recipe.encode(), raw.blob.digest)
+        recipe = parse_recipe(recipe.encode(), source.blob.digest)
         check_whole(RecipeReader(recipe, self._parts), progress)
         if not packing.sealed:  # all parts were here: left, perhaps, by a run that was killed
             self._parts.make_durable(recipe)
@@ -169,16 +285,28 @@ class Optimizer:
         self._remove_raw(blob.digest)
         return True
 
-    def _check_raw(self, raw: RawReader) -> None:
+    def _check(self, reader: BlobReader) -> None:
         try:
-            check_whole(raw)
+            check_whole(reader)
         except IntegrityError:
-            put_bytes(self._backend, damaged_key(raw.blob.digest), b"")
+            put_bytes(self._backend, damaged_key(reader.blob.digest), b"")
             raise
 
     def _remove_raw(self, digest: Digest) -> None:
         self._backend.delete(raw_key(digest))
         self._backend.delete(settled_key(digest))
+
+
+def check_layout(layout: Layout | None, blob: Blob) -> None:
+    """Make sure that a layout can be of this blob.
+
+    Raises:
+        RequestError: it is of a file of another size.
+    """
+    if layout is not None and layout.size_bytes != blob.size_bytes:
+        raise RequestError(
+            f"the layout is of {layout.size_bytes} bytes, blob {blob.digest} has {blob.size_bytes}"
+        )
 
 
 def worth_rewriting(raw: BlobReader, layout: Layout | None) -> bool:

@@ -32,6 +32,7 @@ from cairn.store.backends import Backend, ObjectNotFoundError
 from cairn.store.backends.base import read_all, replace_bytes
 from cairn.store.keys import PACKS, pack_index_key, pack_key
 from cairn.store.packs import RECORD_HEAD_BYTES, Record, scan
+from cairn.store.precedence import precedence
 
 VERSION = 2
 _MAGIC = b"CAIRNIDX"
@@ -72,6 +73,13 @@ class PackIndex:
             digest = self.entries["digest"][entry].tobytes()
             found[digest] = (*found.get(digest, ()), base.tobytes())
         return found
+
+    def without(self, digests: set[bytes]) -> "PackIndex":
+        """The same pack as if it did not hold these parts."""
+        stay = np.fromiter((d not in digests for d in self.digests()), bool, len(self.entries))
+        edges = self.edges[stay[self.edges["entry"]]]
+        edges["entry"] = (np.cumsum(stay) - 1)[edges["entry"]]
+        return replace(self, entries=self.entries[stay], edges=edges)
 
     def digests(self) -> list[bytes]:
         """All digests, sorted."""
@@ -153,7 +161,9 @@ def load_indexes(backend: Backend) -> dict[str, PackIndex]:
     """
     listed = {info.key: info for info in backend.list(PACKS)}
     packs = [info for info in listed.values() if info.key.endswith(".pack")]
-    packs.sort(key=lambda p: (f"{p.key[:-5]}.dead" in listed, -p.modified_s, p.key))
+    packs.sort(
+        key=lambda p: precedence(p.key, p.modified_s, condemned=f"{p.key[:-5]}.dead" in listed)
+    )
     found: dict[str, PackIndex] = {}
     for info in packs:
         pack_id = info.key[len(PACKS) : -5]

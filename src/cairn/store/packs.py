@@ -100,6 +100,14 @@ class Encoded:
     bases: tuple[Base, ...] = ()
     depth: int = 0
 
+    def record(self, offset: int = 0) -> Record:
+        """The head of its record at this offset of a pack."""
+        return Record(
+            self.digest, _check(self.stored), len(self.stored), self.plain_bytes, self.codec,
+            self.dtype, offset, len(self.bases), self.depth,
+            tuple(base.digest for base in self.bases),
+        )  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class SealedPack:
@@ -146,11 +154,7 @@ class PackDraft(Generic[Drafted]):
 
     def append(self, part: Encoded) -> None:
         """Write one record."""
-        record = Record(
-            part.digest, _check(part.stored), len(part.stored), part.plain_bytes,
-            part.codec, part.dtype, self.draft.size_bytes, len(part.bases), part.depth,
-            tuple(base.digest for base in part.bases),
-        )  # fmt: skip
+        record = part.record(self.draft.size_bytes)
         head = _encode_head(record)
         self._heads.update(head)
         self._records.append(record)

@@ -7,7 +7,8 @@ since, and a pack that was found may be gone.
 """
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,7 @@ from cairn.errors import UnavailableError
 from cairn.store.backends import Backend, ObjectNotFoundError
 from cairn.store.keys import PACKS
 from cairn.store.pack_index import PackIndex, load_index
+from cairn.store.precedence import precedence
 
 _ROW = np.dtype([("key", "<u8"), ("offset", "<u8"), ("stored", "<u4"), ("slot", "<u4")])
 
@@ -38,6 +40,7 @@ class PartIndex:
         self._lock = threading.Lock()
         self._packs: list[str | None] = []  # by slot; None: gone
         self._slots: dict[str, int] = {}
+        self._sealed_s: dict[str, float] = {}  # by pack, Unix seconds
         self._condemned: frozenset[str] = frozenset()
         self._partial: set[str] = set()  # of damaged packs: another look may find more
         # Sorted runs, each at least twice as long as the next: a lookup searches a few, and
@@ -45,7 +48,7 @@ class PartIndex:
         self._runs: list[npt.NDArray[np.void]] = []
 
     def find(self, digest: bytes) -> list[Place]:
-        """Where the part probably lies; packs about to be removed come last."""
+        """Where the part probably lies, the record that counts first (`precedence`)."""
         key = int.from_bytes(digest[:8], "big")
         with self._lock:
             places = [
@@ -54,8 +57,13 @@ class PartIndex:
                 for row in _equal(run, key)
                 if (pack := self._packs[row["slot"]]) is not None
             ]
-            condemned = self._condemned
-        return sorted(places, key=lambda place: place.pack_id in condemned)
+            if len(places) > 1:
+                places.sort(key=self._precedence)
+        return places
+
+    def _precedence(self, place: Place) -> tuple[bool, float, str]:
+        pack = place.pack_id
+        return precedence(pack, self._sealed_s[pack], condemned=pack in self._condemned)
 
     def find_lasting(self, digest: bytes) -> list[Place]:
         """As `find`, without packs that are about to be removed: new recipes may name these."""
@@ -66,9 +74,10 @@ class PartIndex:
         with self._lock:
             # Before listing: a pack added here meanwhile stays.
             known, partial = set(self._slots), set(self._partial)
-        names = [info.key[len(PACKS) :] for info in self._backend.list(PACKS)]
-        present = {name[:-5] for name in names if name.endswith(".pack")}
-        condemned = frozenset(name[:-5] for name in names if name.endswith(".dead"))
+        listed = {info.key[len(PACKS) :]: info.modified_s for info in self._backend.list(PACKS)}
+        sealed_s = {name[:-5]: time for name, time in listed.items() if name.endswith(".pack")}
+        present = sealed_s.keys()
+        condemned = frozenset(name[:-5] for name in listed if name.endswith(".dead"))
         loaded: list[tuple[str, PackIndex]] = []
         for pack_id in present - (known - partial):
             try:
@@ -77,14 +86,29 @@ class PartIndex:
                 continue  # removed since it was listed, or for the next time
         with self._lock:
             self._condemned = condemned
+            self._sealed_s |= sealed_s
             for pack_id in (known - present) | (partial & {name for name, _ in loaded}):
                 self._forget(pack_id)
             self._add(loaded)
 
-    def add(self, pack_id: str, index: PackIndex) -> None:
-        """Learn of a pack just sealed here."""
+    def load_all(self) -> Iterator[PackIndex]:
+        """The index of each pack known, from the backend; without those gone meanwhile."""
+        with self._lock:
+            known = list(self._slots)
+        for pack_id in known:
+            with suppress(ObjectNotFoundError):
+                yield load_index(self._backend, pack_id)
+
+    def newest_s(self) -> float:
+        """When the newest pack known was sealed, Unix seconds; 0 without packs."""
+        with self._lock:
+            return max((self._sealed_s[pack] for pack in self._slots), default=0.0)
+
+    def add(self, pack_id: str, index: PackIndex, sealed_s: float) -> None:
+        """Learn of a pack sealed here at this Unix time."""
         with self._lock:
             self._condemned -= {pack_id}
+            self._sealed_s[pack_id] = sealed_s
             self._add([(pack_id, index)])
 
     def _add(self, packs: Iterable[tuple[str, PackIndex]]) -> None:
@@ -109,6 +133,7 @@ class PartIndex:
 
     def _forget(self, pack_id: str) -> None:
         self._partial.discard(pack_id)
+        self._sealed_s.pop(pack_id, None)
         slot = self._slots.pop(pack_id, None)
         if slot is not None:
             self._packs[slot] = None

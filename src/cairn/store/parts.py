@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
 from typing import Self, TypeVar
@@ -15,7 +16,7 @@ from cairn.plugins import Registry
 from cairn.store.backends import Backend, Draft, ObjectNotFoundError
 from cairn.store.bases import BASE_BYTES, MAX_DEPTH, Base, parse_bases
 from cairn.store.codec import Codec
-from cairn.store.decoding import Fetch, decode_into
+from cairn.store.decoding import DERIVED_HEAD_BYTES, Fetch, coding_of, decode_into
 from cairn.store.format_mark import bring_up_to_date
 from cairn.store.keys import condemned_key, pack_index_key, pack_key
 from cairn.store.pack_index import PackIndex, write_index
@@ -57,6 +58,15 @@ def _matching(record: Record, plain: memoryview) -> memoryview:
     if blake3(plain).digest() != record.digest:
         raise IntegrityError(f"a part decoded by {record.codec!r} does not match its digest")
     return plain.toreadonly()
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """How a part is kept: its record, what it is made from, and the coding of its residual."""
+
+    record: Record
+    bases: tuple[Base, ...] = ()
+    coding: int | None = None
 
 
 class PartStore:
@@ -235,18 +245,32 @@ class PartStore:
     def lasting_depth(
         self, digest: bytes, plain_bytes: int | None = None, below: int = MAX_DEPTH + 1
     ) -> int | None:
-        """The depth of a part that stays, bases included; None if it is not here or may go."""
+        """The depth of a part that stays, bases included; None if it is not here or may go.
+
+        None as well if the record that counts is not in a depth below `below`.
+        """
+        kept = self.kept(digest)
+        if kept is None or kept.record.depth >= below:
+            return None
+        if plain_bytes is not None and kept.record.plain_bytes != plain_bytes:
+            return None
+        depth = kept.record.depth
+        names = {base.digest for base in kept.bases}
+        lasts = all(self.lasting_depth(name, below=depth) is not None for name in names)
+        return depth if lasts else None
+
+    def kept(self, digest: bytes) -> "Kept | None":
+        """How the record of a part that counts has it; None if no pack that stays has a sound one.
+
+        Looks at what the index knows already.
+        """
         for place in self.index.find_lasting(digest):
             try:
-                record, bases = self._bases_at(place)
+                found = self._kept_at(place)
             except (IntegrityError, ObjectNotFoundError, UnavailableError):
                 continue
-            fits = plain_bytes is None or record.plain_bytes == plain_bytes
-            if record.digest != digest or not fits or record.depth >= below:
-                continue
-            names = {base.digest for base in bases}
-            if all(self.lasting_depth(n, below=record.depth) is not None for n in names):
-                return record.depth
+            if found.record.digest == digest:
+                return found
         return None
 
     def make_durable(self, recipe: Recipe) -> None:
@@ -261,29 +285,25 @@ class PartStore:
 
         That is the base itself when it has none, or several, or is not to be found.
         """
-        for place in self.index.find_lasting(base.digest):
-            try:
-                record, bases = self._bases_at(place)
-            except (IntegrityError, ObjectNotFoundError, UnavailableError):
-                continue
-            if record.digest != base.digest or len(bases) != 1:
-                continue
-            (below,) = bases
-            if below.size_bytes != record.plain_bytes:
-                continue
-            start = below.start + base.start
-            return self.origin(Base(below.digest, start, start + base.size_bytes))
-        return base
+        kept = self.kept(base.digest)
+        if kept is None or len(kept.bases) != 1:
+            return base
+        (below,) = kept.bases
+        if below.size_bytes != kept.record.plain_bytes:
+            return base
+        start = below.start + base.start
+        return self.origin(Base(below.digest, start, start + base.size_bytes))
 
-    def _bases_at(self, place: Place) -> tuple[Record, tuple[Base, ...]]:
+    def _kept_at(self, place: Place) -> "Kept":
         with self.backend.open(pack_key(place.pack_id)) as pack:
             head = pack.read_at(place.offset, RECORD_HEAD_BYTES)
             record = parse_record_head(head, place.offset)
-            table = b""
-            if record.base_count:
-                at = place.offset + RECORD_HEAD_BYTES
-                table = pack.read_at(at, record.base_count * BASE_BYTES)
-        return record, parse_bases(table, record.base_count)
+            if not record.base_count:
+                return Kept(record)
+            at = place.offset + RECORD_HEAD_BYTES
+            start = pack.read_at(at, record.base_count * BASE_BYTES + DERIVED_HEAD_BYTES)
+        bases = parse_bases(start, record.base_count)
+        return Kept(record, bases, coding_of(start[record.base_count * BASE_BYTES :]))
 
     def pool(self) -> ThreadPoolExecutor:
         """The workers that decode ahead, shared by all streams of this store."""
@@ -332,7 +352,7 @@ class Packing:
         draft.replace(pack_key(pack.id))
         self._open = None
         backend.delete(condemned_key(pack.id))
-        self._parts.index.add(pack.id, index)
+        self._parts.index.add(pack.id, index, backend.info(pack_key(pack.id)).modified_s)
         self.sealed.append(pack)
 
     def __enter__(self) -> Self:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from cairn.domain import DType
-from cairn.store.residual import codings_for
+from cairn.store.residual import EXACT, codings_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +15,12 @@ class Profile:
     # anew from the part it began with.
     max_chain: int
     quick: bool
+
+    def suits(self, depth: int, coding: int | None, dtype: DType | None) -> bool:
+        """Whether a part so deep, with its residual in this coding (None: none), may stay."""
+        if depth > self.max_chain:
+            return False
+        return not self.quick or coding in (None, EXACT, self.coding(dtype))
 
     def coding(self, dtype: DType | None) -> int:
         """How differences of this type are kept."""

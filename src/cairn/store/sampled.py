@@ -3,8 +3,9 @@
 A search touches 256 bytes per tensor and takes no memory but a block's, however many there are.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
@@ -57,12 +58,23 @@ class SampledTensors:
         rows = range(len(self._places) - 1, -1, -1)
         return map(self._tensor, rows[:count])
 
-    def near(self, wanted: Sketch, within: float, most: int) -> list[Relative]:
-        """At most `most` of the nearest, none farther than `within`; the latest first of equals."""
+    def near(
+        self,
+        wanted: Sketch,
+        within: float,
+        most: int,
+        allowed: Callable[[Digest], bool] | None = None,
+    ) -> list[Relative]:
+        """At most `most` of the nearest, none farther than `within`; the latest first of equals.
+
+        Only of `allowed` blobs, if that is given.
+        """
         distances = self._distances(wanted)
         rows = np.flatnonzero(distances <= within)[::-1]
-        nearest = rows[np.argsort(distances[rows], kind="stable")[:most]].tolist()
-        return [Relative(*self._tensor(row), float(distances[row])) for row in nearest]
+        nearest = iter(rows[np.argsort(distances[rows], kind="stable")].tolist())
+        if allowed is not None:
+            nearest = (row for row in nearest if allowed(self._places[row][0]))
+        return [Relative(*self._tensor(r), float(distances[r])) for r in islice(nearest, most)]
 
     def _tensor(self, row: int) -> tuple[Digest, Sketch]:
         blob, span = self._places[row]

@@ -74,20 +74,20 @@ def optimize_blob(
         IntegrityError: what the store holds does not match the digest.
         StoppedError: `progress` raised it; what was encoded so far is kept.
     """
-    likely = _likely(house, digest) if isinstance(house, House) else ()
-    return house.store.optimize(digest, _layout(house, digest), progress, profile, likely)
+    layout, likely = layout_of(house, digest), likely_to_be_made_from(house, digest)
+    return house.store.optimize(digest, layout, progress, profile, likely)
 
 
-def _likely(house: House, digest: Digest) -> Iterator[LikelyBase]:
-    """What the blob was probably made from, as far as it is here and has tensors."""
-    for base in likely_bases(house, digest):
+def likely_to_be_made_from(house: Keeper, digest: Digest) -> Iterator[LikelyBase]:
+    """What the blob was probably made from, as far as it is here, has tensors, and is known."""
+    for base in likely_bases(house, digest) if isinstance(house, House) else ():
         with suppress(BlobNotFoundError, IntegrityError):
-            layout = _layout(house, base)
+            layout = layout_of(house, base)
             if layout is not None:
                 yield LikelyBase(base, layout)
 
 
-def _layout(house: Keeper, digest: Digest) -> Layout | None:
+def layout_of(house: Keeper, digest: Digest) -> Layout | None:
     """The blob's anatomy, or None for anything no reader accepts: it is kept all the same."""
     with house.store.open(digest) as source:
         try:
