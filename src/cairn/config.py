@@ -105,6 +105,12 @@ class Settings(BaseSettings):
         description="Most of one core that a hub may use on average while it optimizes, requests"
         " included, such as 0.5; unset: as much as there is.",
     )
+    verify_every_s: float = Field(
+        default=30 * 24 * 3600.0,
+        ge=0,
+        description="Seconds in which a hub reads all that it keeps back once, spread evenly, to"
+        " find damage; 0: never.",
+    )
     tensor_health: bool = Field(
         default=True, description="Measure the values of pushed tensors in the background."
     )

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 from cairn.config import Settings
 from cairn.domain import Blob, Scope
@@ -46,8 +47,12 @@ def push(home: Home) -> Blob:
     return home.house.catalog.history.manifest(head.tree).entries["model.safetensors"].blob
 
 
+def store_answer(home: Home, headers: dict[str, str] | None = None) -> dict:
+    return home.client.get("/api/cairn/store", headers=headers or {}).json()
+
+
 def answer(home: Home, headers: dict[str, str] | None = None) -> dict:
-    return home.client.get("/api/cairn/store", headers=headers or {}).json()["optimizing"]
+    return store_answer(home, headers)["optimizing"]
 
 
 def hub_worker(home: Home, tmp_path: Path, **settings: object) -> Worker:
@@ -125,3 +130,29 @@ def test_a_damaged_blob_is_told_to_administrators(
         worker.stop()
     assert blob.digest.hex in answer(home, admin)["last_error"]
     assert answer(home)["last_error"] is None
+
+
+def test_what_is_read_back_damaged_is_logged_and_told_with_its_file(
+    home: Home, admin: dict[str, str], tmp_path: Path
+) -> None:
+    blob = push(home)
+    path = home.house.store.local_path(blob.digest)
+    assert path is not None
+    path.chmod(0o644)
+    path.write_bytes(path.read_bytes()[:-1] + b"\x01")
+    worker = hub_worker(home, tmp_path, optimize=False, verify_every_s=0.001)
+    with structlog.testing.capture_logs() as logged:
+        worker.start()
+        try:
+            until(lambda: (store_answer(home)["reading"] or {}).get("last_round") is not None)
+        finally:
+            worker.stop()
+    (error,) = [line for line in logged if line["event"] == "damaged blob"][:1]
+    (file,) = error["files"]
+    assert error["blob"] == blob.digest.hex
+    assert file.startswith("ada/model at ") and file.endswith(": model.safetensors")
+    until(lambda: store_answer(home)["damaged"] == 1)  # totals may be a moment old
+    assert store_answer(home)["damaged_blobs"] is None  # which file it is concerns nobody else
+    (named,) = store_answer(home, admin)["damaged_blobs"]
+    assert (named["sha256"], named["files"][0]["path"]) == (blob.digest.hex, "model.safetensors")
+    assert "cannot be read whole" in home.page("/ada/model/storage/main")

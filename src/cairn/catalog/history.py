@@ -214,13 +214,14 @@ class History:
         with self._database.read() as connection:
             return [Digest.sha256(row.digest.hex()) for row in connection.execute(query)]
 
-    def live_digests(self) -> Iterator[Digest]:
+    def live_digests(self, after: bytes = b"") -> Iterator[Digest]:
         """Every blob that a revision or an unexpired upload needs, each once, in digest order.
 
+        Only those with a SHA-256 behind `after`.
         Read in pages. A blob live from before the first page until after the last is always
         among them: each page looks at uploads and revisions at one instant.
         """
-        last = b""
+        last = after
         while True:
             page = union(
                 *(

@@ -1,4 +1,5 @@
-"""The hub's background loop: optimizes what landed, has it measured, describes it, clears scratch.
+"""The hub's background loop: optimizes what landed, has it measured, reads back what is kept,
+describes what was pushed, clears scratch.
 
 There is no queue to lose: each step asks store and catalog what is left to do, so a kill
 costs at most the blob in hand (docs/decisions/0007-derived-jobs.md).
@@ -8,12 +9,14 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 import structlog
 
 from cairn.config import Settings
 from cairn.errors import CairnError, IntegrityError
 from cairn.hub.reading_process import ReadingProcess
+from cairn.store import StoppedError
 from cairn.workflows.describe import describe_pending
 from cairn.workflows.house import House
 from cairn.workflows.journal import Journal
@@ -23,10 +26,13 @@ from cairn.workflows.namespace_stock import count_stored_if_limited
 from cairn.workflows.optimize import optimize_pending
 from cairn.workflows.pace import Budget, Pace
 from cairn.workflows.pausing import paused_since
+from cairn.workflows.rounds import verify_due
 from cairn.workflows.stored_health import any_pending as any_to_measure
 
 POLL_S = 1.0
 HOUSEKEEPING_S = 3600.0
+VERIFY_S = 60.0  # looking for blobs that are due lists a part of the store
+VERIFY_STEP_S = 2.0  # then other work has its turn
 HEALTH_S = 20.0  # looking for blobs to measure goes through all blobs of all repos
 RETRY_S = (60.0, 3600.0)  # a reading process that crashed is started again after this, at most that
 NICENESS = 10  # below the threads that answer requests, above nothing else on the machine
@@ -45,6 +51,7 @@ class Worker:
         self._thread = threading.Thread(target=self._run, name="cairn-worker", daemon=True)
         self._last_upload = 0.0
         self._next_housekeeping = 0.0
+        self._next_verify = 0.0
         self._next_health = 0.0
         self._reading = ReadingProcess(settings)
         self._next_reading = 0.0
@@ -71,6 +78,8 @@ class Worker:
             if self._settings.optimize and self._quiet() and not paused_since(self._house):
                 self._guard("optimize", self._optimize)
             self._guard("read", self._read)
+            if self._settings.verify_every_s and time.monotonic() >= self._next_verify:
+                self._guard("verify", self._verify)
             if time.monotonic() >= self._next_housekeeping:
                 self._next_housekeeping = time.monotonic() + HOUSEKEEPING_S
                 self._guard(
@@ -115,6 +124,29 @@ class Worker:
     def _report_damage(self, error: IntegrityError) -> None:
         self.journal.fail(error)
         log.error("damaged blob", error=str(error))
+
+    def _verify(self) -> None:
+        """Read back what is due, as long as nobody uploads."""
+        every_s = self._settings.verify_every_s
+        self._next_verify = time.monotonic() + min(VERIFY_S, every_s / 100)
+        end = time.monotonic() + VERIFY_STEP_S
+
+        def goes_on() -> bool:
+            return self._quiet() and time.monotonic() < end
+
+        def advance(_: int) -> None:
+            if self._stop.is_set():
+                raise StoppedError
+
+        if not self._quiet():
+            return
+        with suppress(StoppedError):
+            step = verify_due(self._house, every_s, goes_on, advance)
+            for damage in step.damaged:
+                files = [str(place) for place in damage.locations]
+                log.error("damaged blob", blob=damage.digest.hex, error=damage.reason, files=files)
+            if not step.up_to_date:
+                self._next_verify = 0.0
 
     def _read(self) -> None:
         """Have tensor values read in a process of their own while there is something to read."""

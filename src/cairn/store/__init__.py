@@ -21,6 +21,7 @@ from cairn.store.results import (
     StoreStats,
     Verification,
 )
+from cairn.store.rounds import PastRound, Round
 from cairn.store.staging import Staging
 from cairn.store.stock import Stock
 from cairn.store.stopping import StoppedError
@@ -47,7 +48,9 @@ __all__ = [
     "LikelyBase",
     "NamedBlob",
     "Optimized",
+    "PastRound",
     "Profile",
+    "Round",
     "Staging",
     "Sample",
     "Stock",

@@ -55,8 +55,8 @@ def verify(
 
     `readers` opens all forms of a blob. `progress` gets plain bytes newly checked. A bad blob
     is marked: the store no longer claims to have it, so that a client sends it again; one that
-    reads well loses its mark. Where no
-    `digests` are given, `sample` says how many of all are read.
+    reads well loses its mark. Where no `digests` are given, `sample` says how many of all are
+    read.
     """
     checked = size = 0
     bad: list[tuple[Digest, str]] = []
@@ -64,14 +64,12 @@ def verify(
     for digest in every if digests is None else digests:
         checked += 1
         try:
-            for reader in readers(digest):
+            for number, reader in enumerate(readers(digest)):
                 with reader:
-                    check_whole(reader)
+                    check_whole(reader, progress if number == 0 else None)
                 plain = reader.size_bytes
             size += plain
             _unmark(backend, digest)
-            if progress is not None:
-                progress(plain)
         except BlobNotFoundError as error:
             if digests is not None:  # else gc took it since it was listed
                 bad.append((digest, str(error)))

@@ -29,6 +29,7 @@ from cairn.store.pausing import Pause
 from cairn.store.profiles import SMALL, Profile
 from cairn.store.reading import BlobReader, RawReader, RecipeReader
 from cairn.store.results import Collected, Optimized, StoreStats, Verification
+from cairn.store.rounds import Rounds
 from cairn.store.staging import Staging
 from cairn.store.stock import Stock
 from cairn.store.writing import BlobWriter
@@ -56,6 +57,7 @@ class BlobStore:
         self.staging = Staging(backend)
         self.names = Names(backend)
         self.pause = Pause(backend)
+        self.rounds = Rounds(backend)
 
     def has(self, digest: Digest) -> bool:
         """Whether the blob is here, and not known to be damaged."""

@@ -12,6 +12,7 @@ SKETCHES = "sketches/"
 NAMES = "names/"
 FAST = "fast/"
 PAUSED = "paused"
+ROUND = "round"
 
 
 def raw_key(digest: Digest) -> str:

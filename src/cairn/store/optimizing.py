@@ -263,7 +263,7 @@ class Optimizer:
                 source, source.blob, layout, self._parts, packing, planner, progress, admission
             )
         recipe = parse_recipe(recipe.encode(), source.blob.digest)
-        check_whole(RecipeReader(recipe, self._parts), progress)
+        check_whole(RecipeReader(recipe, self._parts), _still_at_work(progress))
         if not packing.sealed:  # all parts were here: left, perhaps, by a run that was killed
             self._parts.make_durable(recipe)
         written = sum(
@@ -326,7 +326,7 @@ def worth_rewriting(raw: BlobReader, layout: Layout | None) -> bool:
 
 
 def check_whole(reader: BlobReader, progress: Progress | None = None) -> None:
-    """Read a blob to its end and compare its SHA-256; `progress` gets 0 for every block.
+    """Read a blob to its end and compare its SHA-256; `progress` gets bytes as they are read.
 
     Raises:
         IntegrityError: it does not match, or cannot be read.
@@ -335,8 +335,13 @@ def check_whole(reader: BlobReader, progress: Progress | None = None) -> None:
     for block in reader.stream():
         found.update(block)
         if progress is not None:
-            progress(0)
+            progress(len(block))
     check_digest(reader.blob.digest, found.hexdigest())
+
+
+def _still_at_work(progress: Progress | None) -> Progress | None:
+    """Reading back encodes nothing new, but may be told to stop."""
+    return None if progress is None else lambda _: progress(0)
 
 
 def check_digest(digest: Digest, found_sha256: str) -> None:

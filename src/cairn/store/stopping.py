@@ -2,7 +2,7 @@
 
 
 class StoppedError(Exception):
-    """Raised by a `progress` callback to end an optimize within a blob; nobody's mistake.
+    """Raised by a `progress` callback to end an optimize or verify within a blob; nobody's mistake.
 
     The blob stays as it is. The parts encoded so far are kept: the next optimize shares them.
     """

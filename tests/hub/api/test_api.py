@@ -73,9 +73,14 @@ def test_the_store_counts_what_it_holds(home):
             "raw_blobs",
             "packs",
             "parts",
+            "damaged",
+            "damaged_blobs",
+            "reading",
+            "verify_every_s",
         ),
         "by_codec",
     }
+    assert (found["damaged"], found["damaged_blobs"], found["reading"]) == (0, None, None)
 
 
 def test_inspect_says_what_the_command_says(home):

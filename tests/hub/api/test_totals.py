@@ -32,7 +32,8 @@ class SlowStore:
 
 def test_callers_at_the_same_time_share_one_count() -> None:
     store, memory = SlowStore(), TotalsMemory()
-    house = cast("House", SimpleNamespace(store=store))
+    catalog = SimpleNamespace(history=SimpleNamespace(live_digests=list))
+    house = cast("House", SimpleNamespace(store=store, catalog=catalog))
     threads = [threading.Thread(target=memory.get, args=(house,)) for _ in range(8)]
     for thread in threads:
         thread.start()

@@ -2,12 +2,14 @@
 
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from urllib.parse import quote
 
 import pytest
 
 from cairn.domain import RepoType
+from cairn.workflows.rounds import verify_due
 from tests.hub.web.homes import HTML, Home, open_home, safetensors
 
 EVIL = "<img src=x onerror=alert(1)>"
@@ -335,6 +337,23 @@ def test_the_storage_page_shows_what_sharing_saves(home):
     assert 'role="img"' in html
     assert "<desc" in html
     assert "The same again" in html
+
+
+def test_the_storage_page_says_when_all_was_read_back_and_what_is_damaged(home):
+    repo = _model(home)
+    assert "Every 30 days this hub reads back" in home.page("/ada/model/storage/main")
+    verify_due(home.house, 1e9, lambda: True)
+    home.house.store.rounds.put(replace(home.house.store.rounds.get(), began_us=1))
+    verify_due(home.house, 1.0, lambda: True)
+    html = home.page("/ada/model/storage/main")
+    assert "the last round ended" in html
+    assert "cannot be read whole" not in html
+    record = home.house.catalog.repos.get(repo)
+    tree = home.house.catalog.history.resolve(record.uid, "main").tree
+    blob = home.house.catalog.history.manifest(tree).entries["config.json"].blob
+    home.house.store.local_path(blob.digest).unlink()
+    html = home.page("/ada/model/storage/main")
+    assert "1 file cannot be read whole:</strong> <code>config.<wbr>json</code>" in html
 
 
 def test_datasets_and_spaces_have_their_own_pages(home):

@@ -10,10 +10,12 @@ from pydantic import BaseModel, Field
 
 from cairn.hub import threads
 from cairn.hub.api.problems import PROBLEMS
+from cairn.hub.api.store_reading import DamagedBlob, Reading, damaged_blobs, reading_of
 from cairn.hub.identity import actor_of, house_of
 from cairn.workflows.access import require_admin
 from cairn.workflows.house import House
 from cairn.workflows.journal import InWork, Journal
+from cairn.workflows.maintain import lost_blobs
 from cairn.workflows.optimize import waiting
 from cairn.workflows.pausing import pause, paused_since, resume
 
@@ -42,6 +44,7 @@ class StoreTotals(BaseModel):
     packs: int = Field(description="Pack files.")
     parts: int = Field(description="Distinct parts in packs.")
     by_codec: dict[str, CodecTotals] = Field(description="Parts and bytes by codec.")
+    damaged: int = Field(description="Blobs that revisions need, and are damaged or lost.")
 
 
 class FileName(BaseModel):
@@ -83,6 +86,13 @@ class StoreAnswer(StoreTotals):
     """The totals, a moment old, and what is being done about what waits, as of now."""
 
     optimizing: Optimizing = Field(description="The rewriting of blobs as tensors.")
+    verify_every_s: float = Field(
+        description="Seconds in which this hub reads everything back once; 0: it does not."
+    )
+    reading: Reading | None = Field(description="How far that has come; null if it never began.")
+    damaged_blobs: list[DamagedBlob] | None = Field(
+        description="Of the damaged ones the first hundred; for administrators only."
+    )
 
 
 # Counting walks the whole store. However often totals are asked for, it may take a twentieth
@@ -116,8 +126,14 @@ async def store(request: Request) -> StoreAnswer:
     memory: TotalsMemory = request.app.state.store_totals
     totals = await threads.call_long(memory.get, house_of(request))
     is_admin = actor.account is not None and actor.account.is_admin
-    optimizing = await threads.call_long(_optimizing, request, names_files=is_admin)
-    return StoreAnswer(**totals.model_dump(), optimizing=optimizing)
+    house = house_of(request)
+    return StoreAnswer(
+        **totals.model_dump(),
+        optimizing=await threads.call_long(_optimizing, request, names_files=is_admin),
+        verify_every_s=request.app.state.settings.verify_every_s,
+        reading=await threads.call(reading_of, house),
+        damaged_blobs=await threads.call_long(damaged_blobs, house) if is_admin else None,
+    )
 
 
 @router.put("/store/pause", status_code=204, responses=PROBLEMS)
@@ -188,4 +204,5 @@ def _totals(house: House) -> StoreTotals:
             )
             for name, share in stats.by_codec.items()
         },
+        damaged=sum(1 for _ in lost_blobs(house)),
     )

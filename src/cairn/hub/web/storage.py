@@ -15,6 +15,7 @@ from cairn.hub.web.wording import bytes_text
 from cairn.workflows import browse
 from cairn.workflows.house import House
 from cairn.workflows.pausing import paused_since
+from cairn.workflows.rounds import reading
 
 MAX_REVISIONS = 30
 MAX_FILES = 200
@@ -32,13 +33,14 @@ class Amount:
 class FileAmount:
     """One file's bytes; parts shared with other files count in each.
 
-    `waits`: the hub has not looked yet how to keep it in less.
+    `waits`: the hub has not looked yet how to keep it in less. `lost`: it cannot be read whole.
     """
 
     path: str
     logical_bytes: int
     stored_bytes: int
     waits: bool = False
+    lost: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,9 @@ def _storage(visit: Visit) -> Response:
         in_work=in_work,
         paused=paused_since(visit.house),
         optimizes=visit.request.app.state.settings.optimize,
+        lost=[file for file in files if file.lost],
+        reading=reading(visit.house),
+        verify_every_s=visit.request.app.state.settings.verify_every_s,
     )
 
 
@@ -122,6 +127,7 @@ def _files(
             entry.blob.size_bytes,
             house.store.stored_bytes([entry.blob.digest]) if index < MAX_FILES else 0,
             waits=index < MAX_FILES and house.store.waits(entry.blob.digest),
+            lost=index < MAX_FILES and not house.store.has(entry.blob.digest),
         )
         for index, entry in enumerate(entries)
     ]

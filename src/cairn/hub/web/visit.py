@@ -159,6 +159,7 @@ def _templates() -> Environment:
     )
     environment.filters.update(
         bytes=wording.bytes_text,
+        duration=wording.duration_text,
         count=wording.count_text,
         exact=wording.exact,
         moment=wording.moment,

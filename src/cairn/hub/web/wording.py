@@ -53,6 +53,14 @@ def age_text(when: datetime, now: datetime) -> str:
     return "just now"
 
 
+def duration_text(seconds: float) -> str:
+    """`30 days`, `36 hours`, `90 seconds`: in the largest unit of which it is a whole number."""
+    for length, unit in ((86400, "day"), (3600, "hour"), (60, "minute")):
+        if seconds >= length and seconds % length == 0:
+            return plural(int(seconds // length), unit)
+    return f"{seconds:,g} seconds"
+
+
 def moment(when: datetime) -> str:
     """`2026-11-21 09:30 UTC`."""
     return f"{_aware(when).astimezone(UTC):%Y-%m-%d %H:%M} UTC"
@@ -75,10 +83,10 @@ def saving_text(logical_bytes: int, stored_bytes: int) -> str:
 
 
 def plural(count: int, noun: str) -> str:
-    """`1 file`, `2 files`, `3 repositories`."""
+    """`1 file`, `2 files`, `3 repositories`, `4 days`."""
     if count == 1:
         return f"1 {noun}"
-    many = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    many = f"{noun[:-1]}ies" if noun.endswith("y") and noun[-2] not in "aeiou" else f"{noun}s"
     return f"{count:,} {many}"
 
 
