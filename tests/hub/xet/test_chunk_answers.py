@@ -1,15 +1,18 @@
 """Questions about chunks: what is answered, to whom, and what a shard may build on it."""
 
+import logging
 import random
 import struct
 import time
 
 import numpy as np
 import pytest
+import structlog
 from blake3 import blake3
+from structlog.testing import capture_logs
 
 from cairn.domain import Digest
-from cairn.hub.xet import hashing, known, routes, shard
+from cairn.hub.xet import hashing, known, materialise, routes, shard
 from cairn.hub.xet.state import Seen
 from cairn.workflows.maintain import trim_chunk_lists
 from tests.hub.xet.builders import File, Xorb, shard_of
@@ -171,6 +174,27 @@ def test_a_file_may_be_made_of_runs_and_of_what_was_sent(hub):
     assert hub.received(file.sha256, repo) == file.data
 
 
+@pytest.fixture
+def talkative():
+    """The log as the hub has it by default; tests keep only errors."""
+    before = structlog.get_config()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.INFO))
+    yield
+    structlog.configure(**before)
+
+
+@pytest.mark.usefixtures("talkative")
+def test_the_log_says_how_much_of_an_upload_was_here(hub):
+    old, new = some_xorb(), some_xorb(3)
+    publish(hub, old)
+    file = File([(new, 0, 3), (old, 0, 30)])
+    with capture_logs() as logs:
+        push(hub, new_repo(hub, "bob"), file, whole(old), sent=(new,))
+    (said,) = (entry for entry in logs if entry["event"] == "xet upload")
+    assert (said["files"], said["plain_bytes"]) == (2, 73 * CHUNK)
+    assert said["known_bytes"] == 70 * CHUNK
+
+
 @pytest.mark.parametrize("closed", [{"private": True}, {"gated": "auto"}])
 def test_naming_a_run_one_may_not_read_is_refused_like_one_that_is_not(hub, closed):
     """Also when the repo was open at the time of the answer."""
@@ -205,6 +229,43 @@ def test_false_claims_about_a_run_are_refused(hub):
     liar = File([(old, 0, 40)], {"sha256": "1" * 64})
     answer = push(hub, new_repo(hub, "bob"), liar, sent=())
     assert (answer.status_code, answer.headers["x-error-code"]) == (400, "BadDigest")
+
+
+def test_a_file_that_is_here_as_it_is_is_not_made_again(hub, monkeypatch):
+    old = some_xorb()
+    origin = publish(hub, old)
+    made = []
+    real = materialise._write
+    monkeypatch.setattr(materialise, "_write", lambda *args: made.append(1) or real(*args))
+    for owner in ("bob", "ann"):
+        repo = new_repo(hub, owner)
+        assert push(hub, repo, whole(old), sent=()).json() == {"result": 0}
+        assert hub.received(whole(old).sha256, repo) == whole(old).data
+    assert not made
+    # Whoever may not read it has to bring all of it, even if they name it rightly.
+    hub.house.catalog.repos.update(hub.repo_id(origin), private=True)
+    repo = new_repo(hub, "bob")
+    assert push(hub, repo, whole(old)).json() == {"result": 1}
+    assert made == [1]
+
+
+def test_the_name_of_a_blob_one_may_read_does_not_excuse_other_bytes(hub):
+    old, new = some_xorb(), some_xorb()
+    publish(hub, old)
+    liar = File([(new, 0, 40)], {"sha256": whole(old).sha256})
+    answer = push(hub, new_repo(hub, "bob"), liar, sent=(new,))
+    assert (answer.status_code, answer.headers["x-error-code"]) == (400, "BadDigest")
+
+
+def test_a_damaged_blob_is_made_again_by_who_sends_it(hub):
+    old = some_xorb()
+    publish(hub, old)
+    sha256 = whole(old).sha256
+    next(hub.settings.store_dir.glob(f"raw/*/{sha256}")).write_bytes(b"?" * 40 * CHUNK)
+    hub.house.store.verify([Digest.sha256(sha256)])
+    repo = new_repo(hub, "bob")
+    assert push(hub, repo, whole(old)).json() == {"result": 1}
+    assert hub.received(sha256, repo) == whole(old).data
 
 
 def test_a_file_made_of_blobs_is_not_offered_for_xet_downloads(hub):

@@ -28,6 +28,7 @@ from cairn.workflows.access import named_reader
 from cairn.workflows.house import House
 from cairn.workflows.lineage import origins
 from cairn.workflows.quotas import Announced, check_announced
+from cairn.workflows.upload import spared
 
 log = structlog.get_logger("cairn.xet")
 
@@ -119,24 +120,36 @@ class Cas:
             NotStagedError: staged data has gone in the meantime.
         """
         with self._renewing(), closing(self.known):
+            rest = [plan for plan in plans if not self._is_kept(plan, progress)]
             written = materialise(
                 self.house,
                 self.grant.repo_uid,
                 self.staged,
                 self.xorbs,
-                plans,
+                rest,
                 self.inflight,
                 progress,
             )
-        if written:
-            log.info(
-                "xet upload",
-                repo=self.grant.repo_id.full_name,
-                files=len(plans),
-                plain_bytes=sum(plan.size_bytes for plan in plans),
-                known_bytes=self.known.read_bytes,
-            )
+        plain_bytes = sum(plan.size_bytes for plan in plans)
+        kept_bytes = plain_bytes - sum(plan.size_bytes for plan in rest)
+        log.info(
+            "xet upload",
+            repo=self.grant.repo_id.full_name,
+            files=len(plans),
+            plain_bytes=plain_bytes,
+            known_bytes=kept_bytes + self.known.read_bytes,
+        )
         return written
+
+    def _is_kept(self, plan: FilePlan, progress: Progress) -> bool:
+        """Whether a file is a blob that the caller may read; this repo may use it from then on."""
+        digest = plan.sha256
+        if digest is None or not self.known.holds_file(digest, plan.name):
+            return False
+        if spared(self.house, self.reader, _still_there(self.house, self.grant), digest) is None:
+            return False
+        progress(plan.size_bytes)
+        return True
 
     def file(self, name: str) -> StagedFile:
         """A file that was uploaded in this scope.

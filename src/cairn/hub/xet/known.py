@@ -19,7 +19,7 @@ import numpy as np
 from cairn.catalog import ChunkKey, ChunkRun
 from cairn.domain import Actor, Blob, Digest
 from cairn.errors import BlobNotFoundError, IntegrityError
-from cairn.hub.xet.hashing import Tree, chunk_name
+from cairn.hub.xet.hashing import Tree, chunk_name, file_name
 from cairn.hub.xet.open_blobs import OpenBlobs
 from cairn.hub.xet.staged import MAX_CACHED_TABLES
 from cairn.hub.xet.xorb import ChunkTable
@@ -106,6 +106,22 @@ class Known:
             runs = self._house.catalog.chunk_lists.runs(digest, first_byte, limit // len(sound))
             found.update((run.xorb, run) for run in runs)
         return list(found.values())
+
+    def holds_file(self, digest: Digest, name: bytes) -> bool:
+        """Whether the caller may read this blob, and its chunks are those of the file `name`.
+
+        Then they are the same bytes: they were hashed when the list was made.
+        """
+        house = self._house
+        if self._reader is None or not house.store.has(digest):
+            return False
+        if house.catalog.history.readable_blob(self._reader, digest) is None:
+            return False
+        tree = Tree()
+        for run in house.catalog.chunk_lists.runs(digest, 0, MAX_LISTED_CHUNKS // RUN_CHUNKS + 1):
+            for chunk, size in table_of(run).chunks(0, run.chunks):
+                tree.add(chunk, size)
+        return file_name(tree) == name
 
     def table(self, xorb: bytes) -> ChunkTable | None:
         """The chunks of a run by its name; None if it is unknown to this caller.
