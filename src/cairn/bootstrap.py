@@ -10,7 +10,7 @@ from cairn.config import Settings
 from cairn.domain import Quota, Scope
 from cairn.errors import UnavailableError
 from cairn.formats import READERS
-from cairn.store import open_local_store
+from cairn.store import FAST, SMALL, Profile, open_local_store
 from cairn.workflows.house import House
 
 FIRST_ADMIN = "admin"
@@ -39,6 +39,12 @@ def open_house(settings: Settings) -> House:
         clock=lambda: datetime.now(UTC),
         default_quota=Quota(settings.quota_logical_bytes, settings.quota_stored_bytes),
     )
+
+
+def profiles_of(settings: Settings) -> dict[str, Profile]:
+    """The profiles by name, with chains as the settings allow them."""
+    chains = {FAST: settings.fast_max_depth, SMALL: settings.small_max_depth}
+    return {profile.name: profile.up_to(chain) for profile, chain in chains.items()}
 
 
 def first_admin_token(catalog: Catalog, settings: Settings) -> str | None:

@@ -96,6 +96,18 @@ class Settings(BaseSettings):
     optimize: bool = Field(
         default=True, description="Rewrite landed blobs as tensors in the background."
     )
+    small_max_depth: int = Field(
+        default=6,
+        ge=0,
+        le=16,
+        description="How many others a part may be read through, in files kept to be small.",
+    )
+    fast_max_depth: int = Field(
+        default=1,
+        ge=0,
+        le=16,
+        description="How many others a part may be read through, in files kept to be read fast.",
+    )
     optimize_delay_s: float = Field(
         default=5.0, ge=0, description="Seconds without new uploads before a pass starts."
     )

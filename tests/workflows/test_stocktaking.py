@@ -86,6 +86,14 @@ def test_parts_are_counted_by_the_depth_of_their_chain(house: House) -> None:
     assert found.derived_codecs == ("same",)
 
 
+def test_a_chain_is_decoded_for_each_byte_that_is_read(house: House) -> None:
+    found = take_stock(house)
+    assert found.groups["ann/base"].amplification == 1
+    assert found.groups["ann/tuned"].amplification == pytest.approx(2, rel=0.01)
+    assert found.decoded_bytes - found.unique_bytes == BASE.nbytes
+    assert found.fast_blobs == 0
+
+
 def test_what_no_repo_holds_is_said(house: House) -> None:
     assert take_stock(house).unclaimed.logical_bytes == len(b"wanted by none")
 

@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING
 from cairn.errors import NotFoundError
 
 if TYPE_CHECKING:
+    from cairn.store import Profile
     from cairn.workflows.house import House
+
+
+def wanted_profile(name: str, max_depth: int | None, data: Path | None) -> "Profile":
+    """The profile of this name, with chains as the settings have them unless `max_depth` says."""
+    from cairn.bootstrap import profiles_of
+    from cairn.config import load_settings
+
+    profile = profiles_of(load_settings(data_dir=data))[name]
+    return profile if max_depth is None else profile.up_to(max_depth)
 
 
 def open_hub(data: Path | None) -> "House":

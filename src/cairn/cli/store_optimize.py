@@ -9,12 +9,21 @@ import click
 
 from cairn.cli.console import byte_progress, human_bytes, out, print_json
 from cairn.cli.interrupting import EXIT_INTERRUPTED, stoppable
-from cairn.cli.kept_hub import open_hub
-from cairn.cli.options import as_json, cpu_share, data_dir, max_time, or_folder, profile_name
+from cairn.cli.kept_hub import open_hub, wanted_profile
+from cairn.cli.options import (
+    as_json,
+    cpu_share,
+    data_dir,
+    max_depth,
+    max_time,
+    or_folder,
+    profile_name,
+)
 from cairn.cli.quantities import ByteCount
 
 if TYPE_CHECKING:
     from cairn.domain import Blob
+    from cairn.store import Profile
     from cairn.workflows.house import Keeper
     from cairn.workflows.pace import Budget, Ending
     from cairn.workflows.tally import Tally
@@ -34,6 +43,7 @@ class _Run:
 
 @click.command()
 @profile_name
+@max_depth
 @click.option(
     "--max-bytes", type=ByteCount(), help="Begin no further blob after this much, such as 10GB."
 )
@@ -44,6 +54,7 @@ class _Run:
 @as_json
 def optimize(
     profile: str,
+    max_depth: int | None,
     max_bytes: int | None,
     max_time: float | None,
     cpu_share: float | None,
@@ -64,7 +75,8 @@ def optimize(
     from cairn.workflows.pace import Budget, Ending
 
     budget = Budget(max_bytes, max_time, cpu_share)
-    run = _run(open_folder(root) if root else open_hub(data), profile, budget)
+    wanted = wanted_profile(profile, max_depth, data)
+    run = _run(open_folder(root) if root else open_hub(data), wanted, budget)
     if as_json:
         print_json(_described(run))
     else:
@@ -75,8 +87,7 @@ def optimize(
         raise click.exceptions.Exit(EXIT_INTERRUPTED)
 
 
-def _run(house: "Keeper", profile: str, budget: "Budget") -> _Run:
-    from cairn.store import PROFILES
+def _run(house: "Keeper", profile: "Profile", budget: "Budget") -> _Run:
     from cairn.workflows.optimize import optimize_pending, waiting
     from cairn.workflows.pace import Pace
     from cairn.workflows.tally import Tally
@@ -87,7 +98,7 @@ def _run(house: "Keeper", profile: str, budget: "Budget") -> _Run:
     with stoppable() as wait, byte_progress("optimizing", total) as progress:
         pace = Pace(budget, wait)
         for done in optimize_pending(
-            house, lambda e: damaged.append(str(e)), progress, PROFILES[profile], pace
+            house, lambda e: damaged.append(str(e)), progress, profile, pace
         ):
             tally.add(done)
     seconds, cpu_seconds = time.monotonic() - began_s, time.process_time() - began_cpu_s

@@ -1,7 +1,7 @@
 """`cairn store remake`: encode what is kept once more, in another profile."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,8 +9,16 @@ import click
 
 from cairn.cli.console import byte_progress, human_bytes, out, print_json
 from cairn.cli.interrupting import EXIT_INTERRUPTED, stoppable
-from cairn.cli.kept_hub import open_hub
-from cairn.cli.options import as_json, cpu_share, data_dir, max_time, or_folder, profile_name
+from cairn.cli.kept_hub import open_hub, wanted_profile
+from cairn.cli.options import (
+    as_json,
+    cpu_share,
+    data_dir,
+    max_depth,
+    max_time,
+    or_folder,
+    profile_name,
+)
 from cairn.cli.targets import RepoTarget, parse_target
 from cairn.errors import RequestError
 
@@ -20,8 +28,6 @@ if TYPE_CHECKING:
     from cairn.workflows.folder_store import FolderStore
     from cairn.workflows.house import House
     from cairn.workflows.pace import Budget, Ending
-
-DEEPEST = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +45,7 @@ class _Run:
 @click.argument("names", nargs=-1, metavar="[REPO[@REVISION]]...")
 @click.option("--all", "everything", is_flag=True, help="All blobs of the store.")
 @profile_name
-@click.option(
-    "--max-depth",
-    type=click.IntRange(0, DEEPEST),
-    metavar="N",
-    help="Read through at most N others for each part (default: 6; 1 in the fast profile).",
-)
+@max_depth
 @max_time
 @cpu_share
 @or_folder
@@ -70,15 +71,12 @@ def remake(
 
     Exits 1 if a blob is damaged (the others are remade all the same), 130 after Ctrl-C.
     """
-    from cairn.store import PROFILES
     from cairn.workflows.folder_store import open_folder
     from cairn.workflows.pace import Budget, Ending
 
     if bool(names) == everything:
         raise RequestError("name what to remake, or give --all")
-    wanted = PROFILES[profile]
-    if max_depth is not None:
-        wanted = replace(wanted, max_chain=max_depth)
+    wanted = wanted_profile(profile, max_depth, data)
     house = open_folder(root) if root else open_hub(data)
     blobs = list(house.store.every_blob()) if everything else _named(house, names)
     run = _run(house, blobs, wanted, Budget(max_time_s=max_time, cpu_share=cpu_share))

@@ -39,7 +39,8 @@ def stats(
     """Show logical, unique and stored bytes: in all, by repo, family, codec and depth.
 
     A family is what model cards connect by `base_model`. What several repos need is counted for
-    each of them; "own" is what would be free if one repo, or one family, were gone.
+    each of them; "own" is what would be free if one repo, or one family, were gone. "decoded" is
+    how many bytes are decoded for each byte read, chains of differences included.
     """
     from cairn.workflows.folder_store import count_folder, open_folder
     from cairn.workflows.stocktaking import take_stock
@@ -78,6 +79,9 @@ def _print(found: "Stocktaking", limit: int) -> None:
     for name, share in totals.by_codec.items():
         kind = "predictor" if name in found.derived_codecs else "codec"
         table.add_row(f"{kind} {name}", _parts(share.parts, share.plain_bytes, share.stored_bytes))
+    if found.unique_bytes:
+        table.add_row("decoded / read", f"{found.decoded_bytes / found.unique_bytes:.2f}")
+    table.add_row("kept to be read fast", f"{found.fast_blobs:,} blobs")
     for depth, share in found.by_depth.items():
         table.add_row(f"depth {depth}", _parts(share.parts, share.plain_bytes, share.stored_bytes))
     if found.unclaimed.blobs:
@@ -100,7 +104,7 @@ def _shares(heading: str, shares: Mapping[str, "GroupShare"], limit: int) -> "Ta
 
     table = Table(header_style="bold", box=None, pad_edge=False)
     table.add_column(heading, overflow="fold")
-    for column in ("blobs", "logical", "unique", "stored", "own", "stored / logical"):
+    for column in ("blobs", "logical", "unique", "stored", "own", "stored / logical", "decoded"):
         table.add_column(column, justify="right")
     for name, share in list(shares.items())[:limit]:
         sizes = (share.logical_bytes, share.unique_bytes, share.stored_bytes, share.own_bytes)
@@ -110,5 +114,6 @@ def _shares(heading: str, shares: Mapping[str, "GroupShare"], limit: int) -> "Ta
             f"{share.blobs:,}",
             *(human_bytes(size) for size in sizes),
             f"{ratio:.3f}",
+            f"x {share.amplification:.1f}",
         )
     return table

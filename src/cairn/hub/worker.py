@@ -13,10 +13,11 @@ from contextlib import suppress
 
 import structlog
 
+from cairn.bootstrap import profiles_of
 from cairn.config import Settings
 from cairn.errors import CairnError, IntegrityError
 from cairn.hub.reading_process import ReadingProcess
-from cairn.store import StoppedError
+from cairn.store import SMALL, StoppedError
 from cairn.workflows.describe import describe_pending
 from cairn.workflows.house import House
 from cairn.workflows.journal import Journal
@@ -46,6 +47,7 @@ class Worker:
     def __init__(self, house: House, settings: Settings) -> None:
         self._house = house
         self._settings = settings
+        self._profiles = profiles_of(settings)
         self.journal = Journal(house.clock())
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="cairn-worker", daemon=True)
@@ -100,7 +102,12 @@ class Worker:
         journal = self.journal
         try:
             for done in optimize_pending(
-                self._house, self._report_damage, journal.advance, pace=pace, begins=journal.begin
+                self._house,
+                self._report_damage,
+                journal.advance,
+                self._profiles[SMALL.name],
+                pace,
+                journal.begin,
             ):
                 journal.finish(done)
                 if done.rewritten:

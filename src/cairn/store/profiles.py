@@ -1,6 +1,7 @@
 """What a blob is kept for: to be read fast, or to take little space."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 from cairn.domain import DType
 from cairn.store.residual import EXACT, codings_for
@@ -15,6 +16,10 @@ class Profile:
     # anew from the part it began with.
     max_chain: int
     quick: bool
+
+    def up_to(self, max_chain: int) -> Self:
+        """The same with parts at most so deep."""
+        return replace(self, max_chain=max_chain)
 
     def suits(self, depth: int, coding: int | None, dtype: DType | None) -> bool:
         """Whether a part so deep, with its residual in this coding (None: none), may stay."""

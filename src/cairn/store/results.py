@@ -64,6 +64,7 @@ class GroupShare:
     """What some blobs take: `logical_bytes` as readers see them, `unique_bytes` with equal parts
     counted once, `stored_bytes` on disk with everything those parts are made from, `own_bytes` of
     these that no other group needs. `fair_bytes` splits what several need: they add up.
+    `decoded_bytes` is what is decoded to read each part of `unique_bytes`, bases included.
     """
 
     blobs: int
@@ -72,6 +73,12 @@ class GroupShare:
     stored_bytes: int
     own_bytes: int
     fair_bytes: int
+    decoded_bytes: int
+
+    @property
+    def amplification(self) -> float:
+        """Bytes decoded per byte read; 1 without chains."""
+        return self.decoded_bytes / self.unique_bytes if self.unique_bytes else 1.0
 
 
 @dataclass(frozen=True, slots=True)

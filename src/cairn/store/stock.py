@@ -44,6 +44,7 @@ class Stock:
         self._plain = _column(entries, "plain", first)
         self._stored = _column(entries, "stored", first) + RECORD_HEAD_BYTES
         self._child, self._base = self._edges(indexes, first)
+        self._decoded = self._reads()
         self._blobs = self._read_blobs(backend, progress)
 
     def _edges(self, indexes: list[PackIndex], first: Ids) -> tuple[Ids, Ids]:
@@ -114,6 +115,12 @@ class Stock:
             found[int(depth)] = CodecShare(int(these.sum()), plain, stored)
         return found
 
+    @property
+    def decoded_bytes(self) -> int:
+        """Plain bytes that are decoded to read each distinct part once; raw blobs count whole."""
+        raw = sum(b.plain_bytes for b in self._blobs.values() if not len(b.parts))
+        return raw + round(float(self._decoded[self._named(self._blobs.values())].sum()))
+
     def shares(self, groups: Mapping[str, Iterable[Digest]]) -> dict[str, GroupShare]:
         """What each group of blobs takes; what several groups need is in each one's numbers.
 
@@ -148,6 +155,7 @@ class Stock:
             blobs=len(blobs),
             logical_bytes=sum(b.plain_bytes for b in blobs.values()),
             unique_bytes=whole + int(self._plain[named].sum()),
+            decoded_bytes=whole + round(float(self._decoded[named].sum())),
             stored_bytes=sum(b.stored_bytes for b in blobs.values()) + int(stored.sum()),
             own_bytes=alone + int(self._stored[own].sum()),
             fair_bytes=round(fair + float((stored / part_users[needed]).sum())),
@@ -168,6 +176,20 @@ class Stock:
             if int(found.sum()) == before:
                 break
         return found
+
+    def _reads(self) -> npt.NDArray[np.float64]:
+        """For each part the plain bytes of itself and of all parts that it is read through.
+
+        That is the most a read decodes: of a base it may want only some bytes.
+        """
+        plain = self._plain.astype(np.float64)
+        reads = plain
+        for _ in range(MAX_DEPTH):
+            before, reads = reads, plain.copy()
+            np.add.at(reads, self._child, before[self._base])
+            if np.array_equal(before, reads):
+                break
+        return reads
 
     def _depths(self) -> Ids:
         depths = np.zeros(len(self._digests), dtype=np.int64)

@@ -23,13 +23,16 @@ class Stocktaking:
     """Everything `cairn store stats` says.
 
     `groups` are what the blobs belong to (repos of a hub, names of a folder), `families` are those
-    that belong together; `unclaimed` is what none of them holds. `derived_codecs` are names of
-    `totals.by_codec` that make parts from others.
+    that belong together; `unclaimed` is what none of them holds. `decoded_bytes` are those that are
+    decoded to read `unique_bytes`; `fast_blobs` are kept to be read fast. `derived_codecs` are
+    names of `totals.by_codec` that make parts from others.
     """
 
     totals: StoreStats
     pending: int
     unique_bytes: int
+    decoded_bytes: int
+    fast_blobs: int
     by_depth: Mapping[int, CodecShare]
     groups: Mapping[str, GroupShare]
     families: Mapping[str, GroupShare]
@@ -65,6 +68,8 @@ def count(
         totals=totals,
         pending=sum(1 for _ in store.pending()),
         unique_bytes=stock.unique_bytes,
+        decoded_bytes=stock.decoded_bytes,
+        fast_blobs=len(store.kept_fast()),
         by_depth=stock.by_depth(),
         groups=_largest_first(everything),
         families=_largest_first(by_family),
@@ -136,6 +141,8 @@ def describe_stock(found: Stocktaking) -> dict[str, Any]:
         "pending": found.pending,
         **asdict(found.totals),
         "unique_bytes": found.unique_bytes,
+        "decoded_bytes": found.decoded_bytes,
+        "fast_blobs": found.fast_blobs,
         "by_codec": codecs,
         "by_depth": {str(depth): asdict(share) for depth, share in found.by_depth.items()},
         "by_repo": {name: asdict(share) for name, share in found.groups.items()},
