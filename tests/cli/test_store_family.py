@@ -95,7 +95,7 @@ def test_errors_say_what_is_wrong(kept: Path, tmp_path: Path) -> None:
     again = cairn("store", "export", "-o", str(path), *here, expect=4)
     assert "--force" in again.stderr
     cairn("store", "import", str(path), data=tmp_path / "nothing", expect=3)
-    tight = cairn("store", "import", str(path), "--max-plain", "1000", *here, expect=6)
+    tight = cairn("store", "import", str(path), "--max-decoded", "1000", *here, expect=6)
     assert "at most 1000" in tight.stderr
     with path.open("r+b") as file:
         file.seek(path.stat().st_size // 2)

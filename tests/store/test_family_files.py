@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import random
 import shutil
 import subprocess
 import threading
@@ -395,6 +396,57 @@ def test_a_small_file_cannot_ask_for_years_of_reading(tmp_path: Path, target: Bl
         take(target, bomb)
     with FamilyFile(bomb) as file:
         assert FamilyContents(file, blob.size_bytes).blobs == (blob,)
+
+
+def test_a_recipe_cannot_ask_for_the_same_parts_again_and_again(tmp_path: Path) -> None:
+    parts = [bytes([n]) * (4 << 20) for n in range(8)]
+    source = open_local_store(tmp_path / "parts")
+    digest = source.put_bytes(b"".join(parts)).digest
+    assert source.optimize(digest, None).rewritten
+    path = export(source, [digest], tmp_path / "parts.cairn")
+
+    def patched(count: int) -> Path:
+        def change(key: str, data: bytes) -> Members:
+            if key == "cairn-family.json":
+                return [(key, json.dumps({**json.loads(data), "plain_bytes": count}).encode())]
+            if not key.startswith(RECIPES):
+                return [(key, data)]
+            named = list(FamilyContents(FamilyFile(path)).recipe(digest).parts())
+            cuts = [Slice(n % 8, n, n + 1) for n in range(count)]
+            return [(key, Recipe.of(Blob(digest, count), named, cuts).encode())]
+
+        return tampered(path, change)
+
+    most = 1 << 30  # each byte of these is of another part than the one before
+    with FamilyFile(patched(200)) as file:
+        FamilyContents(file, most)
+    with FamilyFile(patched(300)) as file, pytest.raises(LimitError, match="decodes 125"):
+        FamilyContents(file, most)
+
+
+def test_bytes_changed_at_random_are_refused_or_change_nothing(
+    path: Path, family: dict[Digest, bytes], tmp_path: Path
+) -> None:
+    """With a right checksum: what a stranger writes, not what a disk does."""
+    rng = random.Random(1)
+    whole = members(path)
+    refusals = 0
+    for n in range(60):
+        which = rng.randrange(len(whole))
+        key, data = whole[which]
+        wrong = bytearray(data)
+        for _ in range(rng.choice((1, 1, 8))):
+            reach = min(len(wrong), rng.choice((64, 400, 1 << 30)))
+            wrong[rng.randrange(reach)] = rng.randrange(256)
+        changed = [*whole[:which], (key, bytes(wrong)), *whole[which + 1 :]]
+        evil = written(tmp_path / "evil", changed)
+        store = open_local_store(tmp_path / f"store-{n}")
+        try:
+            take(store, evil)
+        except UntrustedDataError:
+            refusals += 1
+        assert contents(store).items() <= family.items()
+    assert refusals > 40
 
 
 def test_chains_are_counted_and_bounded() -> None:

@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def opened_family(path: Path, max_plain: int | None = None) -> "Iterator[FamilyContents]":
+def opened_family(path: Path, max_decoded: int | None = None) -> "Iterator[FamilyContents]":
     """A family file whose checksum is right and whose objects fit together."""
     from cairn.store import FamilyContents, FamilyFile
 
     with FamilyFile(path) as file:
         with byte_progress("checking", file.source.size_bytes) as progress:
             file.check(progress)
-        yield FamilyContents(file, max_plain)
+        yield FamilyContents(file, max_decoded)
 
 
 def print_family(path: Path, *, as_json: bool) -> None:

@@ -136,10 +136,10 @@ def _writing(target: str, head: "FamilyHead", *, force: bool) -> "Iterator[Write
 @click.option("--into", metavar="NAMESPACE", help="Give repos this namespace; put it before names.")
 @click.option("--replace", is_flag=True, help="Move names that belong to other bytes.")
 @click.option(
-    "--max-plain",
+    "--max-decoded",
     type=click.IntRange(min=0),
     metavar="BYTES",
-    help="Accept so many bytes of files (default: a thousand times what the family file has).",
+    help="How much reading its files once may decode (default: a thousand times what it has).",
 )
 @or_folder
 @data_dir
@@ -149,7 +149,7 @@ def import_family(
     only_list: bool,
     into: str | None,
     replace: bool,
-    max_plain: int | None,
+    max_decoded: int | None,
     root: Path | None,
     data: Path | None,
     as_json: bool,
@@ -167,18 +167,18 @@ def import_family(
     if only_list:
         print_family(path, as_json=as_json)
     elif root is not None:
-        _import_names(path, root, into or "", max_plain, replace=replace, as_json=as_json)
+        _import_names(path, root, into or "", max_decoded, replace=replace, as_json=as_json)
     else:
-        _import_repos(path, data, into, max_plain, as_json=as_json)
+        _import_repos(path, data, into, max_decoded, as_json=as_json)
 
 
 def _import_names(
-    path: Path, root: Path, into: str, max_plain: int | None, *, replace: bool, as_json: bool
+    path: Path, root: Path, into: str, max_decoded: int | None, *, replace: bool, as_json: bool
 ) -> None:
     from cairn.workflows.family_names import checked_names, import_names
     from cairn.workflows.folder_store import open_folder
 
-    with opened_family(path, max_plain) as family:
+    with opened_family(path, max_decoded) as family:
         names = checked_names(family)
         store = open_folder(root, create=True).store
         with byte_progress("importing", family.file.head.plain_bytes) as progress:
@@ -190,13 +190,13 @@ def _import_names(
 
 
 def _import_repos(
-    path: Path, data: Path | None, into: str | None, max_plain: int | None, *, as_json: bool
+    path: Path, data: Path | None, into: str | None, max_decoded: int | None, *, as_json: bool
 ) -> None:
     from cairn.workflows.family_repos import import_repos
 
     house = open_hub(data)
     with (
-        opened_family(path, max_plain) as family,
+        opened_family(path, max_decoded) as family,
         byte_progress("importing", family.file.head.plain_bytes) as progress,
     ):
         done, arrived = import_repos(house, family, into=into, progress=progress)

@@ -5,16 +5,17 @@ from collections.abc import Mapping
 from cairn.errors import IntegrityError
 from cairn.store.bases import MAX_DEPTH
 
-# A tensor quantised from a step of a training, whose parts overlap with two of the step before, and
-# those with two of another type, is read through some 500. A file that asks for more is made
-# to keep its reader busy: with 32 bases each, six levels are a thousand million parts.
-MAX_READS = 4096
+# By policy a part is at most six deep. Cast back and forth with parts that overlap with three
+# others it takes 216 parts to read, quantised from that 500. A file that asks for more is made to
+# keep its readers busy: with 32 bases each, six levels are a thousand million parts.
+MAX_READS = 1024
 
 
 def depths_of(bases: Mapping[bytes, tuple[bytes, ...]]) -> dict[bytes, int]:
     """The depth of each derived part: one more than that of its deepest base.
 
-    `bases` are those of each derived part; parts that have none are in depth 0.
+    `bases` are those of each derived part; parts that have none are in depth 0. In the order of
+    the answer bases come before what is made from them.
 
     Raises:
         IntegrityError: a part is made from itself, is deeper than `MAX_DEPTH`, or takes more

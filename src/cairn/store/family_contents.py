@@ -5,6 +5,7 @@ steps, and are all that its recipes need. The bytes of parts and blobs are check
 read.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,13 +13,21 @@ from dataclasses import dataclass
 import numpy as np
 
 from cairn.domain import Blob, Digest
-from cairn.errors import IntegrityError, LimitError, MalformedError, NamingError
+from cairn.errors import (
+    IntegrityError,
+    LimitError,
+    MalformedError,
+    NamingError,
+    UnavailableError,
+    UnknownFormatError,
+)
 from cairn.plugins import Registry
 from cairn.store.chains import depths_of
 from cairn.store.codec import Codec
 from cairn.store.codecs import CODECS
+from cairn.store.cutting import MAX_PART_BYTES
 from cairn.store.family_file import FamilyFile
-from cairn.store.format_mark import check_format
+from cairn.store.format_mark import FORMAT_KEY, check_format
 from cairn.store.keys import (
     PACKS,
     RAW,
@@ -35,17 +44,22 @@ from cairn.store.pack_index import PackIndex
 from cairn.store.packs import Encoded, read_encoded, scan
 from cairn.store.part_index import Place
 from cairn.store.parts import PartStore
-from cairn.store.reading import BlobReader, RawReader, RecipeReader
+from cairn.store.reading import CACHE_BYTES, BlobReader, RawReader, RecipeReader
 from cairn.store.recipes import Part, Recipe, parse_recipe
 from cairn.store.sketches import can_sketch, parse_sketches
 
 # A recipe of so many bytes is of a blob of some five terabytes, sketches of 200,000 tensors.
 MAX_OBJECT_BYTES = 64 << 20
+_MAX_FORMAT_BYTES = 100
 
-# A recipe names a part of 4 MiB in 12 bytes, so a small file can ask for years of reading. Families
-# take a thousandth of their plain bytes at the least, but for what is made of zeros.
-MAX_PLAIN_SHARE = 1000
-MIN_PLAIN_LIMIT_BYTES = 16 << 30
+# A recipe names a part of 4 MiB in 12 bytes, and a part its bases in 40 each, so a small file can
+# ask for years of reading. Families take a thousandth of their plain bytes at the least, but for
+# what is made of zeros, and are decoded some ten times over.
+MAX_DECODED_SHARE = 1000
+MIN_DECODED_LIMIT_BYTES = 16 << 30
+
+# So many of the largest parts stay in a reader's cache: one that comes again costs nothing.
+_CACHED_PARTS = CACHE_BYTES // MAX_PART_BYTES - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,28 +77,36 @@ class FamilyContents:
     def __init__(
         self,
         file: FamilyFile,
-        max_plain_bytes: int | None = None,
+        max_decoded_bytes: int | None = None,
         codecs: Registry[Codec] = CODECS,
     ) -> None:
         """Scan every record head and every recipe; takes some 400 bytes of memory per part.
 
-        `max_plain_bytes` of all blobs are accepted; None: a thousand times what the file has.
+        Reading every blob once may decode `max_decoded_bytes`, bases included; None: a thousand
+        times what the file has.
 
         Raises:
-            UntrustedDataError: they do not fit together, or are too many.
-            UnavailableError: the file was written by a newer Cairn.
+            UntrustedDataError: they do not fit together, are too many, or of a newer Cairn.
         """
         self.file = file
         self._parts = PartStore(file.objects, codecs)
-        check_format(file.objects, file.source.name)
+        self._check_format()
         self._kept: dict[bytes, _Kept] = {}
         self._bases: dict[bytes, tuple[bytes, ...]] = {}
         for key in file.keys(PACKS):
             with self._blaming(key):
                 self._scan(key)
-        self._check_bases()
+        self._costs = self._checked_costs()
+        self._decoded_bytes = 0
         self.blobs = tuple(self._known_blobs())
-        self._check_blobs(max_plain_bytes)
+        self._check_blobs(max_decoded_bytes)
+
+    def _check_format(self) -> None:
+        self.file.read(FORMAT_KEY, _MAX_FORMAT_BYTES)
+        try:
+            check_format(self.file.objects, self.file.source.name)
+        except UnavailableError as error:
+            raise UnknownFormatError(str(error), source=self.file.source.name) from None
 
     def _scan(self, key: str) -> None:
         """Learn which parts a pack holds."""
@@ -103,7 +125,8 @@ class FamilyContents:
             if record.depth:
                 self._bases[record.digest] = record.base_digests
 
-    def _check_bases(self) -> None:
+    def _checked_costs(self) -> dict[bytes, int]:
+        """How many bytes are decoded to read each derived part, from bases that are all there."""
         try:
             lost = {b for bases in self._bases.values() for b in bases} - self._kept.keys()
             if lost:
@@ -113,6 +136,11 @@ class FamilyContents:
                 raise IntegrityError("a part claims a depth that it does not have")
         except IntegrityError as error:
             raise MalformedError(str(error), source=self.file.source.name) from None
+        costs: dict[bytes, int] = {}
+        for digest in depths:  # bases first
+            below = (costs.get(b, self._kept[b].plain_bytes) for b in self._bases[digest])
+            costs[digest] = self._kept[digest].plain_bytes + sum(below)
+        return costs
 
     def _known_blobs(self) -> Iterator[Blob]:
         for prefix in (RECIPES, RAW):
@@ -135,21 +163,36 @@ class FamilyContents:
                 kept = self._kept.get(part.digest)
                 if kept is None or kept.plain_bytes != part.plain_bytes:
                     raise IntegrityError(f"part {part.digest.hex()} is not in the file")
+        self._decoded_bytes += self._cost(recipe)
         return recipe
 
-    def _check_blobs(self, max_plain_bytes: int | None) -> None:
+    def _cost(self, recipe: Recipe) -> int:
+        """How many bytes are decoded to read a blob from start to end, at the most."""
+        parts = [self._costs.get(part.digest, part.plain_bytes) for part in recipe.parts()]
+        cached: deque[int] = deque(maxlen=_CACHED_PARTS)
+        total = 0
+        for piece in recipe.slices(0, recipe.blob.size_bytes):
+            if piece.part not in cached:
+                total += parts[piece.part]
+                cached.append(piece.part)
+        return total
+
+    def _check_blobs(self, max_decoded_bytes: int | None) -> None:
         head, name = self.file.head, self.file.source.name
         plain = sum(blob.size_bytes for blob in self.blobs)
         if (head.blobs, head.plain_bytes, head.parts) != (len(self.blobs), plain, len(self._kept)):
             raise MalformedError("it holds other blobs or parts than its head says", source=name)
-        most = max_plain_bytes
+        most = max_decoded_bytes
         if most is None:
-            most = max(MIN_PLAIN_LIMIT_BYTES, MAX_PLAIN_SHARE * self.file.source.size_bytes)
-        if plain > most:
+            share = MAX_DECODED_SHARE * self.file.source.size_bytes
+            most = max(MIN_DECODED_LIMIT_BYTES, share)
+        asked = max(plain, self._decoded_bytes)
+        if asked > most:
             raise LimitError(
-                f"its blobs have {plain} bytes, at most {most} are accepted", source=name,
+                f"reading its blobs decodes {asked} bytes, at most {most} are accepted",
+                source=name,
                 hint="Raise the limit if you know where the file is from",
-            )  # fmt: skip
+            )
 
     def is_recipe(self, digest: Digest) -> bool:
         """Whether the blob is kept as a recipe, not raw."""
