@@ -79,7 +79,7 @@ def test_equal_tensors_in_other_files_cost_almost_nothing(store: BlobStore) -> N
     )
     blob = store.put_bytes(shuffled)
     outcome = store.optimize(blob.digest, layout_of(shuffled))
-    assert outcome.stored_after < 2_000
+    assert outcome.stored_after < 2_100  # mostly its sketches
     assert content(store, blob.digest) == shuffled
     assert store.stored_bytes([first.digest]) > 100_000
     assert (

@@ -1,8 +1,10 @@
 """Which parts of a blob get a record: what is written when the blob is encoded."""
 
+from collections.abc import Sequence
+
 from cairn.domain import DType
 from cairn.store.base_parts import BaseParts
-from cairn.store.deriving import Plan, encode_part
+from cairn.store.deriving import Way, encode_part
 from cairn.store.packs import Encoded
 from cairn.store.parts import PartStore
 from cairn.store.recipes import Part
@@ -20,18 +22,17 @@ class Admission:
 
     def encode(
         self,
-        plan: Plan | None,
+        ways: Sequence[Way],
         plain: bytes,
         digest: bytes,
-        start: int,
         dtype: DType | None,
         parts: BaseParts,
     ) -> Encoded | None:
-        """The part at byte `start` of its storage as it would be stored; None: leave it.
+        """The part as it would be stored in one of these ways; None: leave it.
 
         Called from several threads.
         """
-        return encode_part(plan, plain, digest, start, dtype, parts)
+        return encode_part(ways, plain, digest, dtype, parts)
 
     def admitted(self, encoded: Encoded, plain: bytes) -> Encoded | None:
         """What to write of the part with these bytes; None: nothing.

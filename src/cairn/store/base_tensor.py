@@ -70,3 +70,14 @@ class BaseTensor:
         if digest not in self._found:
             self._found[digest] = self._parts.depth(digest, below=self._max_chain)
         return self._found[digest]
+
+
+class GivenBases(BaseTensor):
+    """Bases of a single part: all of them, whichever bytes are asked for."""
+
+    def bases(self, start: int, stop: int) -> tuple[Base, ...] | None:
+        """All of them; None if they are too many."""
+        del start, stop
+        if len(self._runs) > MAX_BASES:
+            return None
+        return tuple(map(self._shallow, self._runs))

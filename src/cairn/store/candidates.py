@@ -2,46 +2,28 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from cairn.domain import Digest, DType, Source, Span, Storage
 from cairn.errors import BlobNotFoundError, IntegrityError, UnavailableError
 from cairn.store.base_parts import BaseParts
+from cairn.store.base_rule import BaseRule
 from cairn.store.base_tensor import BaseTensor
 from cairn.store.bases import Base
 from cairn.store.conversions import conversion
 from cairn.store.cutting import Piece
 from cairn.store.deriving import Plan, bases_of
 from cairn.store.holdings import load_recipe
-from cairn.store.kin import Allowed, Kin
+from cairn.store.kin import Kin
 from cairn.store.likely_bases import Namesakes
 from cairn.store.parts import PartStore
-from cairn.store.profiles import Profile
+from cairn.store.piecewise import Piecewise
 from cairn.store.recipes import Recipe
 from cairn.store.sketches import Sketch, can_sketch, take_sketch
 
 # How many near tensors are tried. Quantising moves a value by up to a twelfth, which hides
 # from the sketches what a training changed; but of the right tensor nothing differs at all.
 RIVALS = {"same": 2, "cast": 2, "quantise": 8}
-
-
-class BaseRule:
-    """What may serve as base: for a new blob anything, since nothing is made from it yet."""
-
-    allowed: Allowed | None = None
-    """Which blobs; None: all."""
-
-    def __init__(self, profile: Profile) -> None:
-        self.profile = profile
-
-    def permits(self, span: Span, bases: tuple[Base, ...]) -> bool:
-        """Whether the parts of a storage may be made from these."""
-        del span, bases
-        return True
-
-    def max_chain(self, span: Span) -> int:
-        """How deep the parts of a storage may be."""
-        del span
-        return self.profile.max_chain
 
 
 class Candidates:
@@ -71,6 +53,7 @@ class Candidates:
         self._known = frozenset(self._sketches)
         self._runs: dict[Span, list[Base]] = {}  # of those that have sketches
         self._done: set[Span] = set()
+        self._piecewise = Piecewise(kin.landmarks, self.parts, rule, self._runs_of)
 
     @property
     def sketches(self) -> list[Sketch]:
@@ -85,14 +68,25 @@ class Candidates:
         if span not in self._sketches:
             self._sketches[span] = take_sketch(source, span, dtype)
         self._runs.setdefault(span, []).append(Base(digest, 0, piece.span.size_bytes))
+        plain = source.read_at(piece.span.start, piece.span.size_bytes)
+        self._piecewise.see(plain, piece, span)
 
     def seen(self, piece: Piece) -> None:
         """A piece is done with; its storage serves as base for the next ones if it was the last."""
         sketch = self._sketches.get(piece.storage) if piece.storage else None
         if sketch is not None and piece.span.stop == sketch.span.stop:
             if sketch.span not in self._known:
+                landmarks = self._piecewise.remembered(sketch.span)
+                sketch = replace(sketch, columns=piece.columns, landmarks=landmarks)
+                self._sketches[sketch.span] = sketch
                 self._kin.add(self._blob, [sketch])
             self._done.add(sketch.span)
+
+    def piecewise(self, plain: bytes, piece: Piece) -> Plan | None:
+        """How to make the piece that was seen last from pieces of tensors; None if they are few."""
+        if piece.storage not in self._sketches or piece.dtype is None:
+            return None
+        return self._piecewise.plan(plain, piece, piece.storage, piece.dtype)
 
     def plans(self, span: Span, dtype: DType, start: int, stop: int) -> Iterator[Plan]:
         """Plans for a storage whose bytes `start .. stop` they make from different bases.

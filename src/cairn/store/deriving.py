@@ -1,7 +1,9 @@
 """Encodes a part as its difference to what a predictor makes of stored parts."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,6 +18,9 @@ from cairn.store.packs import Encoded
 from cairn.store.predictors import PREDICTORS
 from cairn.store.residual import EXACT, encode_residual, likely_bits
 from cairn.store.solo import encode_alone
+
+# A part that takes so little of its plain bytes is not tried in other ways.
+ALMOST_NOTHING = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,25 +39,38 @@ class Plan:
     update: LowRankUpdate | None = None
 
 
+class Way(NamedTuple):
+    """A plan for a part, and where the part begins in what is planned."""
+
+    plan: Plan
+    start: int
+
+
 def encode_part(
-    plan: Plan | None,
-    plain: bytes,
-    digest: bytes,
-    start: int,
-    dtype: DType | None,
-    parts: BaseParts,
+    ways: Sequence[Way], plain: bytes, digest: bytes, dtype: DType | None, parts: BaseParts
 ) -> Encoded:
-    """The part at byte `start` of its storage: by its plan or, where that is better, alone."""
-    if plan is not None and dtype is not None:
-        derived = encode_derived(plan, memoryview(plain), digest, start, dtype, parts)
-        if derived is not None and len(derived.stored) <= plan.worth_share * len(plain):
-            return derived
-    return encode_alone(plain, digest, dtype, parts.codecs)
+    """The part in whichever of these ways takes the least or, where none is worth it, alone."""
+    best: Encoded | None = None
+    for plan, start in ways:
+        if dtype is None:
+            break
+        tried = encode_derived(plan, memoryview(plain), digest, start, dtype, parts)
+        if tried is None or len(tried.stored) > plan.worth_share * len(plain):
+            continue
+        if best is None or len(tried.stored) < len(best.stored):
+            best = tried
+        if len(tried.stored) <= ALMOST_NOTHING * len(plain):
+            break
+    return best or encode_alone(plain, digest, dtype, parts.codecs)
 
 
-def reads_back(encoded: Encoded, plan: Plan | None, plain: bytes, parts: BaseParts) -> bool:
-    """Whether a record that is not stored yet decodes to these bytes, from sound bases."""
-    fetch = partial(_read_base_into, None if plan is None else plan.update, parts)
+def reads_back(encoded: Encoded, ways: Sequence[Way], plain: bytes, parts: BaseParts) -> bool:
+    """Whether a record that was made in one of these ways decodes to these bytes, from sound bases.
+
+    It need not be stored yet.
+    """
+    update = next((way.plan.update for way in ways if way.plan.update is not None), None)
+    fetch = partial(_read_base_into, update, parts)
     stored = memoryview(encoded.stored)
     with parts.scratch.bytes(len(plain)) as found:
         try:

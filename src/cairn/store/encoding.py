@@ -12,7 +12,7 @@ from cairn.errors import IntegrityError
 from cairn.store.admission import Admission
 from cairn.store.base_parts import BaseParts
 from cairn.store.cutting import MAX_PART_BYTES, Piece, cut
-from cairn.store.deriving import Plan
+from cairn.store.deriving import Plan, Way
 from cairn.store.low_rank_update import LowRankUpdate
 from cairn.store.packs import Encoded
 from cairn.store.parts import Packing, PartStore
@@ -142,29 +142,24 @@ class RecipeDraft:
         if seen or self._admission.is_kept(part):
             return
         planner = self._planner
-        plan = None
+        ways: list[Way] = []
         if planner is not None and piece is not None and source is not None:
-            plan = planner.plan(_Held(source, piece.span.start, data), piece)
-            self._add_update(plan)
+            ways = planner.ways(_Held(source, piece.span.start, data), piece, data)
+            for way in ways:
+                self._add_update(way.plan)
         while len(self._flying) >= MAX_FLYING:
             self._land()
-        encoded = self._encode(plan, data, digest, piece)
+        dtype = piece.dtype if piece else None
+        encoded = self._workers.submit(
+            self._admission.encode, ways, data, digest, dtype, self._bases
+        )
         self._flying.append((digest, data, encoded))
         if planner is not None and piece is not None and piece.storage and source is not None:
             planner.parts.expect(digest, source, piece.span, encoded)
 
-    def _encode(
-        self, plan: Plan | None, data: bytes, digest: bytes, piece: Piece | None
-    ) -> Future[Encoded | None]:
-        dtype = piece.dtype if piece else None
-        start = piece.span.start - piece.storage.start if piece and piece.storage else 0
-        return self._workers.submit(
-            self._admission.encode, plan, data, digest, start, dtype, self._bases
-        )
-
-    def _add_update(self, plan: Plan | None) -> None:
+    def _add_update(self, plan: Plan) -> None:
         """Write the parts that an update is kept in, once: no recipe will name them."""
-        if plan is None or plan.update is None or plan.update is self._update:
+        if plan.update is None or plan.update is self._update:
             return
         self._update = plan.update
         for encoded in plan.update.encoded(self._store.codecs):

@@ -11,6 +11,7 @@ from cairn.store.conversions import conversion
 from cairn.store.decays import share_a_ratio
 from cairn.store.holdings import digests_under
 from cairn.store.keys import SKETCHES
+from cairn.store.landmark_index import LandmarkIndex
 from cairn.store.sampled import Relative, SampledTensors
 from cairn.store.sketches import Sketch, load_sketches
 
@@ -40,6 +41,7 @@ class Kin:
         self._backend = backend
         self._since_s: dict[bytes, float] = {}  # by blob, Unix seconds
         self._by_elements: dict[int, dict[DType, SampledTensors]] = defaultdict(dict)
+        self.landmarks = LandmarkIndex()
 
     def refresh(self) -> None:
         """Learn which blobs were rewritten or removed since the last time."""
@@ -59,6 +61,7 @@ class Kin:
             if sketch.dtype not in alike:
                 alike[sketch.dtype] = SampledTensors(sketch.dtype, sketch.elements)
             alike[sketch.dtype].add(blob, sketch)
+            self.landmarks.add(blob, sketch)
 
     @contextmanager
     def learning(self, blob: Digest) -> Iterator[None]:
@@ -72,6 +75,7 @@ class Kin:
     def _forget(self, gone: set[bytes]) -> None:
         for blob in gone:
             self._since_s.pop(blob, None)
+        self.landmarks.forget(gone)
         for alike in self._by_elements.values():
             for tensors in alike.values():
                 tensors.forget(gone)

@@ -15,7 +15,8 @@ from cairn.errors import BlobNotFoundError, IntegrityError, RequestError
 from cairn.store.admission import Admission, Distrusting
 from cairn.store.backends import Backend, ObjectNotFoundError
 from cairn.store.backends.base import put_bytes, read_all, replace_bytes
-from cairn.store.candidates import BaseRule, Candidates
+from cairn.store.base_rule import BaseRule
+from cairn.store.candidates import Candidates
 from cairn.store.codec import pays
 from cairn.store.encoding import Progress, encode_blob
 from cairn.store.holdings import digests_under, load_recipe

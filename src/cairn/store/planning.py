@@ -13,7 +13,7 @@ from cairn.store.base_parts import BaseParts
 from cairn.store.candidates import Candidates
 from cairn.store.cutting import Piece
 from cairn.store.decays import decays_between
-from cairn.store.deriving import Plan, encode_derived, likely_plan_bits, predict_into
+from cairn.store.deriving import Plan, Way, encode_derived, likely_plan_bits, predict_into
 from cairn.store.low_rank_planning import low_rank_plan
 from cairn.store.matrix_difference import Matrix, MatrixDifference
 from cairn.store.solo import encode_alone
@@ -25,6 +25,9 @@ TRIAL_BYTES = 128 << 10
 # A difference is worth decoding its base only when it takes at most this share of what the part
 # takes alone. That is also what ends a series of differences against one base.
 WORTH_SHARE = 0.9
+
+# A storage whose plan takes no more than this is not looked for in pieces.
+SMALL_SHARE = 0.05
 
 
 # Whoever is this much nearer is nearer in truth: what is weighed are samples.
@@ -42,28 +45,45 @@ class Planner:
     def __init__(self, candidates: Candidates) -> None:
         self.candidates = candidates
         self._latest: tuple[Span, Plan | None] | None = None
+        self._share = 1.0  # of its plain bytes, that the latest storage is likely to take
 
     @property
     def parts(self) -> BaseParts:
         """What plans take their bases from."""
         return self.candidates.parts
 
-    def plan(self, source: Source, piece: Piece) -> Plan | None:
-        """How to keep a piece and the others of its storage; None: each alone.
+    def ways(self, source: Source, piece: Piece, plain: bytes) -> list[Way]:
+        """How a piece may be kept, the best first; none: alone.
 
-        Remembered until the next storage: a plan may hold the factors of an update.
+        The plan of its storage is remembered until the next: it may hold the factors of an update.
         """
-        span = piece.storage
-        if span is None:
-            return None
+        span, dtype = piece.storage, piece.dtype
+        if span is None or dtype is None:
+            return []
         if self._latest is None or self._latest[0] != span:
-            self._latest = span, self._planned(source, piece, span)
-        return self._latest[1]
+            self._share = 1.0
+            self._latest = span, self._planned(source, span, dtype, piece.columns)
+        found = []
+        if self._share > SMALL_SHARE:
+            pieces = self.candidates.piecewise(plain, piece)
+            if pieces is not None:
+                found.append(Way(self._worth(pieces, plain, dtype), 0))
+        plan = self._latest[1]
+        if plan is not None:
+            found.append(Way(plan, piece.span.start - span.start))
+        return found
 
-    def _planned(self, source: Source, piece: Piece, span: Span) -> Plan | None:
-        dtype = piece.dtype
-        if dtype is None:
-            return None
+    def _worth(self, plan: Plan, plain: bytes, dtype: DType) -> Plan:
+        """The plan, knowing what it has to take less than."""
+        start, stop = _window(len(plain), dtype)
+        return replace(plan, worth_share=self._alone(memoryview(plain)[start:stop], dtype))
+
+    def _alone(self, plain: memoryview, dtype: DType) -> float:
+        """The share that is worth a base."""
+        alone = encode_alone(plain, b"", dtype, self.parts.codecs)
+        return len(alone.stored) / len(plain) * WORTH_SHARE
+
+    def _planned(self, source: Source, span: Span, dtype: DType, columns: int) -> Plan | None:
         start, stop = _window(span.size_bytes, dtype)
         plans = list(self.candidates.plans(span, dtype, start, stop))
         if not plans:
@@ -75,16 +95,18 @@ class Planner:
         trial = encode_derived(best, plain, b"", start, dtype, self.parts)
         if trial is None:
             return None
-        alone = encode_alone(plain, b"", dtype, self.parts.codecs)
-        worth = len(alone.stored) / len(plain) * WORTH_SHARE
-        share = len(trial.stored) / len(plain)
-        if piece.columns:
+        worth, share = self._alone(plain, dtype), len(trial.stored) / len(plain)
+        if columns:
             near = [p for p in near if MatrixDifference.supports(dtype, p.base.dtype)]
-            matrix = Matrix(source, span, dtype, piece.columns)
+            matrix = Matrix(source, span, dtype, columns)
             updated = low_rank_plan(near, matrix, worth, self.parts) if near else None
             if updated is not None:
+                self._share = SMALL_SHARE
                 return replace(updated, worth_share=worth)
-        return replace(best, worth_share=worth) if share <= worth else None
+        if share > worth:
+            return None
+        self._share = share
+        return replace(best, worth_share=worth)
 
     def _nearest(
         self, plans: list[Plan], plain: memoryview, start: int, dtype: DType

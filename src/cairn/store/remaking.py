@@ -11,13 +11,15 @@ readable in whatever order records are written and at whatever instant that ends
 So each record that counts is made from ones of lower depth that count: nothing goes in circles.
 """
 
+from collections.abc import Sequence
+
 from cairn.domain import Digest, DType, Span
 from cairn.errors import IntegrityError
 from cairn.store.admission import Admission
 from cairn.store.base_parts import BaseParts
+from cairn.store.base_rule import BaseRule
 from cairn.store.bases import Base
-from cairn.store.candidates import BaseRule
-from cairn.store.deriving import Plan, reads_back
+from cairn.store.deriving import Way, reads_back
 from cairn.store.kin import Kin
 from cairn.store.packs import Encoded
 from cairn.store.parts import Kept, PartStore
@@ -95,10 +97,9 @@ class Remake(Admission):
 
     def encode(
         self,
-        plan: Plan | None,
+        ways: Sequence[Way],
         plain: bytes,
         digest: bytes,
-        start: int,
         dtype: DType | None,
         parts: BaseParts,
     ) -> Encoded | None:
@@ -108,12 +109,12 @@ class Remake(Admission):
             IntegrityError: what was made of it does not read back.
         """
         before = self._before.get(digest)
-        if before is not None and before.record.depth == 0 and plan is None:
+        if before is not None and before.record.depth == 0 and not ways:
             return None
-        encoded = super().encode(plan, plain, digest, start, dtype, parts)
+        encoded = super().encode(ways, plain, digest, dtype, parts)
         if encoded is None or (before is not None and not self._better(encoded, before)):
             return None
-        if not reads_back(encoded, plan, plain, parts):
+        if not reads_back(encoded, ways, plain, parts):
             raise IntegrityError(f"part {digest.hex()} does not read back as {encoded.codec!r}")
         return encoded
 

@@ -1,4 +1,4 @@
-"""Samples of a blob's tensors, to find near ones: object `sketches/ab/<sha256>`, version 1.
+"""Samples of a blob's tensors, to find near ones: object `sketches/ab/<sha256>`, version 2.
 
 | offset | bytes | field |
 |---|---|---|
@@ -6,9 +6,12 @@
 | 8 | 8 | u32 version, u32 zero |
 | 16 | 32 | SHA-256 of the blob |
 | 48 | 8 | u32 rows R, u32 zero |
-| 56 | 296 x R | per storage: u64 first byte, u64 bytes, u64 elements, dtype label in 16 bytes, |
-| | | 64 float32 |
+| 56 | 312 x R | per storage: u64 first byte, u64 bytes, u64 elements, dtype label in 16 bytes, |
+| | | 64 float32, u64 elements of a row (0: no matrix), u32 landmarks L, u32 zero |
+| | 12 x sum of L | per storage its landmarks: u64 hash, u32 place (`landmarks.py`) |
 | | 32 | BLAKE3-256 of everything before |
+
+Version 1 has neither landmarks nor the last three fields of a row.
 
 The 64 values of a storage are those at places spread evenly by the golden ratio, which
 depend on the number of elements alone: two tensors of one size are sampled at the same
@@ -20,6 +23,7 @@ not found as a base.
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 import numpy.typing as npt
@@ -31,18 +35,22 @@ from cairn.formats.quantised import can_dequantise, dequantise
 from cairn.store.backends import Backend, ObjectNotFoundError
 from cairn.store.backends.base import read_all
 from cairn.store.keys import sketch_key
+from cairn.store.landmarks import NO_LANDMARKS, Landmarks
 
 SAMPLES = 64
-VERSION = 1
+VERSION = 2
 _MAGIC = b"CAIRNSKT"
 _HEAD = struct.Struct("<8sII32sII")
 _CHECK_BYTES = 32
-_ROW = np.dtype(
-    [
-        ("start", "<u8"), ("bytes", "<u8"), ("elements", "<u8"),
-        ("dtype", "S16"), ("values", "<f4", (SAMPLES,)),
-    ]
-)  # fmt: skip
+_ROW_1 = [
+    ("start", "<u8"), ("bytes", "<u8"), ("elements", "<u8"),
+    ("dtype", "S16"), ("values", "<f4", (SAMPLES,)),
+]  # fmt: skip
+_ROWS = {
+    1: np.dtype(_ROW_1),
+    2: np.dtype([*_ROW_1, ("columns", "<u8"), ("landmarks", "<u4"), ("zero", "<u4")]),
+}
+_LANDMARK = np.dtype([("hash", "<u8"), ("place", "<u4")])
 _LABELS = {dtype.label: dtype for dtype in DType}
 
 # 2**64 divided by the golden ratio: multiples of it, modulo 2**64, fill the range evenly
@@ -63,6 +71,8 @@ class Sketch:
     dtype: DType
     elements: int
     values: npt.NDArray[np.float32]  # (SAMPLES,)
+    columns: int = 0  # elements of a row, if it is one matrix
+    landmarks: Landmarks = NO_LANDMARKS
 
 
 def sampling_places(elements: int) -> list[int]:
@@ -116,12 +126,20 @@ def rounded(values: npt.NDArray[np.float32], dtype: DType) -> npt.NDArray[np.flo
 
 def encode_sketches(digest: Digest, sketches: Iterable[Sketch]) -> bytes:
     """The object's bytes."""
+    taken = list(sketches)
     rows = [
-        (s.span.start, s.span.size_bytes, s.elements, s.dtype.label.encode(), s.values)
-        for s in sketches
-    ]
+        (
+            s.span.start, s.span.size_bytes, s.elements, s.dtype.label.encode(), s.values,
+            s.columns, len(s.landmarks.hashes), 0,
+        )
+        for s in taken
+    ]  # fmt: skip
     body = _HEAD.pack(_MAGIC, VERSION, 0, digest.raw, len(rows), 0)
-    body += np.array(rows, dtype=_ROW).tobytes()
+    body += np.array(rows, dtype=_ROWS[VERSION]).tobytes()
+    for sketch in taken:
+        landmarks = np.empty(len(sketch.landmarks.hashes), _LANDMARK)
+        landmarks["hash"], landmarks["place"] = sketch.landmarks
+        body += landmarks.tobytes()
     return body + blake3(body).digest()
 
 
@@ -135,21 +153,36 @@ def parse_sketches(data: bytes, digest: Digest) -> list[Sketch]:
     if body < _HEAD.size or blake3(memoryview(data)[:body]).digest() != data[body:]:
         raise IntegrityError(f"sketches of {digest} do not match their checksum")
     magic, version, zero, raw, count, also_zero = _HEAD.unpack_from(data)
-    if (magic, version, zero, raw, also_zero) != (_MAGIC, VERSION, 0, digest.raw, 0):
+    if (magic, zero, raw, also_zero) != (_MAGIC, 0, digest.raw, 0) or version not in _ROWS:
         raise IntegrityError(f"sketches of {digest} are of another blob or version")
-    if body != _HEAD.size + count * _ROW.itemsize:
+    row_type = _ROWS[version]
+    stop = _HEAD.size + count * row_type.itemsize
+    if body < stop:
         raise IntegrityError(f"sketches of {digest} are not {count} rows")
-    rows = np.frombuffer(data, _ROW, count, _HEAD.size)
+    rows = np.frombuffer(data, row_type, count, _HEAD.size)
+    counts = rows["landmarks"].tolist() if version > 1 else [0] * count
+    if body != stop + sum(counts) * _LANDMARK.itemsize:
+        raise IntegrityError(f"sketches of {digest} do not have {sum(counts)} landmarks")
+    landmarks = np.frombuffer(data, _LANDMARK, sum(counts), stop)
+    ends = list(accumulate(counts))
     return [
-        Sketch(
-            Span(int(row["start"]), int(row["start"]) + int(row["bytes"])),
-            _LABELS[row["dtype"].decode()],
-            int(row["elements"]),
-            row["values"],
-        )
-        for row in rows
+        _sketch(row, landmarks[end - own : end])
+        for row, own, end in zip(rows, counts, ends, strict=True)
         if row["dtype"].decode("ascii", "replace") in _LABELS
     ]
+
+
+def _sketch(row: np.void, landmarks: npt.NDArray[np.void]) -> Sketch:
+    """A row, of version 1 without landmarks."""
+    start = int(row["start"])
+    return Sketch(
+        Span(start, start + int(row["bytes"])),
+        _LABELS[row["dtype"].decode()],
+        int(row["elements"]),
+        row["values"],
+        int(row["columns"]) if row.dtype == _ROWS[VERSION] else 0,
+        Landmarks(landmarks["hash"].copy(), landmarks["place"].copy()),
+    )
 
 
 def load_sketches(backend: Backend, digest: Digest) -> list[Sketch]:

@@ -3,6 +3,7 @@
 from cairn.plugins import Registry
 from cairn.store.predictor import Predictor
 from cairn.store.predictors.cast import CastPredictor
+from cairn.store.predictors.columns import ColumnsPredictor
 from cairn.store.predictors.decay import DecayPredictor
 from cairn.store.predictors.low_rank import LowRankPredictor
 from cairn.store.predictors.quantise import QuantisePredictor
@@ -13,6 +14,7 @@ PREDICTORS: Registry[Predictor] = Registry(
     [
         SamePredictor(),
         CastPredictor(),
+        ColumnsPredictor(),
         DecayPredictor(),
         LowRankPredictor(),
         QuantisePredictor(),
@@ -22,6 +24,7 @@ PREDICTORS: Registry[Predictor] = Registry(
 __all__ = [
     "PREDICTORS",
     "CastPredictor",
+    "ColumnsPredictor",
     "DecayPredictor",
     "LowRankPredictor",
     "QuantisePredictor",
