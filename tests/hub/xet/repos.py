@@ -5,7 +5,13 @@ import uuid
 
 from cairn.catalog import PutFile
 from cairn.domain import Blob, Digest
+from tests.hub.xet.builders import File, Xorb
 from tests.hub.xet.conftest import XetHub
+
+
+def whole(xorb: Xorb) -> File:
+    """The file that has exactly the chunks of a xorb."""
+    return File([(xorb, 0, len(xorb.chunks))])
 
 
 def sha256(data: bytes) -> str:

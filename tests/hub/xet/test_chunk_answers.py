@@ -18,7 +18,7 @@ from cairn.workflows.maintain import trim_chunk_lists
 from tests.hub.xet.builders import File, Xorb, shard_of
 from tests.hub.xet.builders import shard as make_shard
 from tests.hub.xet.conftest import XetHub
-from tests.hub.xet.repos import commit, new_repo
+from tests.hub.xet.repos import commit, new_repo, whole
 
 RNG = random.Random(71)
 CHUNK = 8 * 1024
@@ -45,10 +45,6 @@ def publish(hub: XetHub, xorb: Xorb, owner: str = "ann") -> str:
     assert push(hub, repo, file).status_code == 200
     commit(hub, repo, file.data)
     return repo
-
-
-def whole(xorb: Xorb) -> File:
-    return File([(xorb, 0, len(xorb.chunks))])
 
 
 def ask(hub: XetHub, chunk: bytes, who: str = "bob", **options: str):
