@@ -13,6 +13,10 @@ from pathlib import Path
 
 from cairn.domain import Digest
 from cairn.errors import BlobNotFoundError, CairnError, IntegrityError
+from cairn.store import FAST, SMALL
+from cairn.workflows.folder_store import FolderStore
+from cairn.workflows.origins import local_origin
+from cairn.workflows.repair import repair, suspects_in
 from tests.store import families, victim
 from tests.store.failing_calls import KINDS, FailingCalls
 from tests.store.making import layout_of
@@ -55,6 +59,17 @@ class Ward:
         if len(self.kept) > 2:
             del self.kept[self.rng.choice(sorted(self.kept))]
 
+    def repair(self, *backups: Path) -> None:
+        """Heal what is known to be damaged from what is here, and from copies elsewhere."""
+        origins = [local_origin(backup, self.root) for backup in backups]
+        repair(FolderStore(self.store), suspects_in(self.store), origins, lambda _: None)
+
+    def remake(self) -> None:
+        if self.kept:
+            number = self.rng.choice(sorted(self.kept))
+            layout, profile = layout_of(families.member(number)), self.rng.choice([FAST, SMALL])
+            self.store.remake(self.kept[number], layout, profile=profile)
+
     def reopen(self) -> None:
         self.store = victim.open_store(self.root)
 
@@ -87,7 +102,8 @@ class Ward:
                 [
                     lambda: self.put(self.rng.randrange(3 * families.MEMBERS)),
                     self.optimize, self.optimize, self.collect, self.collect,
-                    self.drop, self.read_one, self.read_one, self.reopen,
+                    self.drop, self.read_one, self.read_one, self.reopen, self.repair,
+                    self.remake,
                 ]
             )  # fmt: skip
 
@@ -159,6 +175,8 @@ def flipped_round(root: Path, seed: int) -> str:
     rng = ward.rng
     ward.fill(7)
     ward.optimize()
+    backup = root.with_name(f"{root.name}.backup")
+    shutil.copytree(root, backup)
     pattern = rng.choice(list(FLIPPED))
     if rng.random() < 0.3:
         _flip(root, "packs/*.idx", rng)  # so that indexes are made anew from what is damaged
@@ -173,6 +191,9 @@ def flipped_round(root: Path, seed: int) -> str:
         with suppress(IntegrityError):
             work()
         _no_worse(ward, bad)
+    if rng.random() < 0.5:
+        ward.repair(backup)
+        ward.check()
     for number in sorted(bad & set(ward.kept)):
         ward.put(number)
     for work in (ward.optimize, ward.collect, ward.collect):
@@ -240,5 +261,6 @@ def _check_nothing_wrong(root: Path) -> None:
 def remove(root: Path) -> None:
     """Remove a store that went through its rounds, and what was noted about it."""
     shutil.rmtree(root, ignore_errors=True)
+    shutil.rmtree(root.with_name(f"{root.name}.backup"), ignore_errors=True)
     for name in ("acks", "wrong"):
         Path(f"{root}.{name}").unlink(missing_ok=True)
