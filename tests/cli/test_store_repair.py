@@ -45,7 +45,7 @@ def test_a_place_that_is_not_there_or_the_store_itself_is_refused(tmp_path: Path
     kept = ("--store", str(tmp_path / "kept"))
     cairn("store", "add", str(tmp_path / "file"), *kept)
     missing = cairn("store", "repair", "--from", str(tmp_path / "gone"), *kept, expect=3)
-    assert "no such folder" in missing.stderr
+    assert "no such file or folder" in missing.stderr
     itself = cairn("store", "repair", "--from", str(tmp_path / "kept"), *kept, expect=2)
     assert "is the store to repair" in itself.stderr
     hub = ("--from", "https://localhost:1")

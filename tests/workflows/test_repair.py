@@ -8,13 +8,14 @@ import pytest
 from blake3 import blake3
 
 from cairn.domain import Digest
-from cairn.errors import EntryNotFoundError, RequestError
+from cairn.errors import EntryNotFoundError, RequestError, UntrustedDataError
 from cairn.store.pack_index import parse_index
 from cairn.workflows.folder_store import add_file, named_files, open_folder
 from cairn.workflows.house import House
 from cairn.workflows.origins import local_origin
 from cairn.workflows.repair import OWN, Origin, Repaired, repair, suspects_in, suspects_of
 from tests.store import families
+from tests.store.family_files import export
 from tests.store.making import checkpoint, weights
 from tests.store.victims import Victims
 from tests.workflows.test_inspect_repo import REPO, house
@@ -77,19 +78,24 @@ SERIES = {f"{n}.safetensors": families.member(n) for n in (0, 1, 5)}  # 0 is the
 SHARING = {"one": checkpoint([1, 2, 3]), "two": checkpoint([1, 2, 9])}
 
 
-@pytest.mark.parametrize("kind", ["store", "data directory", "files"])
+@pytest.mark.parametrize("kind", ["store", "data directory", "files", "family file"])
 def test_damaged_blobs_are_healed_from_another_copy(tmp_path: Path, kind: str) -> None:
     root = kept(tmp_path / "kept", FAMILY)
     other = tmp_path / "other"
-    shutil.copytree(root, other / "store" if kind == "data directory" else other)
-    origin = tmp_path / "kept-files" if kind == "files" else other
+    if kind == "family file":
+        store = open_folder(root).store
+        export(store, [named.blob.digest for named in store.names.list()], other)
+    elif kind == "files":
+        other = tmp_path / "kept-files"
+    else:
+        shutil.copytree(root, other / "store" if kind == "data directory" else other)
     flip_packs(root, 0.2)
-    done = repaired(root, origin)
+    done = repaired(root, other)
     assert done.lost == ()
     assert done.healed
-    assert {one.origin for one in done.healed} <= {str(origin), OWN}
+    assert {one.origin for one in done.healed} <= {str(other), OWN}
     assert_whole(root, FAMILY)
-    assert repaired(root, origin).healed == ()
+    assert repaired(root, other).healed == ()
 
 
 def test_what_has_no_copy_is_healed_by_a_blob_that_shares_its_damaged_parts(
@@ -234,8 +240,11 @@ def test_places_that_make_no_sense_are_refused(tmp_path: Path) -> None:
     root = kept(tmp_path / "kept", {"one": weights(1, 20_000)})
     with pytest.raises(RequestError, match="is the store to repair"):
         local_origin(root, root)
-    with pytest.raises(EntryNotFoundError, match="no such folder"):
+    with pytest.raises(EntryNotFoundError, match="no such file or folder"):
         local_origin(tmp_path / "nowhere", root)
+    (tmp_path / "file").write_bytes(b"something")
+    with pytest.raises(UntrustedDataError, match="file"):
+        local_origin(tmp_path / "file", root)
 
 
 @pytest.mark.parametrize("step", [4, pytest.param(1, marks=pytest.mark.slow)])

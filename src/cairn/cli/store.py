@@ -86,6 +86,8 @@ def verify(
     else:
         print_damage("BAD", bad)
         out().print(f"{result.checked:,} blobs, {human_bytes(result.bytes)}: {len(result.bad)} bad")
+        if result.bad:
+            out().print("`cairn store repair` heals what a copy is found of")
     if result.bad:
         raise click.exceptions.Exit(1)
 

@@ -25,10 +25,11 @@ if TYPE_CHECKING:
 @click.option(
     "--from",
     "places",
-    metavar="DIR|URL",
+    metavar="DIR|FILE|URL",
     multiple=True,
-    help="Where copies may be: another store, a hub's data directory, a folder of files, or the"
-    " address of another hub with the same repos. May be given several times.",
+    help="Where copies may be: another store, a hub's data directory, a folder of files, what"
+    " `cairn store export` wrote, or the address of another hub with the same repos. May be given"
+    " several times.",
 )
 @click.option(
     "--token",

@@ -1,4 +1,4 @@
-"""Places on this machine that may hold whole copies of lost blobs: stores, hubs' data, folders."""
+"""Places on this machine that may hold copies of lost blobs: stores, folders, family files."""
 
 import hashlib
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from pathlib import Path
 from cairn.domain import Digest
 from cairn.errors import EntryNotFoundError, NotFoundError, RequestError, UnavailableError
 from cairn.formats import File
-from cairn.store import BlobStore, open_local_store
+from cairn.store import BlobStore, FamilyContents, FamilyFile, open_local_store
 from cairn.workflows.damage import Damage
 from cairn.workflows.local_files import folder_files
 from cairn.workflows.repair import Origin
@@ -16,15 +16,18 @@ _BLOCK_BYTES = 1 << 20
 
 
 def local_origin(path: Path, own: Path) -> Origin:
-    """What lies in a folder: a store, a hub's data directory, or files.
+    """A folder, which may be a store, a hub's data directory or files; or a family file.
 
     Raises:
-        EntryNotFoundError: no folder is there.
+        EntryNotFoundError: nothing is there.
         RequestError: it is the store that lies in `own` and is to be healed.
-        UnavailableError: the store in it was written by a newer Cairn.
+        UntrustedDataError: the file is no family file, or a damaged one.
+        UnavailableError: it was written by a newer Cairn.
     """
+    if not path.exists():
+        raise EntryNotFoundError(f"{path}: no such file or folder")
     if not path.is_dir():
-        raise EntryNotFoundError(f"{path}: no such folder")
+        return FamilyOrigin(path)
     for root in (path, path / "store"):
         if (root / "FORMAT").is_file():
             if root.samefile(own):
@@ -43,6 +46,23 @@ class StoreOrigin:
     def copies(self, damage: Damage) -> Iterator[Iterator[bytes]]:
         """See `Origin.copies`: at most one."""
         with self._store.open(damage.digest) as reader:
+            yield reader.stream()
+
+
+class FamilyOrigin:
+    """What `cairn store export` wrote."""
+
+    def __init__(self, path: Path) -> None:
+        self.name = str(path)
+        self._contents = FamilyContents(FamilyFile(path))
+        self._blobs = {blob.digest: blob for blob in self._contents.blobs}
+
+    def copies(self, damage: Damage) -> Iterator[Iterator[bytes]]:
+        """See `Origin.copies`: at most one."""
+        blob = self._blobs.get(damage.digest)
+        if blob is None:
+            raise NotFoundError("it does not hold this blob")
+        with self._contents.open(blob) as reader:
             yield reader.stream()
 
 
