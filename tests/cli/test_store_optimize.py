@@ -95,6 +95,7 @@ def test_a_pause_is_kept_until_somebody_resumes(tmp_path: Path) -> None:
     open_house(load_settings(data_dir=data)).catalog.close()
     assert "resume" in cairn("store", "pause", data=data).stdout
     assert "paused already" in cairn("store", "pause", data=data).stdout
+    assert "0 blobs; paused" in cairn("store", "stats", data=data).stdout
     store = open_local_store(data / "store")
     assert store.pause.since_s() == pytest.approx(time.time(), abs=60)
     assert "go on" in cairn("store", "resume", data=data).stdout

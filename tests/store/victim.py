@@ -19,7 +19,14 @@ from pathlib import Path
 
 from cairn.domain import Digest
 from cairn.errors import BlobNotFoundError, CairnError, IntegrityError
-from cairn.store import PROFILES, BlobStore, FamilyContents, FamilyFile, open_local_store
+from cairn.store import (
+    PROFILES,
+    BlobStore,
+    FamilyContents,
+    FamilyFile,
+    StoppedError,
+    open_local_store,
+)
 from cairn.store.backends import LocalBackend
 from cairn.store.codecs import CODECS
 from cairn.store.locks import Locks
@@ -84,8 +91,17 @@ def put(root: Path, job: dict) -> None:
 
 def optimize(root: Path, job: dict) -> None:
     store = open_store(root)
-    for digest in sorted(store.pending()):
-        store.optimize(digest, layout_of(store.read_bytes(digest, 1 << 30)))
+    left = job.get("stop_after", 1 << 60)
+
+    def progress(plain_bytes: int) -> None:
+        nonlocal left
+        left -= plain_bytes
+        if left < 0:
+            raise StoppedError
+
+    with suppress(StoppedError):
+        for digest in sorted(store.pending()):
+            store.optimize(digest, layout_of(store.read_bytes(digest, 1 << 30)), progress)
 
 
 def remake(root: Path, job: dict) -> None:
@@ -134,7 +150,7 @@ def toil(store: BlobStore, root: Path, job: dict, rng: random.Random) -> None:
             acknowledge(root, "put", seed, store.put_bytes(file).digest)
         case "optimize":
             with suppress(BlobNotFoundError):  # the other lane's gc was faster
-                optimize(root, job)
+                optimize(root, {**job, "stop_after": rng.choice([1 << 60, rng.randrange(500_000)])})
         case "remake":
             kept = acknowledged(root)
             if kept:

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy import (
+    ColumnElement,
     CompoundSelect,
     Connection,
     Select,
+    Table,
     delete,
     exists,
     func,
@@ -90,17 +92,18 @@ class Quotas:
 
     def not_received(self, name: str, digests: Iterable[Digest]) -> set[Digest]:
         """Those that no repo of the namespace has, or was sent lately."""
-        return self._missing(_received(name), digests)
+        return self._missing(name, digests, (repo_blobs, uploads))
 
     def not_committed(self, name: str, digests: Iterable[Digest]) -> set[Digest]:
         """Those that no revision of any repo of the namespace has."""
-        return self._missing(_committed(name), digests)
+        return self._missing(name, digests, (repo_blobs,))
 
     def unknown_sizes(self, name: str, sizes: Iterable[int]) -> set[int]:
         """Those that no file of the namespace has: a file of such a size must be a new one."""
         wanted = sorted(set(sizes))
         with self._database.read() as connection:
-            found = _among(connection, _received(name), "size_bytes", wanted)
+            held = _received(name).subquery()
+            found = _among(connection, select(held.c.size_bytes), held.c.size_bytes, wanted)
         return set(wanted) - found
 
     def record_stored(self, counted: Mapping[str, int]) -> None:
@@ -115,10 +118,15 @@ class Quotas:
             if rows:
                 connection.execute(insert(stored_counts), rows)
 
-    def _missing(self, held: _Blobs, digests: Iterable[Digest]) -> set[Digest]:
+    def _missing(
+        self, name: str, digests: Iterable[Digest], tables: tuple[Table, ...]
+    ) -> set[Digest]:
         wanted = {digest.raw: digest for digest in digests}
+        found: set[bytes] = set()
         with self._database.read() as connection:
-            found = _among(connection, held, "digest", list(wanted))
+            for table in tables:
+                query = _held(table, name).with_only_columns(table.c.digest)
+                found |= _among(connection, query, table.c.digest, list(wanted))
         return {digest for raw, digest in wanted.items() if raw not in found}
 
     def _forget(self, connection: Connection, name: str, measure: Measure) -> None:
@@ -132,22 +140,21 @@ class Quotas:
 
 def _committed(name: str) -> Select[tuple[bytes, int]]:
     """Digest and size of every blob in a revision, once."""
-    return (
-        select(repo_blobs.c.digest, repo_blobs.c.size_bytes)
-        .join(repos, repos.c.uid == repo_blobs.c.repo)
-        .where(repos.c.owner == key_of(name))
-        .distinct()
-    )
+    return _held(repo_blobs, name).distinct()
 
 
 def _received(name: str) -> CompoundSelect[tuple[bytes, int]]:
     """The same with what was sent and may be committed yet."""
-    sent = (
-        select(uploads.c.digest, uploads.c.size_bytes)
-        .join(repos, repos.c.uid == uploads.c.repo)
+    return union(_held(repo_blobs, name), _held(uploads, name))
+
+
+def _held(table: Table, name: str) -> Select[tuple[bytes, int]]:
+    """A row for each repo of the namespace that has the blob."""
+    return (
+        select(table.c.digest, table.c.size_bytes)
+        .join(repos, repos.c.uid == table.c.repo)
         .where(repos.c.owner == key_of(name))
     )
-    return union(_committed(name), sent)
 
 
 def _total(connection: Connection, blobs: _Blobs) -> int:
@@ -155,12 +162,12 @@ def _total(connection: Connection, blobs: _Blobs) -> int:
     return int(connection.execute(query).scalar_one())
 
 
-def _among(connection: Connection, held: _Blobs, column: str, wanted: list[T]) -> set[T]:
-    """Those of the wanted values that the column has."""
-    table = held.subquery()
-    query, among = select(table.c[column]), table.c[column].in_
+def _among(
+    connection: Connection, query: Select[Any], column: ColumnElement[T], wanted: list[T]
+) -> set[T]:
+    """Those of the wanted values that the query has in this column, its only one."""
     found: set[T] = set()
     for start in range(0, len(wanted), _BATCH):
-        rows = connection.execute(query.where(among(wanted[start : start + _BATCH])))
+        rows = connection.execute(query.where(column.in_(wanted[start : start + _BATCH])))
         found.update(value for (value,) in rows)
     return found

@@ -94,6 +94,7 @@ def _run(house: "Keeper", profile: "Profile", budget: "Budget") -> _Run:
 
     tally, damaged = Tally(), list[str]()
     total = sum(blob.size_bytes for blob in waiting(house))
+    total = min(total, budget.max_bytes or total)
     began_s, began_cpu_s = time.monotonic(), time.process_time()
     with stoppable() as wait, byte_progress("optimizing", total) as progress:
         pace = Pace(budget, wait)

@@ -74,7 +74,7 @@ def _print(found: "Stocktaking", limit: int) -> None:
     if totals.logical_bytes:
         table.add_row("stored / logical", f"{totals.stored_bytes / totals.logical_bytes:.3f}")
     table.add_row("raw", f"{totals.raw_blobs:,} blobs, {human_bytes(totals.raw_bytes)}")
-    table.add_row("waiting for optimize", f"{found.pending:,} blobs")
+    table.add_row("waiting for optimize", _waiting(found))
     table.add_row("packs, parts", f"{totals.packs:,}, {totals.parts:,}")
     for name, share in totals.by_codec.items():
         kind = "predictor" if name in found.derived_codecs else "codec"
@@ -93,6 +93,11 @@ def _print(found: "Stocktaking", limit: int) -> None:
             console.print(_shares(heading, shares, limit))
         if len(shares) > limit:
             console.print(f"{len(shares) - limit:,} more: --limit shows them, --json all of them")
+
+
+def _waiting(found: "Stocktaking") -> str:
+    held_up = "; paused, `cairn store resume` goes on" if found.paused else ""
+    return f"{found.pending:,} blobs{held_up}"
 
 
 def _parts(parts: int, plain_bytes: int, stored_bytes: int) -> str:

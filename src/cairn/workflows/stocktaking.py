@@ -25,11 +25,12 @@ class Stocktaking:
     `groups` are what the blobs belong to (repos of a hub, names of a folder), `families` are those
     that belong together; `unclaimed` is what none of them holds. `decoded_bytes` are those that are
     decoded to read `unique_bytes`; `fast_blobs` are kept to be read fast. `derived_codecs` are
-    names of `totals.by_codec` that make parts from others.
+    names of `totals.by_codec` that make parts from others. `paused`: hubs optimize nothing.
     """
 
     totals: StoreStats
     pending: int
+    paused: bool
     unique_bytes: int
     decoded_bytes: int
     fast_blobs: int
@@ -67,6 +68,7 @@ def count(
     return Stocktaking(
         totals=totals,
         pending=sum(1 for _ in store.pending()),
+        paused=store.pause.since_s() is not None,
         unique_bytes=stock.unique_bytes,
         decoded_bytes=stock.decoded_bytes,
         fast_blobs=len(store.kept_fast()),
@@ -139,6 +141,7 @@ def describe_stock(found: Stocktaking) -> dict[str, Any]:
     }
     return {
         "pending": found.pending,
+        "paused": found.paused,
         **asdict(found.totals),
         "unique_bytes": found.unique_bytes,
         "decoded_bytes": found.decoded_bytes,
