@@ -25,9 +25,11 @@ from cairn.errors import (
 from cairn.store import BlobStore, FamilyContents, FamilyFile, open_local_store
 from cairn.store.bases import Base, encode_bases
 from cairn.store.chains import depths_of
+from cairn.store.codecs import CODECS
 from cairn.store.family_file import FamilyWriter
 from cairn.store.keys import RECIPES, raw_key, recipe_key
 from cairn.store.packs import Encoded
+from cairn.store.parts import PartStore
 from cairn.store.recipes import Part, Recipe, Slice
 from cairn.store.sketches import Sketch, encode_sketches, parse_sketches
 from tests.store import victim
@@ -137,6 +139,34 @@ def test_what_is_there_is_shared_and_a_second_import_writes_nothing(
     assert first.written_bytes + second.written_bytes < 1.02 * path.stat().st_size
     assert take(target, path).written_bytes == 0
     assert contents(target) == family
+
+
+def test_what_is_here_only_deeper_is_taken_so_that_all_is_read_from_less_deep_parts(
+    target: BlobStore, tmp_path: Path
+) -> None:
+    source = open_local_store(tmp_path / "shallow")
+    digests = [optimized(source, member(number)) for number in (3, 4)]
+    path = export(source, digests, tmp_path / "shallow.cairn")
+    for number in range(4):
+        optimized(target, member(number))
+    with FamilyFile(path) as file:
+        recipe = FamilyContents(file).recipe(digests[0])
+    part = max(recipe.parts(), key=lambda part: part.plain_bytes)
+    assert depth_of(target, part.digest) > depth_of(source, part.digest) == 0
+    assert take(target, path).new_blobs == 1
+    assert depth_of(target, part.digest) == 0
+    target.collect(lambda: digests, 0.0)
+    assert depth_of(target, part.digest) == 0
+    assert contents(target) == {digest_of(member(number)): member(number) for number in (3, 4)}
+
+
+def depth_of(store: BlobStore, part: bytes) -> int:
+    """In what depth the record of a part that counts lies."""
+    parts = PartStore(store._backend, CODECS)
+    parts.index.refresh()
+    kept = parts.kept(part)
+    assert kept is not None
+    return kept.record.depth
 
 
 def test_tar_makes_a_store_of_it(path: Path, family: dict[Digest, bytes], tmp_path: Path) -> None:

@@ -207,6 +207,10 @@ def test_histories_that_went_apart_are_a_conflict_and_change_nothing(
     with pytest.raises(ConflictError, match="refs/heads/main"):
         take(target, later)
     assert state(target, "ann/base") == before
+    blobs = target.store.stats().blobs
+    with pytest.raises(ConflictError, match="refs/heads/main"):
+        take(target, exported(source.house, tmp_path / "both.cairn", "ann/tuned", "ann/base"))
+    assert target.store.stats().blobs == blobs  # told before anything landed
 
 
 def test_a_family_is_what_cards_connect(source: Source) -> None:
@@ -281,6 +285,7 @@ def test_what_strangers_say_of_repos_is_not_believed(
     for name in ("ann/base", "ann/tuned", "ann/evil"):
         with pytest.raises(RepoNotFoundError):
             target.catalog.repos.get(model(name))
+    assert target.store.stats().blobs == 0
 
 
 def test_members_that_belong_to_no_repo_are_refused(path: Path, target: House) -> None:

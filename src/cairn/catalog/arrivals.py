@@ -5,6 +5,7 @@ already, branches move forward only.
 """
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -47,6 +48,10 @@ class Arrival:
     refs: tuple[Ref, ...]
 
 
+class _UndoneError(Exception):
+    """Ends a transaction that was only tried."""
+
+
 class Arrivals:
     """Takes repos in."""
 
@@ -71,13 +76,27 @@ class Arrivals:
             LimitError: paths too deep, or too many directories or entries.
         """
         with self._database.write() as connection:
-            uid = self._here(connection, arrival.id) or self._new(connection, arrival, by)
-            refs.repo_row(connection, uid, lock=True)
-            added = sum(self._add(connection, uid, commit) for commit in past)
-            for ref in arrival.refs:
-                _bring_forward(connection, uid, ref)
-            detail = f"{added} commits"
-            audit.note(connection, self._clock(), by, "repo.import", arrival.id, detail)
+            return self._take(connection, arrival, past, by)
+
+    def rehearse(self, arrival: Arrival, past: Iterable[PastCommit]) -> None:
+        """Raise what `take` would raise; change nothing."""
+        with suppress(_UndoneError), self._database.write() as connection:
+            self._take(connection, arrival, past, None)
+            raise _UndoneError
+
+    def _take(
+        self,
+        connection: Connection,
+        arrival: Arrival,
+        past: Iterable[PastCommit],
+        by: Actor | None,
+    ) -> tuple[str, int]:
+        uid = self._here(connection, arrival.id) or self._new(connection, arrival, by)
+        refs.repo_row(connection, uid, lock=True)
+        added = sum(self._add(connection, uid, commit) for commit in past)
+        for ref in arrival.refs:
+            _bring_forward(connection, uid, ref)
+        audit.note(connection, self._clock(), by, "repo.import", arrival.id, f"{added} commits")
         return uid, added
 
     def _here(self, connection: Connection, repo_id: RepoId) -> str | None:

@@ -52,7 +52,7 @@ class Export:
         indexes = load_indexes(backend)
         bases = bases_of(list(indexes.values()))
         needed = closure(self._named(), bases)
-        self._depths = depths_of({d: bases[d] for d in needed if d in bases})
+        self._depths = _depths({d: bases[d] for d in needed if d in bases})
         self._chosen = list(_chosen(indexes, needed))
         parts = sum(len(chosen.rows) for chosen in self._chosen)
         if parts != len(needed):
@@ -158,6 +158,15 @@ class Export:
                     yield block
         except ObjectNotFoundError:
             raise UnavailableError(f"{key} was removed meanwhile: export again") from None
+
+
+def _depths(bases: Mapping[bytes, tuple[bytes, ...]]) -> dict[bytes, int]:
+    try:
+        return depths_of(bases)
+    except IntegrityError as error:
+        raise IntegrityError(
+            f"{error}, which no import accepts: `cairn store remake --max-depth` makes it shallower"
+        ) from None
 
 
 class _Buffer:

@@ -17,6 +17,7 @@ from cairn.store.keys import damaged_key, raw_key, recipe_key, sketch_key
 from cairn.store.locks import Locks
 from cairn.store.optimizing import check_whole
 from cairn.store.parts import Packing, PartStore
+from cairn.store.precedence import wait_until_newest
 from cairn.store.reading import RecipeReader
 from cairn.store.recipes import Recipe
 from cairn.store.writing import BlobWriter
@@ -61,7 +62,7 @@ class Import:
 
         Raises:
             MalformedError: a blob or part is not what its digest says; those before it are in.
-            UnavailableError: the disk is full or failing.
+            UnavailableError: the disk is full or failing, or the clock was set back.
         """
         self._parts.index.refresh()
         for batch in _batches(self._family.blobs):
@@ -113,6 +114,8 @@ class Import:
                 continue
             self._here.add(digest)
             if self._parts.lasting_depth(digest, below=depth + 1) is None:
+                if self._parts.kept(digest) is not None:  # the record from the file has to count
+                    wait_until_newest(self._parts.index.newest_s())
                 packing.add(self._family.part(digest))
 
     def _acknowledge(self, recipe: Recipe) -> None:

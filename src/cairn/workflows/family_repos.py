@@ -90,7 +90,7 @@ def describe_departure(house: House, repo_ids: Sequence[RepoId]) -> Departure:
 def import_repos(
     house: House, family: FamilyContents, *, into: str | None = None, progress: Progress
 ) -> tuple[Imported, list[Arrived]]:
-    """Take in blobs, then repos, each of them whole or not at all.
+    """Take in blobs, then repos, each of them whole or not at all; all are tried beforehand.
 
     `into` is the namespace that they get; None: the one they had. Of a repo that is here what is
     missing is added, and branches move forward.
@@ -99,10 +99,13 @@ def import_repos(
         RequestError: the file holds no repos, or two would have one name.
         NotFoundError: there is no such user or organisation.
         ConflictError: a branch or tag went another way here.
-        UntrustedDataError: the file is not what it says; repos before the one in question are in.
+        UntrustedDataError: the file is not what it says.
     """
     arrivals = [_moved(arrival, into) for arrival in check_histories(family)]
     _check_names(house, family, arrivals)
+    for number, arrival in enumerate(arrivals):
+        with blaming(family.file, repo_key(number)):
+            house.catalog.arrivals.rehearse(arrival, read_history(family.file, number))
     with house.store.importing(family, progress) as done:
         return done, [_take(house, family, n, a) for n, a in enumerate(arrivals)]
 
