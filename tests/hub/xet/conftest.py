@@ -5,7 +5,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -42,6 +42,8 @@ class XetHub:
     settings: Settings
     clock: Clock
     tokens: dict[str, str]
+    # Making one for each request takes longer than the request.
+    _client: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=60))
 
     def connect(self, repo: str = "ann/one", kind: str = "write", who: str = "ann") -> dict:
         """What the token endpoint answers."""
@@ -55,7 +57,7 @@ class XetHub:
         if who:
             headers["Authorization"] = f"Bearer {self.tokens[who]}"
         url = path if path.startswith("http") else self.url + path
-        return httpx.request(method, url, headers=headers, timeout=60, **options)
+        return self._client.request(method, url, headers=headers, **options)
 
     def cas(self, grant: dict, path: str, body: bytes | None = None, **options: object):
         """A CAS request with the token of `grant`."""
