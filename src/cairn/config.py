@@ -96,6 +96,13 @@ class Settings(BaseSettings):
     optimize: bool = Field(
         default=True, description="Rewrite landed blobs as tensors in the background."
     )
+    fast_bytes: int = Field(
+        default=16 * GIB,
+        ge=0,
+        description="Most bytes of files that the hub keeps to be read fast instead of small: the"
+        " newest of the repos that are downloaded most, then of those changed last (docs/store.md)."
+        " 0: it leaves every file as it is kept.",
+    )
     small_max_depth: int = Field(
         default=6,
         ge=0,

@@ -10,6 +10,7 @@ import structlog
 from cairn.config import Settings
 from cairn.domain import Blob, Scope
 from cairn.hub.worker import Worker
+from cairn.workflows.optimize import optimize_pending
 from tests.hub.web.homes import SECRET, Home, open_home
 from tests.store.making import safetensors, weights
 
@@ -130,6 +131,19 @@ def test_a_damaged_blob_is_told_to_administrators(
         worker.stop()
     assert blob.digest.hex in answer(home, admin)["last_error"]
     assert answer(home)["last_error"] is None
+
+
+def test_the_newest_file_of_a_repo_is_kept_fast(home: Home, tmp_path: Path) -> None:
+    blob = push(home)
+    assert all(done.rewritten for done in optimize_pending(home.house, pytest.fail))
+    assert home.house.store.kept_fast() == {}
+    worker = hub_worker(home, tmp_path)
+    worker.start()
+    try:
+        until(lambda: list(home.house.store.kept_fast()) == [blob.digest])
+    finally:
+        worker.stop()
+    until(lambda: store_answer(home)["fast_blobs"] == 1)  # totals may be a moment old
 
 
 def test_what_is_read_back_damaged_is_logged_and_told_with_its_file(

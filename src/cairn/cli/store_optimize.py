@@ -99,7 +99,7 @@ def _run(house: "Keeper", profile: "Profile", budget: "Budget") -> _Run:
     with stoppable() as wait, byte_progress("optimizing", total) as progress:
         pace = Pace(budget, wait)
         for done in optimize_pending(
-            house, lambda e: damaged.append(str(e)), progress, profile, pace
+            house, lambda e: damaged.append(str(e)), progress, lambda _: profile, pace
         ):
             tally.add(done)
     seconds, cpu_seconds = time.monotonic() - began_s, time.process_time() - began_cpu_s

@@ -17,8 +17,9 @@ from cairn.bootstrap import profiles_of
 from cairn.config import Settings
 from cairn.errors import CairnError, IntegrityError
 from cairn.hub.reading_process import ReadingProcess
-from cairn.store import SMALL, StoppedError
+from cairn.store import StoppedError
 from cairn.workflows.describe import describe_pending
+from cairn.workflows.heat import Heat
 from cairn.workflows.house import House
 from cairn.workflows.journal import Journal
 from cairn.workflows.kept_comparisons import any_pending as any_to_compare
@@ -27,11 +28,13 @@ from cairn.workflows.namespace_stock import count_stored_if_limited
 from cairn.workflows.optimize import optimize_pending
 from cairn.workflows.pace import Budget, Pace
 from cairn.workflows.pausing import paused_since
+from cairn.workflows.remake import remake_blobs
 from cairn.workflows.rounds import verify_due
 from cairn.workflows.stored_health import any_pending as any_to_measure
 
 POLL_S = 1.0
 HOUSEKEEPING_S = 3600.0
+REMAKE_S = 60.0  # looking for what got hot or cold asks for the heads of many repos
 VERIFY_S = 60.0  # looking for blobs that are due lists a part of the store
 VERIFY_STEP_S = 2.0  # then other work has its turn
 HEALTH_S = 20.0  # looking for blobs to measure goes through all blobs of all repos
@@ -48,11 +51,13 @@ class Worker:
         self._house = house
         self._settings = settings
         self._profiles = profiles_of(settings)
+        self._heat = Heat(house, settings.fast_bytes)
         self.journal = Journal(house.clock())
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="cairn-worker", daemon=True)
         self._last_upload = 0.0
         self._next_housekeeping = 0.0
+        self._next_remake = 0.0
         self._next_verify = 0.0
         self._next_health = 0.0
         self._reading = ReadingProcess(settings)
@@ -79,6 +84,8 @@ class Worker:
             self._guard("describe", lambda: describe_pending(self._house))
             if self._settings.optimize and self._quiet() and not paused_since(self._house):
                 self._guard("optimize", self._optimize)
+                if time.monotonic() >= self._next_remake:
+                    self._guard("remake", self._remake)
             self._guard("read", self._read)
             if self._settings.verify_every_s and time.monotonic() >= self._next_verify:
                 self._guard("verify", self._verify)
@@ -98,14 +105,13 @@ class Worker:
         return time.monotonic() - self._last_upload >= self._settings.optimize_delay_s
 
     def _optimize(self) -> None:
-        pace = Pace(Budget(cpu_share=self._settings.optimize_cpu_share), self._wanted_to_stop)
-        journal = self.journal
+        pace, journal = self._pace(), self.journal
         try:
             for done in optimize_pending(
                 self._house,
                 self._report_damage,
                 journal.advance,
-                self._profiles[SMALL.name],
+                lambda digest: self._profiles[self._heat.profile_for(digest)],
                 pace,
                 journal.begin,
             ):
@@ -124,6 +130,31 @@ class Worker:
             raise
         finally:
             journal.rest()
+
+    def _remake(self) -> None:
+        """Keep one blob otherwise, if it got hot or is no longer."""
+        self._next_remake = time.monotonic() + REMAKE_S
+        change = self._heat.next_change()
+        if change is None:
+            return
+        journal, digest = self.journal, change.blob.digest
+        profile = self._profiles[change.profile]
+        journal.begin(change.blob)
+        try:
+            for done in remake_blobs(
+                self._house, [digest], profile, self._report_damage, journal.advance, self._pace()
+            ):
+                self._next_remake = 0.0  # there may be more
+                written = done.stored_after
+                log.info("remade", blob=digest.hex, profile=profile.name, written_bytes=written)
+        except CairnError as error:
+            journal.fail(error)
+            raise
+        finally:
+            journal.rest()
+
+    def _pace(self) -> Pace:
+        return Pace(Budget(cpu_share=self._settings.optimize_cpu_share), self._wanted_to_stop)
 
     def _wanted_to_stop(self, wait_s: float) -> bool:
         return self._stop.wait(wait_s) or paused_since(self._house) is not None

@@ -179,6 +179,11 @@ class BlobStore:
             return False
         return size >= MIN_REWRITE_BYTES and not self._is_marked(digest)
 
+    def is_rewritten(self, digest: Digest) -> bool:
+        """Whether optimize is done with this blob and keeps it otherwise than it landed."""
+        backend = self._backend
+        return backend.exists(recipe_key(digest)) and not backend.exists(raw_key(digest))
+
     def _is_marked(self, digest: Digest) -> bool:
         return any(map(self._backend.exists, (settled_key(digest), damaged_key(digest))))
 

@@ -12,6 +12,7 @@ from cairn.errors import NotFoundError, RequestError
 from cairn.store import FamilyContents, FamilyFile, Imported
 from cairn.workflows.cards import sync_card
 from cairn.workflows.house import House
+from cairn.workflows.listing import all_repos
 from cairn.workflows.past_lines import (
     blaming,
     encode_history,
@@ -20,7 +21,7 @@ from cairn.workflows.past_lines import (
     read_repos,
     repo_key,
 )
-from cairn.workflows.stocktaking import all_repos, families
+from cairn.workflows.stocktaking import families
 
 Progress = Callable[[int], None]
 

@@ -2,7 +2,7 @@
 
 from cairn.domain import Digest, Measure
 from cairn.workflows.house import House
-from cairn.workflows.stocktaking import all_repos
+from cairn.workflows.listing import all_repos
 
 
 def count_stored(house: House) -> dict[str, int]:

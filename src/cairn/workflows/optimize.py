@@ -16,7 +16,7 @@ def optimize_pending(
     house: Keeper,
     damaged: Callable[[IntegrityError], None],
     progress: Callable[[int], None] | None = None,
-    profile: Profile = SMALL,
+    profile: Callable[[Digest], Profile] = lambda _: SMALL,
     pace: Pace | None = None,
     begins: Callable[[Blob], None] | None = None,
 ) -> Iterator[Optimized]:
@@ -26,7 +26,7 @@ def optimize_pending(
     a blob that was left in the middle shares what was encoded of it.
     `damaged` is told of blobs whose bytes are wrong; the store keeps them as they are, marked.
     `begins` gets each blob before it is read, `progress` the count of plain bytes newly done;
-    `profile` says what the blobs are for.
+    `profile` says what a blob is for.
     """
     pace = pace or Pace()
 
@@ -41,7 +41,7 @@ def optimize_pending(
         try:
             if begins is not None:
                 begins(house.store.blob(digest))
-            yield optimize_blob(house, digest, advance, profile)
+            yield optimize_blob(house, digest, advance, profile(digest))
         except BlobNotFoundError:
             continue  # gc took it between listing and opening
         except IntegrityError as error:

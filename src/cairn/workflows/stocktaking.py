@@ -4,17 +4,17 @@ A family is what cards connect: a repo, the base models it names, and whatever n
 base model that is not on this hub still connects the repos that name it.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from cairn.catalog import RepoQuery, RepoRecord
-from cairn.domain import Account, Actor, Digest, RepoType
+from cairn.catalog import RepoRecord
+from cairn.domain import Digest
 from cairn.store import PREDICTORS, BlobStore, CodecShare, GroupShare, StoreStats
 from cairn.workflows.cards import base_models
 from cairn.workflows.house import House
+from cairn.workflows.listing import all_repos
 
-_PAGE = 1000
 _NAMED_ROOTS = 3
 
 
@@ -82,23 +82,6 @@ def count(
 
 def _largest_first(shares: Mapping[str, GroupShare]) -> dict[str, GroupShare]:
     return dict(sorted(shares.items(), key=lambda item: (-item[1].logical_bytes, item[0])))
-
-
-def all_repos(house: House) -> Iterator[RepoRecord]:
-    """Every repo of the hub, private ones as well."""
-    # Whoever may read the data directory may read every repo in it.
-    operator = Actor(Account("operator", "Operator of this machine", is_admin=True))
-    for repo_type in RepoType:
-        cursor = None
-        while True:
-            query = RepoQuery(
-                repo_type, sort="createdAt", limit=_PAGE, cursor=cursor, viewer=operator
-            )
-            page = house.catalog.repos.search(query)
-            yield from page.repos
-            cursor = page.next_cursor
-            if cursor is None:
-                break
 
 
 def families(records: Iterable[RepoRecord]) -> dict[str, list[str]]:

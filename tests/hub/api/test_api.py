@@ -71,6 +71,7 @@ def test_the_store_counts_what_it_holds(home):
             "logical_bytes",
             "stored_bytes",
             "raw_blobs",
+            "fast_blobs",
             "packs",
             "parts",
             "damaged",

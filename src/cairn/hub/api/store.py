@@ -41,6 +41,7 @@ class StoreTotals(BaseModel):
     logical_bytes: int = Field(description="Bytes of these files as they are downloaded.")
     stored_bytes: int = Field(description="Bytes on disk, indexes and recipes included.")
     raw_blobs: int = Field(description="Files kept as they came.")
+    fast_blobs: int = Field(description="Files kept to be read fast instead of small.")
     packs: int = Field(description="Pack files.")
     parts: int = Field(description="Distinct parts in packs.")
     by_codec: dict[str, CodecTotals] = Field(description="Parts and bytes by codec.")
@@ -196,6 +197,7 @@ def _totals(house: House) -> StoreTotals:
         logical_bytes=stats.logical_bytes,
         stored_bytes=stats.stored_bytes,
         raw_blobs=stats.raw_blobs,
+        fast_blobs=len(house.store.kept_fast()),
         packs=stats.packs,
         parts=stats.parts,
         by_codec={
