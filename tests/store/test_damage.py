@@ -8,6 +8,8 @@ import pytest
 from cairn.domain import Digest
 from cairn.errors import BlobNotFoundError, IntegrityError
 from cairn.store import BlobStore, open_local_store
+from cairn.store.backends import LocalBackend
+from cairn.store.part_index import PartIndex
 from tests.store.making import checkpoint, layout_of, optimized, small_pack_store, weights
 
 
@@ -136,6 +138,17 @@ def test_a_damaged_pack_without_an_index_gives_what_it_still_holds(tmp_path: Pat
         with pytest.raises(IntegrityError):
             b"".join(reader.stream())
     assert list(tmp_path.glob("packs/*.idx")) == []  # half an index is not written
+
+
+def test_a_damaged_pack_that_is_looked_at_again_is_still_known(tmp_path: Path) -> None:
+    optimized(small_pack_store(tmp_path, pack_bytes=10_000_000), FILE)
+    pack = only(tmp_path, "packs/*.pack")
+    only(tmp_path, "packs/*.idx").unlink()
+    pack.write_bytes(pack.read_bytes()[:-200])
+    index = PartIndex(LocalBackend(tmp_path))
+    index.refresh()
+    index.refresh()
+    assert index.newest_s() == pytest.approx(pack.stat().st_mtime)
 
 
 @pytest.mark.parametrize("at", [0, 8, 20, 50, 70, -40, -1])

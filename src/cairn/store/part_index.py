@@ -86,9 +86,9 @@ class PartIndex:
                 continue  # removed since it was listed, or for the next time
         with self._lock:
             self._condemned = condemned
-            self._sealed_s |= sealed_s
             for pack_id in (known - present) | (partial & {name for name, _ in loaded}):
                 self._forget(pack_id)
+            self._sealed_s |= sealed_s
             self._add(loaded)
 
     def load_all(self) -> Iterator[PackIndex]:
