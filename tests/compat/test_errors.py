@@ -1,11 +1,12 @@
 """Each class of error the clients know is the one they raise, and the message helps."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.compat.clients import Client, Stream, add, copy, raises
+from tests.compat.clients import Client, ClientError, Stream, add, copy, raises
 from tests.compat.conftest import People
 from tests.compat.hubs import Hub
 
@@ -239,3 +240,21 @@ def test_every_refusal_names_its_request(client: Client) -> None:
     with raises("RepositoryNotFoundError") as info:
         client.api.model_info("alice/never-made")
     assert "Request ID: " in info.value.text
+
+
+def test_a_full_namespace_says_so_before_and_after_the_digest_is_known(
+    client: Client, hub: Hub
+) -> None:
+    org = f"full-{client.mode.name}"
+    hub.cairn("org", "add", org, "--owner", "alice")
+    hub.cairn("org", "quota", org, "--logical", "1MB")
+    repo, weights = f"{org}/model", os.urandom(600_000)
+    client.api.create_repo(repo)
+    client.api.upload_file(path_or_fileobj=weights, path_in_repo="a.bin", repo_id=repo)
+    for size in (500_000, len(weights)):  # by its size the second may be what is there
+        with pytest.raises(ClientError, match=f"{org} may keep 1,000,000 bytes and has"):
+            client.api.upload_file(
+                path_or_fileobj=os.urandom(size), path_in_repo="b.bin", repo_id=repo
+            )
+    client.api.upload_file(path_or_fileobj=weights, path_in_repo="again.bin", repo_id=repo)
+    assert not client.api.file_exists(repo, "b.bin")
