@@ -161,7 +161,7 @@ def test_a_damaged_blob_fails_one_upload_and_the_next_sends_everything(hub, else
 
 
 def test_damage_that_blobs_share_fails_no_second_upload(hub, elsewhere):
-    base = bytes(RNG.choices(range(8), k=2_000_000))
+    base = bytes(RNG.choices(range(8), k=4_500_000))  # a part of 4 MiB and some
     variants = [base + bytes([i]) * 300_000 for i in range(3)]
     for data in variants:
         published(hub, data)
