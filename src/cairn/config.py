@@ -104,10 +104,11 @@ class Settings(BaseSettings):
         " 0: it leaves every file as it is kept.",
     )
     small_max_depth: int = Field(
-        default=6,
+        default=3,
         ge=0,
         le=16,
-        description="How many others a part may be read through, in files kept to be small.",
+        description="How many others a part may be read through, in files kept to be small;"
+        " casts one more.",
     )
     fast_max_depth: int = Field(
         default=1,

@@ -20,7 +20,7 @@ class BaseRule:
         del span, bases
         return True
 
-    def max_chain(self, span: Span) -> int:
-        """How deep the parts of a storage may be."""
+    def deepest(self, span: Span, predictor: str) -> int:
+        """How deep the parts of a storage may be that are made by this predictor."""
         del span
-        return self.profile.max_chain
+        return self.profile.deepest(predictor)

@@ -94,9 +94,6 @@ class Candidates:
         The likeliest come first.
         """
         seen: set[tuple[Base, ...]] = set()
-        chain = self._rule.max_chain(span)
-        if not chain:
-            return
 
         def is_new(plan: Plan) -> bool:
             bases = bases_of(plan, start, stop - start, dtype)
@@ -108,12 +105,12 @@ class Candidates:
         for blob, storage in self._namesakes.of(span):
             if self._rule.allowed is not None and not self._rule.allowed(blob):
                 continue
-            plan = self._plan(blob, storage, dtype, chain)
+            plan = self._plan(blob, storage, span, dtype)
             if plan is not None and is_new(plan):
                 yield plan
         tried: Counter[str] = Counter()
         for blob, storage in self._near(span):
-            plan = self._plan(blob, storage, dtype, chain)
+            plan = self._plan(blob, storage, span, dtype)
             if plan is None or tried[plan.predictor] >= RIVALS[plan.predictor]:
                 continue
             if is_new(plan):
@@ -125,13 +122,16 @@ class Candidates:
         for relative in self._kin.nearest(sketch, self._rule.allowed) if sketch else ():
             yield relative.blob, Storage(relative.sketch.span, relative.sketch.dtype)
 
-    def _plan(self, blob: Digest, storage: Storage, dtype: DType, chain: int) -> Plan | None:
-        """Make a tensor of this type from a storage; None if that is not to be had."""
+    def _plan(self, blob: Digest, storage: Storage, span: Span, dtype: DType) -> Plan | None:
+        """Make the tensor at `span` from another storage; None if that is not to be had."""
         how = conversion(storage.dtype, dtype)
         runs = self._runs_of(blob, storage.span)
         if how is None or runs is None:
             return None
-        base = BaseTensor(runs, storage.dtype, self.parts, chain)
+        deepest = self._rule.deepest(span, how.predictor)
+        if not deepest:
+            return None
+        base = BaseTensor(runs, storage.dtype, self.parts, deepest)
         return Plan(base, how.predictor, how.params, self._rule.profile.coding(dtype))
 
     def _runs_of(self, blob: Digest, span: Span) -> Iterable[Base] | None:

@@ -53,7 +53,7 @@ class Piecewise:
     def plan(self, plain: bytes, piece: Piece, storage: Span, dtype: DType) -> Plan | None:
         """How to make the part that was seen last; None if too little of it is found."""
         matches = self._index.matches(self._landmarks[-1])
-        self._use_chain(self._rule.max_chain(storage))
+        self._use_chain(self._rule.deepest(storage, "same"))
         if not len(matches.here) or not self._max_chain:
             return None
         grid = Grid(

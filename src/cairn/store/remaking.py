@@ -60,11 +60,11 @@ class OlderBases(BaseRule):
         own = self._digests(span)
         return not any(base.digest in own for base in bases)
 
-    def max_chain(self, span: Span) -> int:
-        """That of the profile, or of the shallowest part that others are made from."""
+    def deepest(self, span: Span, predictor: str) -> int:
+        """As the profile has it, or the shallowest part that others are made from."""
         used = self._digests(span) & self._in_use
         depths = [k.record.depth for d in used if (k := self._parts.kept(d)) is not None]
-        return min([self.profile.max_chain, *depths])
+        return min([self.profile.deepest(predictor), *depths])
 
     def _digests(self, span: Span) -> set[bytes]:
         return {base.digest for base in self._recipe.bases(span.start, span.stop)}
@@ -93,7 +93,8 @@ class Remake(Admission):
         return part.digest in self._held or (self._profile.quick and self._suits(kept))
 
     def _suits(self, kept: Kept) -> bool:
-        return self._profile.suits(kept.record.depth, kept.coding, kept.record.dtype)
+        record = kept.record
+        return self._profile.suits(record.codec, record.depth, kept.coding, record.dtype)
 
     def encode(
         self,
@@ -120,7 +121,7 @@ class Remake(Admission):
 
     def _better(self, encoded: Encoded, before: Kept) -> bool:
         if not self._suits(before):
-            return encoded.depth <= self._profile.max_chain
+            return encoded.depth <= self._profile.deepest(encoded.codec)
         return len(encoded.stored) <= WORTH_REMAKING * before.record.stored_bytes
 
     def admitted(self, encoded: Encoded, plain: bytes) -> Encoded | None:
