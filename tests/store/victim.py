@@ -17,6 +17,8 @@ from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
+from cairn.bootstrap import open_house
+from cairn.config import Settings
 from cairn.domain import Digest
 from cairn.errors import BlobNotFoundError, CairnError, IntegrityError
 from cairn.store import (
@@ -30,6 +32,7 @@ from cairn.store import (
 from cairn.store.backends import LocalBackend
 from cairn.store.codecs import CODECS
 from cairn.store.locks import Locks
+from cairn.workflows.family_repos import import_repos
 from cairn.workflows.folder_store import open_folder
 from cairn.workflows.origins import local_origin
 from cairn.workflows.repair import repair as heal
@@ -130,6 +133,13 @@ def take(root: Path, job: dict) -> None:
             pass
 
 
+def arrive(root: Path, job: dict) -> None:
+    """Import a family file of repos into the hub whose data is in `root`."""
+    house = open_house(Settings(data_dir=root))
+    with FamilyFile(Path(job["file"])) as file:
+        import_repos(house, FamilyContents(file), progress=lambda done: None)
+
+
 def forever(root: Path, job: dict) -> None:
     """Put, drop, optimize and collect at random until killed."""
     rng = random.Random(job["seed"])
@@ -223,8 +233,8 @@ def drops_of(root: Path) -> Counter[str]:
 
 REAL = {name: getattr(os, name) for name in CHANGES}
 JOBS = {
-    "put": put, "optimize": optimize, "remake": remake, "gc": gc, "repair": repair, "take": take,
-    "forever": forever, "for_a_while": for_a_while, "watch": watch,
+    "put": put, "optimize": optimize, "remake": remake, "gc": gc, "repair": repair,
+    "take": take, "arrive": arrive, "forever": forever, "for_a_while": for_a_while, "watch": watch,
 }  # fmt: skip
 
 

@@ -1,6 +1,8 @@
 """Repos in a family file: the same commits, refs, settings and bytes in another hub."""
 
 import json
+import shutil
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -35,6 +37,7 @@ from cairn.workflows.house import House
 from cairn.workflows.optimize import optimize_pending
 from tests.cli.command import cairn
 from tests.store.family_files import Members, tampered, unseen
+from tests.store.victims import Victims
 
 ANN = Account("ann", "Ann <x>", email="ann@example.org")
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -243,6 +246,44 @@ def altered(change: Callable[[dict], None], member: str) -> Callable[[str, bytes
     return made
 
 
+@pytest.mark.slow
+def test_a_kill_at_any_instant_leaves_repos_that_are_whole_or_not_there(
+    source: Source, path: Path, tmp_path: Path
+) -> None:
+    prepared = tmp_path / "prepared"
+    open_hub(prepared, "ann").catalog.close()
+    names = ("ann/base", "ann/tuned")
+    whole = {name: state(source.house, name) for name in names}
+    victims = Victims("--warm")
+    took_s = killed = 0.0
+    for n in range(12):
+        data = tmp_path / f"hub-{n}"
+        shutil.copytree(prepared, data)
+        began = time.monotonic()
+        deadline = {"die_after_s": took_s * (n - 1) / 11} if n > 1 else {}
+        victims.start("arrive", data, file=str(path), **deadline)
+        killed += victims.killed()
+        if n < 2:  # they live: one for the server to get ready, one to see how long it takes
+            took_s = time.monotonic() - began
+        house = open_hub(data)
+        assert house.store.verify().bad == ()
+        there = [name for name in names if not absent(house, name)]
+        assert {name: state(house, name) for name in there} == {n: whole[n] for n in there}
+        take(house, path)  # whoever comes next finishes the work
+        assert {name: state(house, name) for name in names} == whole
+        house.catalog.close()
+    victims.close()
+    assert killed > 3
+
+
+def absent(house: House, name: str) -> bool:
+    try:
+        house.catalog.repos.get(model(name))
+    except RepoNotFoundError:
+        return True
+    return False
+
+
 HISTORY = "history-000000.jsonl"
 
 
@@ -282,9 +323,7 @@ def test_what_strangers_say_of_repos_is_not_believed(
     with pytest.raises(UntrustedDataError, match=match) as caught:
         take(target, evil)
     assert str(evil) in str(caught.value)
-    for name in ("ann/base", "ann/tuned", "ann/evil"):
-        with pytest.raises(RepoNotFoundError):
-            target.catalog.repos.get(model(name))
+    assert all(absent(target, name) for name in ("ann/base", "ann/tuned", "ann/evil"))
     assert target.store.stats().blobs == 0
 
 
