@@ -280,6 +280,18 @@ def test_what_is_not_worth_asking_about_is_not_listed(hub, cut):
     assert ask(hub, xorb.chunks[0]).status_code == 404
 
 
+def test_of_a_very_large_blob_only_the_start_is_listed(hub, monkeypatch):
+    monkeypatch.setattr(known, "RUN_CHUNKS", 10)
+    monkeypatch.setattr(known, "MAX_LISTED_RUNS", 3)
+    xorb = some_xorb(50)
+    publish(hub, xorb)
+    listed = shard.parse(memoryview(ask(hub, xorb.chunks[0]).content)).xorbs
+    assert [x.name for x in listed] == [Xorb(xorb.chunks[at : at + 10]).name for at in (0, 10, 20)]
+    repo = new_repo(hub, "bob")  # not taken for the file that its first runs would be
+    assert push(hub, repo, whole(xorb)).json() == {"result": 1}
+    assert hub.received(whole(xorb).sha256, repo) == whole(xorb).data
+
+
 def test_lists_go_with_their_blobs_and_with_the_limit(hub):
     held, loose = some_xorb(), some_xorb()
     repo = publish(hub, held)

@@ -29,7 +29,7 @@ MIB = 1 << 20
         ("64 runs of 4 blobs", (known.ANSWERED_RUNS, known.ANSWERED_BLOBS) == (64, 4)),
         ("guess | 16 runs", known.GUESSED_RUNS == 16),
         ("in *runs* of\n1024", known.RUN_CHUNKS == 1024),
-        ("2 000 000 chunks", known.MAX_LISTED_CHUNKS == 2_000_000),
+        ("one blob | 2000 runs", known.MAX_LISTED_RUNS == 2000),
         ("blobs below 256 KiB", known.MIN_BLOB_BYTES == 256 << 10),
         ("the next full 25 ms", UNKNOWN_STEP_S == 0.025),
     ],

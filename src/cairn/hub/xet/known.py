@@ -27,7 +27,7 @@ from cairn.workflows.house import House
 
 RUN_CHUNKS = 1024  # 64 MiB: a term of a file ends with its run, and an answer holds whole runs
 MIN_BLOB_BYTES = 256 * 1024  # asking costs about as much as sending less
-MAX_LISTED_CHUNKS = 2_000_000  # of one blob, 128 GiB from its start: 70 MB to write at once
+MAX_LISTED_RUNS = 2000  # of one blob, 125 GiB from its start: 74 MB in memory and in a transaction
 # The smallest chunk clients cut, the last of a file excepted (xet-core, constants.rs).
 MIN_CHUNK_BYTES = 8 * 1024
 MAX_KEYS_PER_RUN = 16  # an honest run has one
@@ -41,18 +41,28 @@ def remember(house: House, blob: Blob, chunks: Iterable[tuple[bytes, int]]) -> N
 
     A blob that is small or cut finer than clients do is not worth it.
     """
-    listed = list(islice(chunks, MAX_LISTED_CHUNKS))
-    if blob.size_bytes < MIN_BLOB_BYTES or len(listed) > 1 + blob.size_bytes // MIN_CHUNK_BYTES:
+    if blob.size_bytes < MIN_BLOB_BYTES:
         return
-    runs, keys = [], []
+    left = 1 + blob.size_bytes // MIN_CHUNK_BYTES
+    runs: list[ChunkRun] = []
+    keys: list[ChunkKey] = []
     first_byte = 0
-    for at in range(0, len(listed), RUN_CHUNKS):
-        part = listed[at : at + RUN_CHUNKS]
+    coming = iter(chunks)
+    while len(runs) < MAX_LISTED_RUNS and (part := list(islice(coming, RUN_CHUNKS))):
+        left -= len(part)
+        if left < 0:
+            return
         runs.append(_run(blob.digest, first_byte, part))
-        asked = (name for name, _ in part if is_asked_about(name))
-        keys += [ChunkKey(name, first_byte) for name in islice(asked, MAX_KEYS_PER_RUN)]
+        keys += _keys([name for name, _ in part], first_byte)
         first_byte += sum(size for _, size in part)
-    house.catalog.chunk_lists.record(blob.digest, runs, [ChunkKey(listed[0][0], 0), *keys])
+    house.catalog.chunk_lists.record(blob.digest, runs, keys)
+
+
+def _keys(names: Sequence[bytes], first_byte: int) -> list[ChunkKey]:
+    """By which chunks of a run clients ask for it."""
+    asked = islice(filter(is_asked_about, names), MAX_KEYS_PER_RUN)
+    first = [] if first_byte else names[:1]
+    return [ChunkKey(name, first_byte) for name in (*first, *asked)]
 
 
 def is_asked_about(name: bytes) -> bool:
@@ -118,7 +128,7 @@ class Known:
         if house.catalog.history.readable_blob(self._reader, digest) is None:
             return False
         tree = Tree()
-        for run in house.catalog.chunk_lists.runs(digest, 0, MAX_LISTED_CHUNKS // RUN_CHUNKS + 1):
+        for run in house.catalog.chunk_lists.runs(digest, 0, MAX_LISTED_RUNS):
             for chunk, size in table_of(run).chunks(0, run.chunks):
                 tree.add(chunk, size)
         return file_name(tree) == name
