@@ -26,6 +26,7 @@ class BaseTensor:
         self._max_chain = max_chain
         # While a blob is optimized no part goes and none gets shallower: each is looked up once.
         self._found: dict[bytes, int | None] = {}
+        self._origins: dict[Base, Base] = {}
 
     def bases(self, start: int, stop: int) -> tuple[Base, ...] | None:
         """What makes the tensor's bytes `start .. stop`, in parts that are not too deep.
@@ -63,7 +64,11 @@ class BaseTensor:
 
     def _shallow(self, base: Base) -> Base:
         """The base, or if its chain is as long as allowed, where that chain began."""
-        return base if self._depth(base.digest) is not None else self._parts.origin(base)
+        if self._depth(base.digest) is not None:
+            return base
+        if base not in self._origins:
+            self._origins[base] = self._parts.origin(base)
+        return self._origins[base]
 
     def _depth(self, digest: bytes) -> int | None:
         """How deep a part lies that stays and is not too deep."""
