@@ -1,43 +1,34 @@
 """The store's totals are counted seldom, however many people ask."""
 
 import threading
-from types import SimpleNamespace
-from typing import cast
+from pathlib import Path
 
-from cairn.domain import Blob, Digest
+import pytest
+
 from cairn.hub.api.store import TotalsMemory
 from cairn.store import StoreStats
-from cairn.workflows.house import House
-
-NOTHING = Blob(Digest.sha256("0" * 64), 0)
-
-
-class SlowStore:
-    """A store that takes a tenth of a second to count."""
-
-    def __init__(self) -> None:
-        self.counted = 0
-
-    def stats(self) -> StoreStats:
-        self.counted += 1
-        threading.Event().wait(0.1)
-        return StoreStats(1, 2, 3, 4, 5, 6, 7)
-
-    def pending(self) -> list[Digest]:
-        return [NOTHING.digest]
-
-    def blob(self, digest: Digest) -> Blob:
-        return NOTHING
+from tests.hub.web.homes import open_home
+from tests.store.making import checkpoint
 
 
-def test_callers_at_the_same_time_share_one_count() -> None:
-    store, memory = SlowStore(), TotalsMemory()
-    catalog = SimpleNamespace(history=SimpleNamespace(live_digests=list))
-    house = cast("House", SimpleNamespace(store=store, catalog=catalog))
-    threads = [threading.Thread(target=memory.get, args=(house,)) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert memory.get(house).pending == 1
-    assert store.counted == 1
+def test_callers_at_the_same_time_share_one_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_home(tmp_path) as home:
+        store, memory, counted = home.house.store, TotalsMemory(), []
+        store.put_bytes(checkpoint([1]))
+        stats = store.stats
+
+        def slow_stats() -> StoreStats:
+            counted.append(threading.current_thread())
+            threading.Event().wait(0.1)
+            return stats()
+
+        monkeypatch.setattr(store, "stats", slow_stats)
+        threads = [threading.Thread(target=memory.get, args=(home.house,)) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert memory.get(home.house).pending == 1
+        assert len(counted) == 1
