@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from safetensors.numpy import save
 
+from cairn.cli.store import store
 from cairn.store import open_local_store
 from cairn.workflows.folder_store import add_file, named_files, open_folder, put_named
 from tests.cli.command import CAIRN, cairn
@@ -101,3 +103,11 @@ def test_errors_say_what_is_wrong(kept: Path, tmp_path: Path) -> None:
         file.seek(path.stat().st_size // 2)
         file.write(os.urandom(8))
     assert "checksum" in cairn("store", "import", str(path), *here, expect=6).stderr
+
+
+def test_help_shows_each_example_on_its_line() -> None:
+    for command in ("export", "import"):
+        shown = CliRunner().invoke(store, [command, "--help"]).output
+        examples = [line for line in shown.splitlines() if line.startswith("  cairn store")]
+        assert len(examples) == 3
+        assert all(line.count("cairn store") == 1 for line in examples)

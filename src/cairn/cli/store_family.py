@@ -42,7 +42,7 @@ def export_family(
     data: Path | None,
     as_json: bool,
 ) -> None:
-    r"""Write repos with their histories to one file, about as large as they are stored.
+    """Write repos with their histories to one file, about as large as they are stored.
 
     \b
     cairn store export org/base org/tuned -o family.cairn
@@ -51,7 +51,7 @@ def export_family(
 
     With --store, names or all names in folders of a store without a hub; all, if none are
     given. What the files are made from goes along in any case.
-    """
+    """  # noqa: D301 - click knows the backspace, not two characters
     counts = (
         _export_names(root, wanted, target, force=force)
         if root is not None
@@ -154,7 +154,7 @@ def import_family(
     data: Path | None,
     as_json: bool,
 ) -> None:
-    r"""Take the repos or names of a family file in; what is there already is shared.
+    """Take the repos or names of a family file in; what is there already is shared.
 
     \b
     cairn store import family.cairn --into org
@@ -163,7 +163,7 @@ def import_family(
 
     Every part and every file is compared with its digest before it counts. A run that was
     interrupted is simply run again. Of a repo that is there what is missing is added.
-    """
+    """  # noqa: D301 - see above
     if only_list:
         print_family(path, as_json=as_json)
     elif root is not None:
