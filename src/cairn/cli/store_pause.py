@@ -29,7 +29,9 @@ def pause(data: Path | None) -> None:
 def resume(data: Path | None) -> None:
     """Have hubs go on with what waits.
 
-    cairn store resume --data cairn-data
+    They begin within a second, where a pause ended them:
+
+        cairn store resume --data cairn-data
     """
     from cairn.workflows.pausing import resume as end
 
