@@ -2,7 +2,8 @@
 
 Two locks, always taken in this order:
 
-- `maintenance` (exclusive): one optimize or gc at a time, for as long as it takes.
+- `maintenance` (exclusive): one optimize, remake, gc, export or import at a time, for as long as
+  it takes.
 - `blobs`: shared and brief by whoever makes a blob known or wanted again (put, touch),
   exclusive and brief by gc around "still unwanted? then delete".
 
