@@ -5,6 +5,7 @@ from cairn.domain.architectures import Architecture, Fact, Module, Scalar
 from cairn.domain.checkpoints import Assembly, Checkpoint, Completeness, Part
 from cairn.domain.comparison import Comparison, RankEstimate
 from cairn.domain.digests import Blob, Digest
+from cairn.domain.log import LogEvent, LogKind
 from cairn.domain.quotas import NO_QUOTA, Measure, Quota, Usage
 from cairn.domain.repos import (
     Directory,
@@ -40,6 +41,8 @@ __all__ = [
     "Fact",
     "Histogram",
     "Layout",
+    "LogEvent",
+    "LogKind",
     "Manifest",
     "Measure",
     "Module",

@@ -1,0 +1,70 @@
+"""The transparency log: a Merkle tree of entries that is signed, mirrored and checked."""
+
+from cairn.provenance.log.entries import (
+    Hidden,
+    Opening,
+    decode,
+    encode,
+    hide,
+    manifest_digest,
+    reveal,
+)
+from cairn.provenance.log.heads import TreeHead
+from cairn.provenance.log.merkle import (
+    check_consistency,
+    check_inclusion,
+    consistency_proof,
+    inclusion_proof,
+    leaf_hash,
+    root_hash,
+)
+from cairn.provenance.log.notes import PrivateKey, PublicKey, note_text, open_note
+from cairn.provenance.log.proofs import LogProof
+from cairn.provenance.log.signatory import Signatory
+from cairn.provenance.log.tiles import (
+    MAX_BUNDLE_BYTES,
+    TILE_WIDTH,
+    Tile,
+    TiledTree,
+    edge_tiles,
+    entry_tiles,
+    grown,
+    hash_tiles,
+    leaf_hashes,
+    pack_entries,
+    unpack_entries,
+)
+
+__all__ = [
+    "Hidden",
+    "LogProof",
+    "MAX_BUNDLE_BYTES",
+    "Opening",
+    "PrivateKey",
+    "PublicKey",
+    "Signatory",
+    "TILE_WIDTH",
+    "Tile",
+    "TiledTree",
+    "TreeHead",
+    "check_consistency",
+    "check_inclusion",
+    "consistency_proof",
+    "decode",
+    "edge_tiles",
+    "encode",
+    "entry_tiles",
+    "grown",
+    "hash_tiles",
+    "hide",
+    "inclusion_proof",
+    "leaf_hash",
+    "leaf_hashes",
+    "manifest_digest",
+    "note_text",
+    "open_note",
+    "pack_entries",
+    "reveal",
+    "root_hash",
+    "unpack_entries",
+]
