@@ -44,8 +44,8 @@ max_depth = click.option(
     "--max-depth",
     type=click.IntRange(0, 16),  # as the settings have it
     metavar="N",
-    help="Read through at most N others for each part (default: CAIRN_SMALL_MAX_DEPTH, 6, or"
-    " CAIRN_FAST_MAX_DEPTH, 1).",
+    help="Read through at most N others for each part (default: CAIRN_SMALL_MAX_DEPTH or"
+    " CAIRN_FAST_MAX_DEPTH).",
 )
 max_time = click.option("--max-time", type=Duration(), help="End after this long, such as 30m.")
 cpu_share = click.option(

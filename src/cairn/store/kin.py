@@ -91,7 +91,8 @@ class Kin:
         Few where one is clearly nearest. The latest added wins among equals: the previous step
         of a series. What blocks may have been quantised from comes before blocks: it is farther
         by what quantising rounds away, and yet the better prediction. If only some blobs are
-        `allowed`, the farther ones of these are named as well.
+        `allowed`, beside equal tensors, one of which may be the wanted one, the nearest others are
+        named.
         """
         alike = self._by_elements.get(wanted.elements, {})
         can = [dtype for dtype in alike if conversion(dtype, wanted.dtype) is not None]
@@ -109,9 +110,9 @@ def _nearest(
     """At most `MOST` of these; of equals, the first in the list."""
     near = [found for each in tensors for found in each.near(wanted, MAX_DISTANCE, MOST, allowed)]
     near.sort(key=lambda relative: relative.distance)
-    if allowed is not None:
-        return near[:MOST]
-    return [r for r in near[:MOST] if r.distance <= RIVAL_SHARE * near[0].distance]
+    distances = [r.distance for r in near if allowed is None or r.distance > 0]
+    farthest = RIVAL_SHARE * distances[0] if distances else 0.0
+    return [r for r in near[:MOST] if r.distance <= farthest]
 
 
 def _in_one_ratio(
