@@ -61,6 +61,7 @@ def test_a_batch_of_large_files_is_refused_before_any_byte(hub: Hub, repo: Repo)
     refused = repo.batch(*objects, {"oid": "nonsense", "size": -1})
     assert refused.status_code == 413 and refused.headers["x-error-code"] == "QuotaExceeded"
     assert "ann may keep 1,000,000 bytes" in refused.headers["x-error-message"]
+    assert refused.json()["message"] == refused.json()["error"]
     assert repo.batch(*objects, operation="download").status_code == 200
     assert repo.batch(objects[0]).status_code == 200
 

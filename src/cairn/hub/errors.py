@@ -42,6 +42,7 @@ _ANSWERS: dict[type[BaseException], tuple[int, str]] = {
     errors.UnavailableError: (503, "Unavailable"),
     errors.MissingExtraError: (501, "MissingExtra"),
 }
+_LFS = "/info/lfs/"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
 ErrorPage = Callable[[Request, int, str], Response]
@@ -107,7 +108,10 @@ def _answer(
         # A browser would answer a challenge with its own password box, over the page.
         response.headers.update({k: v for k, v in headers.items() if k != "WWW-Authenticate"})
         return response
-    return JSONResponse({"error": message}, status, headers)
+    body = {"error": message}
+    if _LFS in request.scope["path"]:
+        body["message"] = message  # the field that git-lfs shows
+    return JSONResponse(body, status, headers)
 
 
 def _wants_page(request: Request) -> bool:
@@ -116,7 +120,7 @@ def _wants_page(request: Request) -> bool:
     return (
         "text/html" in request.headers.get("accept", "")
         and not path.startswith(("/api/", "/cas/"))
-        and "/info/lfs/" not in path
+        and _LFS not in path
     )
 
 
