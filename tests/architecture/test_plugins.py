@@ -7,6 +7,7 @@ import pytest
 from cairn.formats import ASSEMBLERS, READERS
 from cairn.formats.recognition import FAMILIES
 from cairn.plugins import Registry
+from cairn.scanner import EXTRACTORS, RULES
 from cairn.store import CODECS
 from cairn.store.predictors import PREDICTORS
 from tests.architecture.checkout import ROOT, SOURCE
@@ -20,6 +21,8 @@ from tests.architecture.checkout import ROOT, SOURCE
         ("formats/families", FAMILIES),
         ("store/codecs", CODECS),
         ("store/predictors", PREDICTORS),
+        ("scanner/extractors", EXTRACTORS),
+        ("scanner/rules", RULES),
     ],
 )
 def test_every_plug_in_is_registered(folder: str, registry: Registry) -> None:
@@ -32,7 +35,7 @@ def test_every_plug_in_is_registered(folder: str, registry: Registry) -> None:
 
 @pytest.mark.parametrize(
     "registry",
-    [READERS, ASSEMBLERS, FAMILIES, CODECS, PREDICTORS],
+    [READERS, ASSEMBLERS, FAMILIES, CODECS, PREDICTORS, EXTRACTORS, RULES],
     ids=lambda registry: registry.kind,
 )
 def test_every_plug_in_explains_itself(registry: Registry) -> None:

@@ -20,6 +20,7 @@ from cairn.domain.repos import (
     check_ref_name,
     is_commit_id,
 )
+from cairn.domain.scanning import FileReport, Finding, Place, ScanReport, Verdict
 from cairn.domain.sources import Source
 from cairn.domain.statistics import Histogram, Octave, Spectrum, TensorStatistics, Trouble
 from cairn.domain.tensors import DType, Layout, Piece, Role, Span, Storage, TensorInfo
@@ -39,6 +40,8 @@ __all__ = [
     "Directory",
     "Entry",
     "Fact",
+    "FileReport",
+    "Finding",
     "Histogram",
     "Layout",
     "LogEvent",
@@ -51,6 +54,7 @@ __all__ = [
     "OrgRole",
     "Part",
     "Piece",
+    "Place",
     "Quota",
     "RankEstimate",
     "Ref",
@@ -59,6 +63,7 @@ __all__ = [
     "Revision",
     "Role",
     "Scalar",
+    "ScanReport",
     "Scope",
     "Source",
     "Span",
@@ -68,6 +73,7 @@ __all__ = [
     "TensorStatistics",
     "Trouble",
     "Usage",
+    "Verdict",
     "check_name",
     "check_path",
     "check_ref_name",

@@ -1,0 +1,7 @@
+"""Scanning: evidence in, findings out; nothing executed, and what was not read is not clean."""
+
+from cairn.scanner.extractors import EXTRACTORS
+from cairn.scanner.rules import RULES
+from cairn.scanner.scan import gather, judge, report_of, rules_version
+
+__all__ = ["EXTRACTORS", "RULES", "gather", "judge", "report_of", "rules_version"]

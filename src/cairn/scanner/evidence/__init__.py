@@ -1,0 +1,1 @@
+"""What extractors note of files, and rules judge: kinds of evidence, one module per family."""

@@ -1,0 +1,68 @@
+"""Takes a file apart into evidence, and judges evidence: two steps, the second without the file."""
+
+from collections.abc import Iterable
+from hashlib import sha256
+
+from cairn.domain import FileReport, Finding, Source
+from cairn.errors import UntrustedDataError
+from cairn.formats.limits import HEAD_BYTES
+from cairn.plugins import Registry
+from cairn.scanner.allowed import allowed_names
+from cairn.scanner.evidence.base import Evidence, Form, Unread
+from cairn.scanner.extractor import Extractor
+from cairn.scanner.extractors import EXTRACTORS
+from cairn.scanner.rule import Rule
+from cairn.scanner.rules import RULES
+from cairn.scanner.trace import Trace
+
+
+def gather(source: Source, extractors: Registry[Extractor] = EXTRACTORS) -> tuple[Evidence, ...]:
+    """What a file holds, as all who claim it see it; never raises for what the bytes say."""
+
+    def examine(content: Source, trace: Trace) -> None:
+        head = content.read_at(0, HEAD_BYTES)
+        claimed = False
+        for extractor in extractors:
+            if extractor.claims(head, content):
+                claimed = True
+                trace.note(Form(trace.at(), extractor.name))
+                try:
+                    extractor.extract(content, trace)
+                except UntrustedDataError as error:
+                    trace.refuse(error)
+        if not claimed and content.size_bytes:
+            trace.note(Unread(trace.at(0), "nothing here reads content of this form"))
+
+    trace = Trace(examine)
+    examine(source, trace)
+    return trace.evidence
+
+
+def judge(evidence: Iterable[Evidence], rules: Registry[Rule] = RULES) -> tuple[Finding, ...]:
+    """What is wrong with some evidence, in its order."""
+    by_kind: dict[type[Evidence], list[Rule]] = {}
+    for rule in rules:
+        for kind in rule.about:
+            by_kind.setdefault(kind, []).append(rule)
+    return tuple(
+        finding
+        for one in evidence
+        for rule in by_kind.get(type(one), ())
+        for finding in rule.judge(one)
+    )
+
+
+def report_of(path: str, size_bytes: int, evidence: tuple[Evidence, ...]) -> FileReport:
+    """The report on a file by what was gathered of it."""
+    forms = dict.fromkeys(one.name for one in evidence if isinstance(one, Form))
+    return FileReport(path, size_bytes, tuple(forms), judge(evidence))
+
+
+def rules_version(rules: Registry[Rule] = RULES) -> str:
+    """Names the rules and their tables: another one means that verdicts may differ."""
+    digest = sha256()
+    for rule in sorted(rules, key=lambda rule: rule.name):
+        digest.update(f"{rule.name} {rule.version}\n".encode())
+    for module, name in sorted(allowed_names()):
+        digest.update(f"{module} {name}\n".encode())
+    return digest.hexdigest()[:16]

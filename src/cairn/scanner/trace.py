@@ -1,0 +1,91 @@
+"""What is noted of one file while it is taken apart, and how much taking apart it may cost."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from cairn.domain import Place, Source
+from cairn.errors import LimitError, UntrustedDataError
+from cairn.scanner.evidence.base import Broken, Evidence, Unread
+
+# Archives in archives: a torch zip in a repo's zip holds pickles, which may hold pickles as bytes.
+MAX_NESTING = 8
+
+# Evidence noted of one file: a state dict of 100,000 tensors imports and calls as often as that,
+# and what is alike is noted once.
+MAX_NOTED = 100_000
+
+# Bytes that are unpacked or searched for one file, over all archives in it: the limit on bombs.
+MAX_UNPACKED_BYTES = 4 << 30
+
+
+@dataclass(slots=True)
+class Budget:
+    """What is left of the limits, shared by everything inside one file."""
+
+    notes: int = MAX_NOTED
+    unpacked_bytes: int = MAX_UNPACKED_BYTES
+    evidence: list[Evidence] = field(default_factory=list)
+    full: bool = False
+
+
+Examine = Callable[[Source, "Trace"], None]
+
+
+class Trace:
+    """A place in a file being examined; evidence noted here carries that place."""
+
+    def __init__(
+        self, examine: Examine, budget: Budget | None = None, members: tuple[str, ...] = ()
+    ) -> None:
+        """`examine` is asked to take inner content apart as if it were a file."""
+        self._examine = examine
+        self._budget = budget or Budget()
+        self.members = members
+
+    @property
+    def evidence(self) -> tuple[Evidence, ...]:
+        """Everything noted of the file so far, inner content included."""
+        return tuple(self._budget.evidence)
+
+    def at(self, offset: int | None = None, pointer: str = "") -> Place:
+        """A place in the content being examined."""
+        return Place(self.members, offset, pointer)
+
+    def note(self, evidence: Evidence) -> None:
+        """Keep evidence; beyond `MAX_NOTED` only that there was more, which is not clean."""
+        budget = self._budget
+        if budget.notes:
+            budget.notes -= 1
+            budget.evidence.append(evidence)
+        elif not budget.full:
+            budget.full = True
+            budget.evidence.append(Unread(evidence.place, "too much was found to note it all"))
+
+    def refuse(self, error: UntrustedDataError) -> None:
+        """Note that content could not be read: malformed, or beyond a limit and so unread."""
+        place = self.at(error.offset)
+        kind = Unread if isinstance(error, LimitError) else Broken
+        self.note(kind(place, error.what))
+
+    def enter(self, name: str, source: Source) -> None:
+        """Examine content inside this one, such as a member of an archive."""
+        members = (*self.members, name)
+        if len(members) > MAX_NESTING:
+            self.note(Unread(Place(members), f"content is nested more than {MAX_NESTING} deep"))
+            return
+        self._examine(source, Trace(self._examine, self._budget, members))
+
+    def spend(self, size_bytes: int) -> None:
+        """Account for bytes about to be unpacked or searched.
+
+        Raises:
+            LimitError: the file's budget is spent.
+        """
+        self._budget.unpacked_bytes -= size_bytes
+        if self._budget.unpacked_bytes < 0:
+            raise LimitError(f"unpacking what is inside takes more than {MAX_UNPACKED_BYTES} bytes")
+
+
+def inside(place: Place, member: str) -> Place:
+    """The same place as seen from outside `member`."""
+    return replace(place, members=(member, *place.members))
