@@ -47,11 +47,11 @@ def peak_bytes(root: Path, mib: int) -> int:
     return int(done.stdout)
 
 
-def test_memory_stays_flat_from_32_to_96_mib(tmp_path: Path) -> None:
-    small = peak_bytes(tmp_path / "small", 32)
-    large = peak_bytes(tmp_path / "large", 96)
+def test_memory_stays_flat_from_64_to_128_mib(tmp_path: Path) -> None:
+    small = peak_bytes(tmp_path / "small", 64)  # less does not fill every buffer
+    large = peak_bytes(tmp_path / "large", 128)
     assert large < small + 24 * MIB
-    assert large < 250 * MIB
+    assert large < 270 * MIB  # 220 to 250 on a busy machine
 
 
 @pytest.mark.slow

@@ -246,3 +246,22 @@ def test_whatever_is_cut_and_joined_comes_back_byte_for_byte(
     digests: list[Digest] = [keep(store, file) for file in files]
     assert [read(store, digest) for digest in digests] == files
     assert store.verify().bad == ()
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_shards_of_a_late_step_are_exact_cuts_of_that_step(
+    store: BlobStore, tmp_path: Path, axis: int
+) -> None:
+    """They may lie one level deeper than steps do."""
+    step = WHOLE
+    for number in range(SMALL.max_chain):
+        keep(store, file_of(step))
+        step = trained(step.ravel(), number).reshape(WHOLE.shape)
+    late = np.frombuffer(file_of(step)[-step.nbytes :], "<f4").reshape(WHOLE.shape)
+    deep = keep(store, file_of(late))
+    before = store.stats().stored_bytes
+    shards = [file_of(shard.copy()) for shard in np.split(late, 2, axis)]
+    digests = [keep(store, shard) for shard in shards]
+    assert [read(store, digest) for digest in [deep, *digests]] == [file_of(late), *shards]
+    assert max(depth for _, depth in records(tmp_path)) <= SMALL.max_chain + 1
+    assert store.stats().stored_bytes - before < OTHER * late.nbytes

@@ -18,6 +18,7 @@ from cairn.store.kin import Kin
 from cairn.store.likely_bases import Namesakes
 from cairn.store.parts import PartStore
 from cairn.store.piecewise import Piecewise
+from cairn.store.rearranging import Rearranged, Rearranging
 from cairn.store.recipes import Recipe
 from cairn.store.sketches import Sketch, can_sketch, take_sketch
 
@@ -54,6 +55,7 @@ class Candidates:
         self._runs: dict[Span, list[Base]] = {}  # of those that have sketches
         self._done: set[Span] = set()
         self._piecewise = Piecewise(kin.landmarks, self.parts, rule, self._runs_of)
+        self._rearranging = Rearranging(kin, self.parts, rule, self._runs_of)
 
     @property
     def sketches(self) -> list[Sketch]:
@@ -116,6 +118,12 @@ class Candidates:
             if is_new(plan):
                 tried[plan.predictor] += 1
                 yield plan
+
+    def rearranged(self, source: Source, piece: Piece) -> list[Rearranged]:
+        """The stored tensors that a piece's is near to with its axes in another order."""
+        if piece.storage not in self._sketches or piece.dtype is None or not piece.shape:
+            return []
+        return self._rearranging.find(source, piece.storage, piece.dtype, piece.shape)
 
     def _near(self, span: Span) -> Iterator[tuple[Digest, Storage]]:
         sketch = self._sketches.get(span)

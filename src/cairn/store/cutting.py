@@ -28,7 +28,8 @@ class Piece:
     """A run of at most `MAX_PART_BYTES` of a file: part of one storage, or glue.
 
     `storage` is the whole storage; None for glue and for files without a layout. `columns` are
-    the elements of its rows if it is one matrix, else 0.
+    the elements of its rows if it is one matrix, else 0; `shape` is that of the tensor it is, empty
+    if it is none or several.
     """
 
     span: Span
@@ -36,6 +37,7 @@ class Piece:
     glue: bool = False
     storage: Span | None = None
     columns: int = 0
+    shape: tuple[int, ...] = ()
 
 
 def cut(size_bytes: int, layout: Layout | None) -> Iterator[Piece]:
@@ -44,13 +46,15 @@ def cut(size_bytes: int, layout: Layout | None) -> Iterator[Piece]:
         yield from _steps(Span(0, size_bytes), None, glue=False)
         return
     done = 0
-    columns = _columns(layout)
+    shapes = _shapes(layout)
     for storage in layout.storages:
         if storage.span.size_bytes < MIN_PART_BYTES:
             continue
         yield from _steps(Span(done, storage.span.start), None, glue=True)
+        shape = shapes.get(storage.span, ())
+        columns = _columns(shape)
         for piece in _steps(storage.span, storage.dtype, glue=False):
-            yield replace(piece, storage=storage.span, columns=columns.get(storage.span, 0))
+            yield replace(piece, storage=storage.span, columns=columns, shape=shape)
         done = storage.span.stop
     yield from _steps(Span(done, size_bytes), None, glue=True)
 
@@ -69,16 +73,20 @@ def part_bytes(dtype: DType | None) -> int:
     return MAX_PART_BYTES // run * run
 
 
-def _columns(layout: Layout) -> dict[Span, int]:
-    """The length of a row, of each storage that is one tensor of several axes.
+def _shapes(layout: Layout) -> dict[Span, tuple[int, ...]]:
+    """The shape of each storage that is one tensor of several axes."""
+    return {
+        tensor.span: tensor.shape
+        for tensor in layout.tensors
+        if len(tensor.shape) > 1 and tensor.elements and not tensor.strides and not tensor.pieces
+    }
+
+
+def _columns(shape: tuple[int, ...]) -> int:
+    """The length of a row; 0 without a shape.
 
     Axes are joined so that rows and columns are few together: those of the inputs of a
     convolution with its window, experts with their outputs.
     """
-    found = {}
-    for tensor in layout.tensors:
-        shape = tensor.shape
-        if len(shape) > 1 and tensor.elements and tensor.strides is None and not tensor.pieces:
-            widths = [prod(shape[axis:]) for axis in range(1, len(shape))]
-            found[tensor.span] = min(widths, key=lambda n: n + prod(shape) // n)
-    return found
+    widths = [prod(shape[axis:]) for axis in range(1, len(shape))]
+    return min(widths, key=lambda n: n + prod(shape) // n, default=0)

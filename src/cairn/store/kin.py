@@ -85,6 +85,10 @@ class Kin:
         since_s = self._since_s.get(than.raw, float("inf"))
         return blob != than and self._since_s.get(blob.raw, float("inf")) < since_s
 
+    def has_size(self, elements: int) -> bool:
+        """Whether there are tensors of so many elements."""
+        return elements in self._by_elements
+
     def nearest(self, wanted: Sketch, allowed: Allowed | None = None) -> list[Relative]:
         """Tensors that are near and can predict it, the nearest first.
 

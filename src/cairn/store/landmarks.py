@@ -29,6 +29,7 @@ MIN_REMEMBERED = 8
 # More than so many times what is expected are repeats of a few words.
 _MAX_EXCESS = 8
 _MIN_EXPECTED = 16
+_BLOCK_WORDS = 1 << 16  # their hashes stay in a core's cache
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # odd: every word has a hash of its own
 _LIMIT = np.uint64((1 << 64) // DENSITY)
 _MAX_PLACE = np.uint64((1 << 32) - 1)
@@ -49,14 +50,23 @@ def landmarks_in(data: bytes | memoryview, start: int) -> Landmarks:
     words = np.frombuffer(data, "<u8", len(data) // WORD_BYTES)
     if start % WORD_BYTES or start // WORD_BYTES + len(words) > _MAX_PLACE:
         return NO_LANDMARKS
-    hashes = words * _MULTIPLIER
-    at = np.flatnonzero(hashes < _LIMIT)
+    at = _small(words)
     if len(at) > _MAX_EXCESS * (len(words) // DENSITY + _MIN_EXPECTED):
         return NO_LANDMARKS
-    found, first, count = np.unique(hashes[at], return_index=True, return_counts=True)
+    hashes = words[at] * _MULTIPLIER
+    found, first, count = np.unique(hashes, return_index=True, return_counts=True)
     once = (count == 1) & (found > 0)  # zeros are everywhere
     places = at[first[once]] + start // WORD_BYTES
     return Landmarks(found[once], places.astype(np.uint32))
+
+
+def _small(words: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
+    """Where the words are that have small hashes."""
+    found = [np.empty(0, np.int64)]
+    for start in range(0, len(words), _BLOCK_WORDS):
+        hashes = words[start : start + _BLOCK_WORDS] * _MULTIPLIER
+        found.append(np.flatnonzero(hashes < _LIMIT) + start)
+    return np.concatenate(found)
 
 
 def remembered(parts: Iterable[Landmarks], size_bytes: int) -> Landmarks:

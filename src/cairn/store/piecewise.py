@@ -1,6 +1,8 @@
 """Plans a part as pieces of stored tensors: shards and wholes, fused and split matrices, stacks."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
 
 from cairn.domain import Digest, DType, Span
 from cairn.store.base_parts import BaseParts
@@ -14,10 +16,15 @@ from cairn.store.landmarks import Landmarks, landmarks_in, remembered
 from cairn.store.patchwork import Patchwork, explained_by_runs
 from cairn.store.stripes import Grid, explained_by_columns, striped
 
-# How many bytes of bases may be read for one of a part: a sixteenth of the columns is cut out of
-# whole rows, and a few more. Where reading has to be fast, only halves are.
-MOST_READ = 18
-MOST_READ_QUICKLY = 2.5
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What a part can be made from, and how deep it may lie."""
+
+    predictor: str
+    params: bytes
+    bases: tuple[Base, ...]
+    deepest: int
 
 
 class Piecewise:
@@ -37,8 +44,8 @@ class Piecewise:
         self._runs_of = runs_of
         self._storage: Span | None = None
         self._landmarks: list[Landmarks] = []  # of each part of the storage so far
-        self._max_chain = 0
-        self._tensors: dict[int, BaseTensor | None] = {}  # by their numbers in the index
+        # By their numbers in the index, and how deep what is made from them may lie.
+        self._tensors: dict[tuple[int, int], BaseTensor | None] = {}
 
     def see(self, plain: bytes, piece: Piece, storage: Span) -> None:
         """Take the landmarks of the next part."""
@@ -53,8 +60,7 @@ class Piecewise:
     def plan(self, plain: bytes, piece: Piece, storage: Span, dtype: DType) -> Plan | None:
         """How to make the part that was seen last; None if too little of it is found."""
         matches = self._index.matches(self._landmarks[-1])
-        self._use_chain(self._rule.deepest(storage, "same"))
-        if not len(matches.here) or not self._max_chain:
+        if not len(matches.here):
             return None
         grid = Grid(
             row_bytes(piece.columns, dtype),
@@ -62,59 +68,53 @@ class Piecewise:
             piece.span.start - storage.start,
             piece.span.stop - storage.start,
         )
-        in_columns = explained_by_columns(grid, matches, self._row_bytes)
         ways = [self._in_runs, self._in_columns]
-        if in_columns > explained_by_runs(matches):
+        if explained_by_columns(grid, matches, self._row_bytes) > explained_by_runs(matches):
             ways.reverse()
         for way in ways:
-            plan = way(plain, grid, matches, dtype)
-            if plan is None:
-                continue
-            bases = plan.base.bases(0, len(plain))
-            if bases is not None and self._rule.permits(storage, bases):
-                return plan
+            found = way(plain, grid, matches, storage)
+            if found is not None and self._rule.permits(storage, found.bases):
+                base = GivenBases(found.bases, dtype, self._parts, found.deepest)
+                coding = self._rule.profile.coding(dtype)
+                return Plan(base, found.predictor, found.params, coding)
         return None
 
-    def _use_chain(self, max_chain: int) -> None:
-        if max_chain != self._max_chain:
-            self._max_chain, self._tensors = max_chain, {}
-
-    def _in_runs(self, plain: bytes, grid: Grid, matches: Matches, dtype: DType) -> Plan | None:
-        search = Patchwork(
-            memoryview(plain), grid.start, grid.size_bytes, self._parts, self._tensor
-        )
-        bases = search.bases(matches)
-        return None if bases is None else self._plan("same", b"", bases, dtype)
-
-    def _in_columns(self, plain: bytes, grid: Grid, matches: Matches, dtype: DType) -> Plan | None:
-        if not grid.row_bytes:
+    def _in_runs(
+        self, plain: bytes, grid: Grid, matches: Matches, storage: Span
+    ) -> "_Found | None":
+        deepest = self._rule.deepest(storage, "same")
+        if not deepest:
             return None
-        most = int((MOST_READ_QUICKLY if self._rule.profile.quick else MOST_READ) * len(plain))
-        found = striped(grid, matches, self._row_bytes, self._tensor, most)
-        return None if found is None else self._plan("columns", found.params, found.bases, dtype)
+        tensor_of = partial(self._tensor, deepest)
+        search = Patchwork(memoryview(plain), grid.start, grid.size_bytes, self._parts, tensor_of)
+        bases = search.bases(matches)
+        return None if bases is None else _Found("same", b"", bases, deepest)
 
-    def _plan(self, predictor: str, params: bytes, bases: tuple[Base, ...], dtype: DType) -> Plan:
-        base = GivenBases(bases, dtype, self._parts, self._max_chain)
-        return Plan(base, predictor, params, self._rule.profile.coding(dtype))
+    def _in_columns(
+        self, plain: bytes, grid: Grid, matches: Matches, storage: Span
+    ) -> "_Found | None":
+        deepest = self._rule.deepest(storage, "columns")
+        if not deepest or not grid.row_bytes:
+            return None
+        most = int(self._rule.most_read * len(plain))
+        tensor_of = partial(self._tensor, deepest)
+        found = striped(grid, matches, self._row_bytes, tensor_of, most)
+        return None if found is None else _Found("columns", found.params, found.bases, deepest)
 
     def _row_bytes(self, number: int) -> int:
         marked = self._index.tensor(number)
         return 0 if marked is None else marked.row_bytes
 
-    def _tensor(self, number: int) -> tuple[Marked, BaseTensor] | None:
+    def _tensor(self, deepest: int, number: int) -> tuple[Marked, BaseTensor] | None:
         marked = self._index.tensor(number)
         if marked is None or not self._is_allowed(marked.blob):
             return None
-        if number not in self._tensors:
-            self._tensors[number] = self._opened(marked)
-        tensor = self._tensors[number]
+        if (number, deepest) not in self._tensors:
+            runs = self._runs_of(marked.blob, marked.span)
+            made = None if runs is None else BaseTensor(runs, marked.dtype, self._parts, deepest)
+            self._tensors[number, deepest] = made
+        tensor = self._tensors[number, deepest]
         return None if tensor is None else (marked, tensor)
 
     def _is_allowed(self, blob: Digest) -> bool:
         return self._rule.allowed is None or self._rule.allowed(blob)
-
-    def _opened(self, marked: Marked) -> BaseTensor | None:
-        runs = self._runs_of(marked.blob, marked.span)
-        if runs is None:
-            return None
-        return BaseTensor(runs, marked.dtype, self._parts, self._max_chain)

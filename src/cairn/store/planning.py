@@ -4,7 +4,7 @@ A storage is planned once, on a window of it, and its parts then follow the plan
 does better alone is kept alone.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from cairn.store.decays import decays_between
 from cairn.store.deriving import Plan, Way, encode_derived, likely_plan_bits, predict_into
 from cairn.store.low_rank_planning import low_rank_plan
 from cairn.store.matrix_difference import Matrix, MatrixDifference
+from cairn.store.rearranging import Rearranged
 from cairn.store.solo import encode_alone
 
 # What a trial codes, from the middle of a storage: long enough that a stream's own bytes do
@@ -39,12 +40,24 @@ ABOUT_AS_NEAR = 1.1
 MOST_NEAR = 3
 
 
+@dataclass(frozen=True, slots=True)
+class _Steady:
+    """One plan for all parts of a storage."""
+
+    plan: Plan
+
+    def way(self, start: int, size_bytes: int) -> Way | None:
+        """For the part at byte `start`, however large."""
+        del size_bytes
+        return Way(self.plan, start)
+
+
 class Planner:
     """Plans the storages of one blob."""
 
     def __init__(self, candidates: Candidates) -> None:
         self.candidates = candidates
-        self._latest: tuple[Span, Plan | None] | None = None
+        self._latest: tuple[Span, _Steady | Rearranged | None] | None = None
         self._share = 1.0  # of its plain bytes, that the latest storage is likely to take
 
     @property
@@ -62,43 +75,64 @@ class Planner:
             return []
         if self._latest is None or self._latest[0] != span:
             self._share = 1.0
-            self._latest = span, self._planned(source, span, dtype, piece.columns)
-        found = []
+            self._latest = span, self._planned(source, piece, span, dtype)
+        found: list[Way | None] = []
         if self._share > SMALL_SHARE:
             pieces = self.candidates.piecewise(plain, piece)
             if pieces is not None:
-                found.append(Way(self._worth(pieces, plain, dtype), 0))
-        plan = self._latest[1]
-        if plan is not None:
-            found.append(Way(plan, piece.span.start - span.start))
-        return found
+                start, stop = _window(len(plain), dtype)
+                worth = self._worth(memoryview(plain)[start:stop], dtype)
+                found.append(Way(replace(pieces, worth_share=worth), 0))
+        planned = self._latest[1]
+        if planned is not None:
+            found.append(planned.way(piece.span.start - span.start, piece.span.size_bytes))
+        return [way for way in found if way is not None]
 
-    def _worth(self, plan: Plan, plain: bytes, dtype: DType) -> Plan:
-        """The plan, knowing what it has to take less than."""
-        start, stop = _window(len(plain), dtype)
-        return replace(plan, worth_share=self._alone(memoryview(plain)[start:stop], dtype))
-
-    def _alone(self, plain: memoryview, dtype: DType) -> float:
+    def _worth(self, plain: memoryview, dtype: DType) -> float:
         """The share that is worth a base."""
         alone = encode_alone(plain, b"", dtype, self.parts.codecs)
         return len(alone.stored) / len(plain) * WORTH_SHARE
 
-    def _planned(self, source: Source, span: Span, dtype: DType, columns: int) -> Plan | None:
+    def _planned(
+        self, source: Source, piece: Piece, span: Span, dtype: DType
+    ) -> "_Steady | Rearranged | None":
+        """How to keep a storage: near to another one, or to one in another order of its axes."""
         start, stop = _window(span.size_bytes, dtype)
         plans = list(self.candidates.plans(span, dtype, start, stop))
-        if not plans:
-            return None
         plain = memoryview(source.read_at(span.start + start, stop - start))
+        if plans:
+            matrix = Matrix(source, span, dtype, piece.columns) if piece.columns else None
+            plan = self._best(plans, plain, start, dtype, matrix)
+            if plan is not None:
+                return _Steady(plan)
+        rearranged = self.candidates.rearranged(source, piece)
+        worth = self._worth(plain, dtype) if rearranged else 0.0
+        for made in rearranged:
+            way = made.way(start, stop - start)
+            trial = way and encode_derived(way.plan, plain, b"", way.start, dtype, self.parts)
+            if trial and len(trial.stored) <= worth * len(plain):
+                self._share = len(trial.stored) / len(plain)
+                return replace(made, worth_share=worth)
+        return None
+
+    def _best(
+        self,
+        plans: list[Plan],
+        plain: memoryview,
+        start: int,
+        dtype: DType,
+        matrix: Matrix | None,
+    ) -> Plan | None:
+        """The best for a storage that has `plain` at `start`; None if none is worth it."""
         plans += self._decayed(plans[0], plain, start, dtype)
         near = self._nearest(plans, plain, start, dtype)
         best = near[0]
         trial = encode_derived(best, plain, b"", start, dtype, self.parts)
         if trial is None:
             return None
-        worth, share = self._alone(plain, dtype), len(trial.stored) / len(plain)
-        if columns:
+        worth, share = self._worth(plain, dtype), len(trial.stored) / len(plain)
+        if matrix is not None:
             near = [p for p in near if MatrixDifference.supports(dtype, p.base.dtype)]
-            matrix = Matrix(source, span, dtype, columns)
             updated = low_rank_plan(near, matrix, worth, self.parts) if near else None
             if updated is not None:
                 self._share = SMALL_SHARE

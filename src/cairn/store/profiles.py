@@ -6,7 +6,7 @@ from typing import Self
 from cairn.domain import DType
 from cairn.store.residual import EXACT, codings_for
 
-CONVERTING = frozenset({"cast", "quantise"})
+CONVERTING = frozenset({"cast", "columns", "quantise", "transpose"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,8 +17,9 @@ class Profile:
     # Each level is one more part to decode for a byte read. A chain that is this long begins
     # anew from the part it began with.
     max_chain: int
-    # Casts and quantisations may lie so many levels deeper: of what is deep they are exact, and of
-    # where its chain began they are not. Their own type's chains do not go on from there.
+    # Casts, quantisations and what was cut out or turned may lie so many levels deeper: of what is
+    # deep they are exact, and of where its chain began they are not. Chains of `same` do not go on
+    # from there.
     conversions: int
     quick: bool
 

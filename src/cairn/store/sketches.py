@@ -21,7 +21,7 @@ not found as a base.
 """
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -87,11 +87,14 @@ def can_sketch(dtype: DType | None, size_bytes: int) -> bool:
     )
 
 
-def take_sketch(source: Source, span: Span, dtype: DType) -> Sketch:
-    """Sample a storage of a file."""
+def take_sketch(
+    source: Source, span: Span, dtype: DType, places: Sequence[int] | None = None
+) -> Sketch:
+    """Sample a storage of a file, at other places if those are given."""
     width, run = dtype.block_bytes, dtype.block_elements
     elements = span.size_bytes // width * run
-    places = sampling_places(elements)
+    if places is None:
+        places = sampling_places(elements)
     raw = b"".join(source.read_at(span.start + place // run * width, width) for place in places)
     values = _singles(raw, dtype).reshape(SAMPLES, run)
     return Sketch(span, dtype, elements, values[range(SAMPLES), [place % run for place in places]])

@@ -8,6 +8,7 @@ from cairn.store.predictors.decay import DecayPredictor
 from cairn.store.predictors.low_rank import LowRankPredictor
 from cairn.store.predictors.quantise import QuantisePredictor
 from cairn.store.predictors.same import SamePredictor
+from cairn.store.predictors.transpose import TransposePredictor
 
 PREDICTORS: Registry[Predictor] = Registry(
     "predictor",
@@ -18,6 +19,7 @@ PREDICTORS: Registry[Predictor] = Registry(
         DecayPredictor(),
         LowRankPredictor(),
         QuantisePredictor(),
+        TransposePredictor(),
     ],
 )
 
@@ -29,4 +31,5 @@ __all__ = [
     "LowRankPredictor",
     "QuantisePredictor",
     "SamePredictor",
+    "TransposePredictor",
 ]
