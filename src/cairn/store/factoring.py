@@ -38,10 +38,9 @@ MAX_FIT_NUMBERS = 1 << 21  # a fit keeps rank^2 numbers per column
 ABOVE_NOISE = 1.3
 
 # A rank pays only if it saves this much per element, and this share of the difference: trying it
-# reads the tensor several times, and what is kept with it is read more slowly. Updates of a
-# training have something of a low rank, too: enough for a twentieth.
+# reads the tensor several times.
 MIN_SAVED_BITS = 0.5
-MIN_SAVED_SHARE = 0.1
+MIN_SAVED_SHARE = 0.03
 # What a number of a factor takes beyond the bits of the difference it makes.
 NUMBER_BITS = 4.0
 
@@ -94,7 +93,7 @@ def factored(difference: MatrixDifference, rank: int) -> tuple[Array, Array] | N
     """Matrices (rows, n) and (n, columns) whose product is near the difference.
 
     n is the number of directions that stand out of what rounding leaves; `rank` where there is
-    no end to them. Reads the difference three times and once per fit; takes memory for some 70
+    no end to them, as in the steps of a training. Reads the difference three times and once per fit; takes memory for some 70
     rows and columns and a few blocks. None where it holds infinities.
 
     Raises:
@@ -109,9 +108,10 @@ def factored(difference: MatrixDifference, rank: int) -> tuple[Array, Array] | N
     right = np.linalg.qr(_transposed_times(difference, left))[0]
     left, right, sizes = _balanced(_times(difference, right), right.T)
     standing = int(np.count_nonzero(sizes > ABOVE_NOISE * _loudest_noise(difference)))
-    rank = standing if 0 < standing <= min(MAX_RANK, width // 2) else rank
+    is_adapter = 0 < standing <= min(MAX_RANK, width // 2)
+    rank = standing if is_adapter else rank
     left, right = left[:, :rank], right[:rank]
-    for _ in range(_fits(difference, rank)):
+    for _ in range(_fits(difference, rank) if is_adapter else 0):
         fitted = _fit(difference, right)
         if fitted is None:
             break
