@@ -15,6 +15,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "inspect": ("inspect:inspect", "Show format, architecture, parameters, roles and tensors."),
     "diff": ("diff:diff", "Compare tensors, settings, tokenizer and training state."),
     "convert": ("convert:convert", "Write the weights of any checkpoint as safetensors."),
+    "sign": ("sign:sign", "Sign a model with a key: OpenSSF Model Signing bundles."),
+    "verify": ("verify:verify", "Check that somebody trusted signed exactly these files."),
     "store": ("store:store", "Statistics, verification, repair, garbage collection."),
     "user": ("user:user", "Add and list users; say how much they may keep."),
     "org": ("org:org", "Add organisations and members; say how much they may keep."),
