@@ -162,18 +162,24 @@ install_dev() { # $1: environment, $2: interpreter
     stamp "$1" "$digest"
 }
 
-# The last client before 1.0: other people's machines still have it.
-install_old_client() { # $1: environment, $2: interpreter
-  local digest
-  digest=$(requirements_digest "$2" old-client)
-  if is_stamped "$1" "$digest"; then
+# Packages that are not to meet those of the tests, in an environment of their own.
+install_apart() { # $1: environment, $2: interpreter, $3: label, rest: requirements
+  local venv="$1" interpreter="$2" label="$3" digest
+  shift 3
+  digest=$(requirements_digest "$interpreter" "$label")
+  if is_stamped "$venv" "$digest"; then
     say "unchanged, reused"
     return 0
   fi
-  make_venv "$1" "$2" &&
-    rm -f "$1/.cairn-requirements" &&
-    pip_install "$1" "huggingface_hub==0.36.2" &&
-    stamp "$1" "$digest"
+  make_venv "$venv" "$interpreter" &&
+    rm -f "$venv/.cairn-requirements" &&
+    pip_install "$venv" "$@" &&
+    stamp "$venv" "$digest"
+}
+
+# The last client before 1.0: other people's machines still have it.
+install_old_client() { # $1: environment, $2: interpreter
+  install_apart "$1" "$2" old-client "huggingface_hub==0.36.2"
 }
 
 # The frameworks whose files the readers must read and that are too large for every run (3 GB):
@@ -192,4 +198,9 @@ install_frameworks() { # $1: environment, $2: interpreter
       'tensorflow-cpu>=2.21' 'flax>=0.12' 'orbax-checkpoint>=0.12' 'ctranslate2>=4.8' 'deepspeed>=0.19' \
       'coremltools>=9.0' &&
     stamp "$1" "$digest"
+}
+
+# The reference library for model signatures.
+install_signing() { # $1: environment, $2: interpreter
+  install_apart "$1" "$2" signing 'model-signing>=1.1' 'pyOpenSSL>=26'
 }

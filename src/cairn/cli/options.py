@@ -9,6 +9,7 @@ import click
 from cairn.cli.quantities import Duration
 
 LOCAL_PATH = click.Path(path_type=Path)
+EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 data_dir = click.option(
     "--data",

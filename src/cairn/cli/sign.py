@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cairn.cli.console import byte_progress, err, out, print_json, visible
-from cairn.cli.options import LOCAL_PATH, as_json
+from cairn.cli.options import EXISTING_FILE, LOCAL_PATH, as_json
 from cairn.errors import ConflictError, RequestError
 
 if TYPE_CHECKING:
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("model", metavar="[MODEL]", required=False, type=LOCAL_PATH)
-@click.option("--key", metavar="FILE", type=LOCAL_PATH, help="Private key in PEM that signs.")
+@click.option("--key", metavar="FILE", type=EXISTING_FILE, help="Private key in PEM that signs.")
 @click.option(
     "--certificate",
     metavar="FILE",
-    type=LOCAL_PATH,
+    type=EXISTING_FILE,
     help="Certificates in PEM that say whose key it is: the key's own first, then its issuers.",
 )
 @click.option(
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     type=click.Choice(["sha256", "blake3"]),
     default="sha256",
     show_default=True,
-    help="How files are hashed; blake3 is several times as fast.",
+    help="How files are hashed; blake3 is several times as fast, and not every tool takes it.",
 )
 @click.option(
     "--git-files",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cairn.cli.console import byte_progress, err, out, print_json, visible
-from cairn.cli.options import LOCAL_PATH, as_json
+from cairn.cli.options import EXISTING_FILE, LOCAL_PATH, as_json
 from cairn.errors import RequestError
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     "--key",
     "keys",
     metavar="FILE",
-    type=LOCAL_PATH,
+    type=EXISTING_FILE,
     multiple=True,
     help="Public key in PEM that may have signed. May be given several times.",
 )
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     "--trust",
     "roots",
     metavar="FILE",
-    type=LOCAL_PATH,
+    type=EXISTING_FILE,
     multiple=True,
     help="Root certificate in PEM whose holders may have signed. May be given several times.",
 )
