@@ -11,6 +11,7 @@ from cairn.store.profiles import FAST
 from tests.store.making import layout_of
 from tests.store.test_derived import halves, keep, read, records, trained
 from tests.store.test_pieces import file_of, matrix
+from tests.store.test_quantised import gguf_file, layout
 
 WEIGHT = matrix(1, 300, 400)
 SMALL = 0.02  # of a file's bytes: a record, a sketch, a recipe
@@ -82,6 +83,38 @@ def test_rows_that_a_conversion_to_gguf_interleaves_are_found(store: BlobStore, 
     interleaved = query.reshape(8, 2, 32, 512).swapaxes(1, 2).reshape(512, 512)
     pair = (interleaved, query) if back else (query, interleaved)
     assert taken_after(store, *pair) < SMALL
+
+
+@pytest.mark.parametrize("wide_first", [True, False])
+def test_a_matrix_that_was_turned_and_cast_is_found(store: BlobStore, wide_first: bool) -> None:
+    half = np.frombuffer(halves(WEIGHT.ravel()), "<u2").reshape(WEIGHT.shape)
+    if wide_first:
+        assert taken_after(store, WEIGHT, half.T) < SMALL
+    else:
+        wide = (half.astype("<u4") << 16).view("<f4")
+        assert taken_after(store, half, wide.T) < SMALL
+
+
+@pytest.mark.parametrize("label", ["Q8_0", "Q4_0"])
+@pytest.mark.parametrize("dtype", ["F32", "BF16"])
+def test_queries_of_llama_that_were_interleaved_and_quantised_are_found(
+    store: BlobStore, tmp_path: Path, label: str, dtype: str
+) -> None:
+    """As a conversion to GGUF makes them of a stored model, one of two steps of a training."""
+    steps = [matrix(6, 1_024, 512)]
+    steps.append(trained(steps[0].ravel(), 1, 1e-3).reshape(1_024, 512))
+    if dtype == "BF16":
+        steps = [np.frombuffer(halves(s.ravel()), "<u2").reshape(s.shape) for s in steps]
+    for step in steps:
+        keep(store, file_of(step))
+    values = (steps[0].astype("<u4") << 16).view("<f4") if dtype == "BF16" else steps[0]
+    interleaved = values.reshape(8, 2, 64, 512).swapaxes(1, 2).reshape(1_024, 512)
+    file = gguf_file(tmp_path, label, np.ascontiguousarray(interleaved))
+    before = store.stats().stored_bytes
+    digest = store.put_bytes(file).digest
+    store.optimize(digest, layout(file))
+    assert read(store, digest) == file
+    assert store.stats().stored_bytes - before < SMALL * len(file)
 
 
 def test_a_tied_matrix_turned_in_the_same_file_is_kept_once(

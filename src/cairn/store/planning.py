@@ -13,7 +13,14 @@ from cairn.store.base_parts import BaseParts
 from cairn.store.candidates import Candidates
 from cairn.store.cutting import Piece
 from cairn.store.decays import decays_between
-from cairn.store.deriving import Plan, Way, encode_derived, likely_plan_bits, predict_into
+from cairn.store.deriving import (
+    ALMOST_NOTHING,
+    Plan,
+    Way,
+    encode_derived,
+    likely_plan_bits,
+    predict_into,
+)
 from cairn.store.low_rank_planning import low_rank_plan
 from cairn.store.matrix_difference import Matrix, MatrixDifference
 from cairn.store.rearranging import Rearranged
@@ -105,15 +112,25 @@ class Planner:
             plan = self._best(plans, plain, start, dtype, matrix)
             if plan is not None:
                 return _Steady(plan)
-        rearranged = self.candidates.rearranged(source, piece)
-        worth = self._worth(plain, dtype) if rearranged else 0.0
-        for made in rearranged:
-            way = made.way(start, stop - start)
+        return self._rearranged(self.candidates.rearranged(source, piece), plain, start, dtype)
+
+    def _rearranged(
+        self, candidates: list[Rearranged], plain: memoryview, start: int, dtype: DType
+    ) -> Rearranged | None:
+        """The best for a storage that has `plain` at `start`; None if none is worth it."""
+        best, least = None, self._worth(plain, dtype) if candidates else 0.0
+        worth = least
+        for made in candidates:
+            way = made.way(start, len(plain))
             trial = way and encode_derived(way.plan, plain, b"", way.start, dtype, self.parts)
-            if trial and len(trial.stored) <= worth * len(plain):
-                self._share = len(trial.stored) / len(plain)
-                return replace(made, worth_share=worth)
-        return None
+            if trial and len(trial.stored) <= least * len(plain):
+                best, least = made, len(trial.stored) / len(plain)
+            if least <= ALMOST_NOTHING:
+                break
+        if best is None:
+            return None
+        self._share = least
+        return replace(best, worth_share=worth)
 
     def _best(
         self,

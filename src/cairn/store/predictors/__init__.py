@@ -8,20 +8,20 @@ from cairn.store.predictors.decay import DecayPredictor
 from cairn.store.predictors.low_rank import LowRankPredictor
 from cairn.store.predictors.quantise import QuantisePredictor
 from cairn.store.predictors.same import SamePredictor
+from cairn.store.predictors.then import ThenPredictor
 from cairn.store.predictors.transpose import TransposePredictor
 
-PREDICTORS: Registry[Predictor] = Registry(
-    "predictor",
-    [
-        SamePredictor(),
-        CastPredictor(),
-        ColumnsPredictor(),
-        DecayPredictor(),
-        LowRankPredictor(),
-        QuantisePredictor(),
-        TransposePredictor(),
-    ],
+_SINGLE: tuple[Predictor, ...] = (
+    SamePredictor(),
+    CastPredictor(),
+    ColumnsPredictor(),
+    DecayPredictor(),
+    LowRankPredictor(),
+    QuantisePredictor(),
+    TransposePredictor(),
 )
+
+PREDICTORS: Registry[Predictor] = Registry("predictor", [*_SINGLE, ThenPredictor(_SINGLE)])
 
 __all__ = [
     "PREDICTORS",
@@ -31,5 +31,6 @@ __all__ = [
     "LowRankPredictor",
     "QuantisePredictor",
     "SamePredictor",
+    "ThenPredictor",
     "TransposePredictor",
 ]
