@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import structlog
 
@@ -133,17 +134,24 @@ def test_a_damaged_blob_is_told_to_administrators(
     assert answer(home)["last_error"] is None
 
 
-def test_the_newest_file_of_a_repo_is_kept_fast(home: Home, tmp_path: Path) -> None:
-    blob = push(home)
+def test_the_newest_files_are_kept_fast_and_what_they_took_before_is_freed(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cairn.hub.worker.HOUSEKEEPING_S", 0.0)
+    base = np.frombuffer(weights(1, 50_000), "<f4")
+    tuned = (base + np.frombuffer(weights(2, 50_000), "<f4") / 100).astype("<f4")
+    for name, values in (("ada/base", base), ("ada/tuned", tuned)):
+        home.repo(name, {"model.safetensors": safetensors({"w": ("F32", values.tobytes())})})
     assert all(done.rewritten for done in optimize_pending(home.house, pytest.fail))
     assert home.house.store.kept_fast() == {}
     worker = hub_worker(home, tmp_path)
     worker.start()
     try:
-        until(lambda: list(home.house.store.kept_fast()) == [blob.digest])
+        until(lambda: len(home.house.store.kept_fast()) == 2)
+        until(lambda: any(tmp_path.rglob("packs/*.dead")))  # goes when no reader is left
     finally:
         worker.stop()
-    until(lambda: store_answer(home)["fast_blobs"] == 1)  # totals may be a moment old
+    until(lambda: store_answer(home)["fast_blobs"] == 2)  # totals may be a moment old
 
 
 def test_what_is_read_back_damaged_is_logged_and_told_with_its_file(

@@ -117,6 +117,22 @@ def test_gc_drops_what_a_remade_blob_no_longer_needs(store: BlobStore, tmp_path:
     check_bases_lie_less_deep(tmp_path)
 
 
+def test_compacting_frees_replaced_records_and_removes_no_blob(
+    store: BlobStore, tmp_path: Path
+) -> None:
+    files = steps()
+    digests = [keep(store, file) for file in files]
+    for file, digest in zip(files, digests, strict=True):
+        remade(store, file, digest, FAST)
+    before = store.stats()
+    assert store.compact(0).blobs == 0
+    after = store.stats()
+    assert after.stored_bytes < 0.8 * before.stored_bytes
+    assert (after.blobs, after.logical_bytes) == (before.blobs, before.logical_bytes)
+    assert [read(store, digest) for digest in digests] == files
+    check_bases_lie_less_deep(tmp_path)
+
+
 def test_a_reader_that_was_open_goes_on_through_a_remake_and_gc(store: BlobStore) -> None:
     files = steps()
     digests = [keep(store, file) for file in files]

@@ -58,6 +58,7 @@ class Worker:
         self._last_upload = 0.0
         self._next_housekeeping = 0.0
         self._next_remake = 0.0
+        self._replaced = False
         self._next_verify = 0.0
         self._next_health = 0.0
         self._reading = ReadingProcess(settings)
@@ -98,6 +99,8 @@ class Worker:
                     "trim chunk lists",
                     lambda: trim_chunk_lists(self._house, self._settings.xet_listed_chunks),
                 )
+                if self._replaced and self._quiet() and not paused_since(self._house):
+                    self._guard("compact", self._compact)
                 self._guard("tune", self._house.catalog.tune)
                 self._guard("count", lambda: count_stored_if_limited(self._house))
 
@@ -145,6 +148,7 @@ class Worker:
                 self._house, [digest], profile, self._report_damage, journal.advance, self._pace()
             ):
                 self._next_remake = 0.0  # there may be more
+                self._replaced = True
                 written = done.stored_after
                 log.info("remade", blob=digest.hex, profile=profile.name, written_bytes=written)
         except CairnError as error:
@@ -152,6 +156,12 @@ class Worker:
             raise
         finally:
             journal.rest()
+
+    def _compact(self) -> None:
+        """Free the records that remaking replaced; gc alone removes blobs."""
+        done = self._house.store.compact(self._settings.gc_grace_s)
+        self._replaced = done.packs_condemned > 0  # these go when no reader is left
+        log.info("compacted", freed_bytes=done.freed_bytes, damaged_blobs=len(done.damaged))
 
     def _pace(self) -> Pace:
         return Pace(Budget(cpu_share=self._settings.optimize_cpu_share), self._wanted_to_stop)

@@ -305,6 +305,13 @@ class BlobStore:
         with self._locks.maintenance():
             yield Import(self._backend, self._locks, self._parts, family, progress).run()
 
+    def compact(self, grace_s: float) -> Collected:
+        """Free what packs hold that no blob needs, as after a `remake`; removes no blob.
+
+        Packs and drafts are kept for `grace_s` seconds as `collect` keeps them.
+        """
+        return Collection(self._backend, self._locks, self._parts, grace_s).run(None)
+
     def stats(self) -> StoreStats:
         """Counts and sizes of everything."""
         return accounting.stats(self._backend)

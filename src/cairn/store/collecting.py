@@ -98,14 +98,17 @@ class Collection:
         self._blobs = self._freed = self._removed = self._rewritten = self._condemned = 0
         self._damaged: list[tuple[Digest, str]] = []
 
-    def run(self, live: Callable[[], Iterable[Digest]]) -> Collected:
+    def run(self, live: Callable[[], Iterable[Digest]] | None) -> Collected:
         """Collect; `live` is asked after the candidates are known, and read to its end.
+
+        None: every blob lives, and only what packs hold for none goes.
 
         Waits for another gc or optimize on the same store, in whatever process.
         """
         time.sleep(CLOCK_STEP_S)  # what is touched from now on is newer than the run's beginning
         with self._locks.maintenance():
-            self._sweep_blobs(live)
+            if live is not None:
+                self._sweep_blobs(live)
             needed = self._needed_parts()
             if needed is not None:
                 self._sweep_packs(needed)

@@ -93,8 +93,8 @@ def factored(difference: MatrixDifference, rank: int) -> tuple[Array, Array] | N
     """Matrices (rows, n) and (n, columns) whose product is near the difference.
 
     n is the number of directions that stand out of what rounding leaves; `rank` where there is
-    no end to them, as in the steps of a training. Reads the difference three times and once per fit; takes memory for some 70
-    rows and columns and a few blocks. None where it holds infinities.
+    no end to them, as in the steps of a training. Reads the difference three times and once per
+    fit; takes memory for some 70 rows and columns and a few blocks. None where it holds infinities.
 
     Raises:
         IntegrityError: the base is not to be had.
