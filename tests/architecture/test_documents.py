@@ -11,6 +11,7 @@ import pytest
 import cairn.domain
 from cairn.cli.main import app
 from cairn.config import Settings
+from scripts import rules_page
 from scripts.settings_table import document
 from tests.architecture.checkout import ROOT, SOURCE, documents, modules, texts
 
@@ -69,6 +70,11 @@ def test_links_between_documents_lead_somewhere(name: str) -> None:
 def test_the_table_of_settings_is_the_settings() -> None:
     current = (ROOT / "docs/settings.md").read_text()
     assert current == document(), "run: .venv/bin/python scripts/settings_table.py"
+
+
+def test_the_page_of_rules_is_the_rules() -> None:
+    current = (ROOT / "docs/security/rules.md").read_text()
+    assert current == rules_page.document(), "run: python -m scripts.rules_page"
 
 
 def test_the_glossary_explains_every_noun() -> None:

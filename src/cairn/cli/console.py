@@ -35,6 +35,11 @@ def print_json(value: object) -> None:
     sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
+def print_ascii_json(value: object) -> None:
+    """Print one JSON document that may quote hostile bytes: nothing in it acts on a terminal."""
+    sys.stdout.write(json.dumps(value, indent=2) + "\n")
+
+
 def human_bytes(count: float) -> str:
     """`90900000` as `90.9 MB`: powers of 1000, as disks and the Hugging Face hub count."""
     for unit in UNITS:
@@ -48,13 +53,17 @@ def visible(text: str) -> str:
     """Text from a stranger made safe for a terminal: controls escaped, markup taken literally."""
     from rich.markup import escape
 
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-    return escape(shown)
+    from cairn.formats.naming import visible as spelled_out
+
+    return escape(spelled_out(text))
 
 
 @contextmanager
 def byte_progress(label: str, total_bytes: int | None) -> Iterator[Callable[[int], None]]:
     """A progress bar on standard error; yields a function that takes newly done bytes."""
+    if not sys.stderr.isatty():  # before the import, which takes as long as a small command
+        yield lambda _: None
+        return
     from rich.progress import (
         BarColumn,
         DownloadColumn,
@@ -71,7 +80,6 @@ def byte_progress(label: str, total_bytes: int | None) -> Iterator[Callable[[int
         TransferSpeedColumn(),
         TimeRemainingColumn(),
     )
-    console = err()
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+    with Progress(*columns, console=err()) as progress:
         task = progress.add_task(label, total=total_bytes)
         yield lambda done: progress.advance(task, done)

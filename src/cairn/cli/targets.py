@@ -9,6 +9,8 @@ from cairn.domain import RepoId, RepoType
 from cairn.errors import EntryNotFoundError, NamingError, NotFoundError, RepoNotFoundError
 
 if TYPE_CHECKING:
+    from cairn.domain import Actor
+    from cairn.workflows.house import House
     from cairn.workflows.readable import ReadableCheckpoint
 
 _PATH_LIKE = re.compile(r"[./~]|[A-Za-z]:\\")
@@ -76,15 +78,25 @@ def read_target(text: str, data: Path | None) -> tuple["ReadableCheckpoint", str
 
         return read_path(target.path), target.path.absolute().name
 
+    from cairn.workflows.inspect import read_repo
+
+    house, operator = open_kept(text, data)
+    found = read_repo(house, operator, target.repo_id, target.revision)
+    return found, found.checkpoint.name
+
+
+def open_kept(text: str, data: Path | None) -> "tuple[House, Actor]":
+    """The hub kept here, for the repo that `text` names, and whoever may read all of it.
+
+    Raises:
+        RepoNotFoundError: no hub is kept here.
+    """
     from cairn.cli.kept_hub import open_hub
     from cairn.domain import Account, Actor
-    from cairn.workflows.inspect import read_repo
 
     try:
         house = open_hub(data)
     except NotFoundError as error:
         raise RepoNotFoundError(f"{text}: no such file or folder here, and {error}") from None
     # Whoever may read the data directory may read every repo in it.
-    operator = Actor(Account("operator", "Operator of this machine", is_admin=True))
-    found = read_repo(house, operator, target.repo_id, target.revision)
-    return found, found.checkpoint.name
+    return house, Actor(Account("operator", "Operator of this machine", is_admin=True))

@@ -15,6 +15,13 @@ def printable(text: str, limit: int) -> str:
     return cut.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
+def visible(text: str) -> str:
+    """`text` with every character that a terminal or a reader would not show spelled out."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def is_deceptive(text: str) -> bool:
     """Whether `text` holds control, bidirectional or other invisible format characters."""
     if text.isascii():

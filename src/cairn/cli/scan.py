@@ -1,0 +1,142 @@
+"""`cairn scan`: what files would do to whoever loads them."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from cairn.cli.console import byte_progress, print_ascii_json
+from cairn.cli.options import OneOf, as_json, data_dir
+from cairn.cli.targets import LocalTarget, open_kept, parse_target
+
+if TYPE_CHECKING:
+    from cairn.domain import FileReport, ScanReport, Verdict
+    from cairn.workflows.scan import Scannable
+
+FOUND = 1
+"""Exit code when a file is at or above `--fail-on`."""
+
+_SHOWN_FINDINGS = 20
+_COLOURS = {"clean": "green", "suspicious": "yellow", "malicious": "red"}
+_OTHER_COLOUR = "magenta"  # unread and malformed: nobody knows
+
+
+class FailOn(StrEnum):
+    """The least verdict that fails, from the strictest."""
+
+    UNREAD = "unread"
+    MALFORMED = "malformed"
+    SUSPICIOUS = "suspicious"
+    MALICIOUS = "malicious"
+
+
+@click.command()
+@click.argument("target", help="A file, a folder, or a repo of this hub: org/name@revision.")
+@click.option(
+    "--fail-on",
+    type=OneOf(FailOn),
+    default=FailOn.UNREAD.value,
+    show_default=True,
+    help="The least verdict that makes the command exit 1.",
+)
+@click.option("--sarif", "as_sarif", is_flag=True, help="Print SARIF 2.1.0 instead of text.")
+@data_dir
+@as_json
+def scan(target: str, fail_on: FailOn, data: Path | None, as_sarif: bool, as_json: bool) -> None:
+    """Say of every file whether loading it is safe, and why not. Nothing is run or imported.
+
+    Verdicts, from the best: clean, unread, malformed, suspicious, malicious. Only what was read
+    whole and found harmless is clean. Exits 0 when every file is better than --fail-on, 1 when
+    one is not; 2 when the command makes no sense, 3 when there is no such file, folder or repo.
+
+    Example: cairn scan ~/Downloads/model --fail-on suspicious
+    """
+    if as_json and as_sarif:
+        raise click.UsageError("--json and --sarif are two forms of one report: give one")
+    report = _scanned(_files(target, data))
+    if as_json:
+        from cairn.scanner.reports import as_json as plain
+
+        print_ascii_json(plain(report))
+    elif as_sarif:
+        from cairn import __version__
+        from cairn.scanner.reports import as_sarif as sarif
+
+        print_ascii_json(sarif(report, __version__))
+    else:
+        _print(report)
+    if report.verdict.rank >= _verdict(fail_on).rank:
+        raise click.exceptions.Exit(FOUND)
+
+
+def _files(text: str, data: Path | None) -> "Scannable":
+    from cairn.workflows.scan import local_files, repo_files
+
+    target = parse_target(text)
+    if isinstance(target, LocalTarget):
+        return local_files(target.path)
+    house, operator = open_kept(text, data)
+    return repo_files(house, operator, target.repo_id, target.revision)
+
+
+def _scanned(files: "Scannable") -> "ScanReport":
+    from cairn.scanner import gather
+    from cairn.workflows.scan import scan as scan_files
+    from cairn.workflows.scan import total_bytes
+
+    with byte_progress("scanning", total_bytes(files)) as progress:
+        return scan_files(files, gather, progress)
+
+
+def _verdict(level: FailOn) -> "Verdict":
+    from cairn.domain import Verdict
+
+    return Verdict(level.value)
+
+
+# --- for people ----------------------------------------------------------------------------
+
+
+def _print(report: "ScanReport") -> None:
+    """A line for each file that is not clean with its findings below, then the counts.
+
+    Plain lines and not a table: paths and reasons are long, and rich takes as long to load as
+    a small file to scan.
+    """
+    from cairn.domain import Verdict
+
+    for file in report.files:
+        _print_file(file)
+    counts = [
+        (sum(file.verdict is verdict for file in report.files), verdict) for verdict in Verdict
+    ]
+    if not report.files:
+        click.echo("there is no file to scan")
+        return
+    told = ", ".join(f"{count:,} {_coloured(verdict.value)}" for count, verdict in counts if count)
+    files = "1 file" if len(report.files) == 1 else f"{len(report.files):,} files"
+    click.echo(f"{files}: {told}")
+    if report.verdict is not Verdict.CLEAN:
+        click.echo("`cairn rules NAME` explains what is in brackets; --json has everything")
+
+
+def _print_file(file: "FileReport") -> None:
+    from cairn.formats.naming import visible
+
+    form = f" ({file.forms[-1]})" if file.forms else ""
+    click.echo(f"{_coloured(f'{file.verdict.value:<10}')} {visible(file.path + form)}")
+    ordered = sorted(file.findings, key=lambda finding: -finding.verdict.rank)
+    for finding in ordered[:_SHOWN_FINDINGS]:
+        words = f"{finding.message} — {finding.place} [{finding.rule}]"
+        click.echo(f"  {visible(words)}")
+        if finding.excerpt:
+            click.echo(f"    {visible(finding.excerpt)}")
+    if len(ordered) > _SHOWN_FINDINGS:
+        click.echo(f"  and {len(ordered) - _SHOWN_FINDINGS:,} more")
+    for advice in dict.fromkeys(one.advice for one in ordered if one.advice):
+        click.echo(f"  → {visible(advice)}")
+
+
+def _coloured(text: str) -> str:
+    return click.style(text, fg=_COLOURS.get(text.strip(), _OTHER_COLOUR))

@@ -1,0 +1,54 @@
+"""Reports as JSON values: the same bytes for the same files, rules and limits, wherever they are.
+
+No time, no machine, no absolute path. Fields are only ever added; a number counts what changes
+otherwise.
+"""
+
+from typing import Any
+
+from cairn.domain import FileReport, Finding, Place, ScanReport, Verdict
+
+FORM = 1
+
+Json = dict[str, Any]
+
+
+def as_json(report: ScanReport) -> Json:
+    """All of a report, files by path."""
+    return {
+        "form": FORM,
+        "rules_version": report.rules_version,
+        "verdict": report.verdict.value,
+        "counts": {verdict.value: _count(report, verdict) for verdict in Verdict},
+        "files": [_file(file) for file in sorted(report.files, key=lambda file: file.path)],
+    }
+
+
+def _count(report: ScanReport, verdict: Verdict) -> int:
+    return sum(file.verdict is verdict for file in report.files)
+
+
+def _file(file: FileReport) -> Json:
+    return {
+        "path": file.path,
+        "size_bytes": file.size_bytes,
+        "verdict": file.verdict.value,
+        "forms": list(file.forms),
+        "findings": [_finding(finding) for finding in file.findings],
+    }
+
+
+def _finding(finding: Finding) -> Json:
+    return {
+        "rule": finding.rule,
+        "verdict": finding.verdict.value,
+        "message": finding.message,
+        "place": place_json(finding.place),
+        "advice": finding.advice,
+        "excerpt": finding.excerpt,
+    }
+
+
+def place_json(place: Place) -> Json:
+    """A place: `members` lead into archives, `offset` counts bytes in the innermost."""
+    return {"members": list(place.members), "offset": place.offset, "pointer": place.pointer}
