@@ -1,8 +1,8 @@
 """A tensor as the base of another: which parts hold what, and how deep they lie."""
 
 from bisect import bisect_right
-from collections.abc import Iterable
-from itertools import accumulate
+from collections.abc import Iterable, Iterator
+from itertools import accumulate, cycle
 
 from cairn.domain import DType
 from cairn.store.base_parts import BaseParts
@@ -75,6 +75,16 @@ class BaseTensor:
         if digest not in self._found:
             self._found[digest] = self._parts.depth(digest, below=self._max_chain)
         return self._found[digest]
+
+
+def fitted(runs: Iterable[Base], size_bytes: int) -> Iterator[Base]:
+    """Runs of so many bytes: cut short, or begun anew where they end; none if there are none."""
+    given = [run for run in runs if run.size_bytes]
+    for run in cycle(given):
+        if size_bytes <= 0:
+            return
+        yield run.run(0, min(run.size_bytes, size_bytes))
+        size_bytes -= run.size_bytes
 
 
 class GivenBases(BaseTensor):

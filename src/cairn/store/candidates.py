@@ -3,12 +3,13 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from math import isfinite, prod
 
 from cairn.domain import Digest, DType, Source, Span, Storage
 from cairn.errors import BlobNotFoundError, IntegrityError, UnavailableError
 from cairn.store.base_parts import BaseParts
 from cairn.store.base_rule import BaseRule
-from cairn.store.base_tensor import BaseTensor
+from cairn.store.base_tensor import BaseTensor, fitted
 from cairn.store.bases import Base
 from cairn.store.conversions import conversion
 from cairn.store.cutting import Piece
@@ -25,6 +26,9 @@ from cairn.store.sketches import Sketch, can_sketch, take_sketch
 # How many near tensors are tried. Quantising moves a value by up to a twelfth, which hides
 # from the sketches what a training changed; but of the right tensor nothing differs at all.
 RIVALS = {"same": 2, "cast": 2, "quantise": 8}
+
+# How many sizes of smaller tensors are looked at: vocabularies grow by a few steps.
+MOST_SIZES = 4
 
 
 class Candidates:
@@ -90,15 +94,18 @@ class Candidates:
             return None
         return self._piecewise.plan(plain, piece, piece.storage, piece.dtype)
 
-    def plans(self, span: Span, dtype: DType, start: int, stop: int) -> Iterator[Plan]:
-        """Plans for a storage whose bytes `start .. stop` they make from different bases.
+    def plans(self, source: Source, piece: Piece, window: Span) -> Iterator[Plan]:
+        """Plans for a piece's storage whose bytes in a window they make from different bases.
 
         The likeliest come first.
         """
+        span, dtype = piece.storage, piece.dtype
+        if span is None or dtype is None:
+            return
         seen: set[tuple[Base, ...]] = set()
 
         def is_new(plan: Plan) -> bool:
-            bases = bases_of(plan, start, stop - start, dtype)
+            bases = bases_of(plan, window.start, window.size_bytes, dtype)
             if bases is None or bases in seen or not self._rule.permits(span, bases):
                 return False
             seen.add(bases)
@@ -118,6 +125,11 @@ class Candidates:
             if is_new(plan):
                 tried[plan.predictor] += 1
                 yield plan
+        for blob, storage in () if seen else self._with_less_rows(source, piece):
+            plan = self._plan(blob, storage, span, dtype)
+            if plan is not None and is_new(plan):
+                yield plan
+                return
 
     def rearranged(self, source: Source, piece: Piece) -> list[Rearranged]:
         """The stored tensors that a piece's is near to with its axes in another order."""
@@ -130,6 +142,18 @@ class Candidates:
         for relative in self._kin.nearest(sketch, self._rule.allowed) if sketch else ():
             yield relative.blob, Storage(relative.sketch.span, relative.sketch.dtype)
 
+    def _with_less_rows(self, source: Source, piece: Piece) -> Iterator[tuple[Digest, Storage]]:
+        """Tensors that are near to the first rows: embeddings before tokens were added."""
+        span, dtype, row = piece.storage, piece.dtype, prod(piece.shape[1:])
+        if span is None or dtype is None or len(piece.shape) < 2 or span not in self._sketches:
+            return
+        for elements in self._kin.smaller_sizes(row * piece.shape[0], row)[:MOST_SIZES]:
+            first_rows = Span(span.start, span.start + dtype.size_bytes(elements))
+            sketch = take_sketch(source, first_rows, dtype)
+            for relative in self._kin.nearest(sketch, self._rule.allowed):
+                if isfinite(relative.distance):
+                    yield relative.blob, Storage(relative.sketch.span, relative.sketch.dtype)
+
     def _plan(self, blob: Digest, storage: Storage, span: Span, dtype: DType) -> Plan | None:
         """Make the tensor at `span` from another storage; None if that is not to be had."""
         how = conversion(storage.dtype, dtype)
@@ -139,8 +163,12 @@ class Candidates:
         deepest = self._rule.deepest(span, how.predictor)
         if not deepest:
             return None
-        base = BaseTensor(runs, storage.dtype, self.parts, deepest)
-        return Plan(base, how.predictor, how.params, self._rule.profile.coding(dtype))
+        elements = span.size_bytes // dtype.block_bytes * dtype.block_elements
+        size_bytes = storage.dtype.size_bytes(elements)
+        base = BaseTensor(fitted(runs, size_bytes), storage.dtype, self.parts, deepest)
+        coding = self._rule.profile.coding(dtype)
+        falls_short = storage.span.size_bytes < size_bytes
+        return Plan(base, how.predictor, how.params, coding, falls_short=falls_short)
 
     def _runs_of(self, blob: Digest, span: Span) -> Iterable[Base] | None:
         """The parts of a storage; None if its blob is no recipe, or this one and not that far."""

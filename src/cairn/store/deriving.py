@@ -28,7 +28,8 @@ class Plan:
     """Keep a storage's parts as differences to a tensor.
 
     That is worth it where a part then takes at most `worth_share` of its plain bytes. An
-    `update` brings parameters and bases of its own for each part.
+    `update` brings parameters and bases of its own for each part. A base that `falls_short` has
+    less elements: what goes for some parts does not for all.
     """
 
     base: BaseTensor
@@ -37,6 +38,7 @@ class Plan:
     coding: int
     worth_share: float = 1.0
     update: LowRankUpdate | None = None
+    falls_short: bool = False
 
 
 class Way(NamedTuple):

@@ -89,6 +89,11 @@ class Kin:
         """Whether there are tensors of so many elements."""
         return elements in self._by_elements
 
+    def smaller_sizes(self, elements: int, row_elements: int) -> list[int]:
+        """Numbers of elements that tensors have with some rows less, the largest first."""
+        fitting = (n for n in self._by_elements if n % row_elements == 0)
+        return sorted((n for n in fitting if elements <= 2 * n < 2 * elements), reverse=True)
+
     def nearest(self, wanted: Sketch, allowed: Allowed | None = None) -> list[Relative]:
         """Tensors that are near and can predict it, the nearest first.
 

@@ -7,7 +7,6 @@ those too small for a sketch, of types that have none, or whose few sampled valu
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
 
 from cairn.domain import Digest, Layout, Span, Storage, TensorInfo
 
@@ -34,14 +33,19 @@ class Namesakes:
             self._own = {tensor.span: tensor for tensor in _plain_tensors(layout)}
         self._by_name: dict[str, list[tuple[Digest, TensorInfo]]] | None = None
 
-    def of(self, storage: Span) -> Iterator[tuple[Digest, Storage]]:
-        """Where tensors of the name and shape of this storage's lie, at most `TRIED_BY_NAME`."""
+    def of(self, storage: Span) -> list[tuple[Digest, Storage]]:
+        """Where tensors of the name and shape of this storage's lie, at most `TRIED_BY_NAME`.
+
+        If there are none, where those lie whose rows are as long.
+        """
         own = self._own.get(storage)
         if own is None:
-            return iter(())
+            return []
         named = self._named().get(own.key, ())
-        alike = ((blob, base) for blob, base in named if base.shape == own.shape)
-        return islice(((blob, Storage(t.span, t.dtype)) for blob, t in alike), TRIED_BY_NAME)
+        alike = [one for one in named if one[1].shape == own.shape]
+        if not alike and len(own.shape) > 1:
+            alike = [one for one in named if one[1].shape[1:] == own.shape[1:]]
+        return [(blob, Storage(t.span, t.dtype)) for blob, t in alike[:TRIED_BY_NAME]]
 
     def _named(self) -> dict[str, list[tuple[Digest, TensorInfo]]]:
         if self._by_name is None:

@@ -105,7 +105,7 @@ class Planner:
     ) -> "_Steady | Rearranged | None":
         """How to keep a storage: near to another one, or to one in another order of its axes."""
         start, stop = _window(span.size_bytes, dtype)
-        plans = list(self.candidates.plans(span, dtype, start, stop))
+        plans = list(self.candidates.plans(source, piece, Span(start, stop)))
         plain = memoryview(source.read_at(span.start + start, stop - start))
         if plans:
             matrix = Matrix(source, span, dtype, piece.columns) if piece.columns else None
@@ -156,7 +156,8 @@ class Planner:
                 return replace(updated, worth_share=worth)
         if share > worth:
             return None
-        self._share = share
+        if not best.falls_short:
+            self._share = share
         return replace(best, worth_share=worth)
 
     def _nearest(
