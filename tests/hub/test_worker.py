@@ -152,6 +152,7 @@ def test_the_newest_files_are_kept_fast_and_what_they_took_before_is_freed(
     finally:
         worker.stop()
     until(lambda: store_answer(home)["fast_blobs"] == 2)  # totals may be a moment old
+    assert home.page("/ada/tuned/storage/main").count(">fast</span>") == 1
 
 
 def test_what_is_read_back_damaged_is_logged_and_told_with_its_file(

@@ -34,6 +34,7 @@ from cairn.store.likely_bases import LikelyBase, Namesakes
 from cairn.store.locks import Locks
 from cairn.store.needed import bases_in_use
 from cairn.store.pack_index import PackIndex
+from cairn.store.packs import SealedPack
 from cairn.store.parts import PartStore
 from cairn.store.planning import Planner
 from cairn.store.precedence import wait_until_newest
@@ -61,6 +62,7 @@ class Optimizer:
         self._kin = kin
         self._turn = 0  # the last one here
         self._refreshed = False  # since somebody else had one
+        self._used: set[bytes] | None = None  # parts that others are made from, where known
 
     def optimize(
         self,
@@ -119,6 +121,8 @@ class Optimizer:
         with self._locks.maintenance() as turn:
             self._refreshed = self._refreshed and turn == self._turn + 1
             self._turn = turn
+            if not self._refreshed:
+                self._used = None
             yield
 
     def _refresh(self) -> None:
@@ -219,7 +223,9 @@ class Optimizer:
         return Optimized(before.blob, 0, written, rewritten=bool(written))
 
     def _in_use(self) -> set[bytes]:
-        return bases_in_use(self._parts.index.load_all())
+        if self._used is None:  # takes as long as the store is large
+            self._used = bases_in_use(self._parts.index.load_all())
+        return self._used
 
     def _remake_of(self, digest: Digest, profile: Profile, in_use: set[bytes]) -> Remake:
         wait_until_newest(self._parts.index.newest_s())
@@ -260,9 +266,12 @@ class Optimizer:
     ) -> tuple[Recipe, int]:
         """A recipe through which the blob was read back, and the bytes written for it."""
         with self._parts.packing() as packing:
-            recipe = encode_blob(
-                source, source.blob, layout, self._parts, packing, planner, progress, admission
-            )
+            try:
+                recipe = encode_blob(
+                    source, source.blob, layout, self._parts, packing, planner, progress, admission
+                )
+            finally:
+                self._note_bases(packing.sealed)
         recipe = parse_recipe(recipe.encode(), source.blob.digest)
         check_whole(RecipeReader(recipe, self._parts), _still_at_work(progress))
         if not packing.sealed:  # all parts were here: left, perhaps, by a run that was killed
@@ -272,6 +281,11 @@ class Optimizer:
             for pack in packing.sealed
         )
         return recipe, written
+
+    def _note_bases(self, sealed: Iterable[SealedPack]) -> None:
+        if self._used is not None:
+            for pack in sealed:
+                self._used.update(base for r in pack.records for base in r.base_digests)
 
     def _finish_interrupted(self, blob: Blob) -> bool:
         """Whether an earlier run wrote the recipe and was killed before removing the raw blob."""

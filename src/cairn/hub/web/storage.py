@@ -34,6 +34,7 @@ class FileAmount:
     """One file's bytes; parts shared with other files count in each.
 
     `waits`: the hub has not looked yet how to keep it in less. `lost`: it cannot be read whole.
+    `fast`: it is kept to be read fast.
     """
 
     path: str
@@ -41,6 +42,7 @@ class FileAmount:
     stored_bytes: int
     waits: bool = False
     lost: bool = False
+    fast: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +122,7 @@ def _files(
     manifest = house.catalog.history.manifest(revision.tree)
     entries = sorted(manifest.entries.values(), key=lambda e: (-e.blob.size_bytes, e.path))
     digests = {entry.blob.digest for entry in entries}
+    fast = house.store.kept_fast()
     amount = Amount(manifest.size_bytes, house.store.stored_bytes(digests))
     files = [
         FileAmount(
@@ -128,6 +131,7 @@ def _files(
             house.store.stored_bytes([entry.blob.digest]) if index < MAX_FILES else 0,
             waits=index < MAX_FILES and house.store.waits(entry.blob.digest),
             lost=index < MAX_FILES and not house.store.has(entry.blob.digest),
+            fast=entry.blob.digest in fast,
         )
         for index, entry in enumerate(entries)
     ]
