@@ -10,6 +10,7 @@ from cairn.config import Settings
 from cairn.domain import Quota, Scope
 from cairn.errors import UnavailableError
 from cairn.formats import READERS
+from cairn.provenance.log import Signatory
 from cairn.store import FAST, SMALL, Profile, open_local_store
 from cairn.workflows.house import House
 
@@ -37,7 +38,18 @@ def open_house(settings: Settings) -> House:
         store=open_local_store(settings.store_dir),
         readers=READERS.extended(settings.readers),
         clock=lambda: datetime.now(UTC),
+        signatory=_signatory(settings),
         default_quota=Quota(settings.quota_logical_bytes, settings.quota_stored_bytes),
+    )
+
+
+def _signatory(settings: Settings) -> Signatory:
+    """Whoever signs the transparency log; a new log is called after the hub's address."""
+    address = (settings.public_url or "").partition("://")[2].rstrip("/")
+    return Signatory(
+        settings.log_key_file or settings.data_dir / "log-key",
+        settings.data_dir / "log-head",
+        f"{address}/api/cairn/log" if address else None,
     )
 
 

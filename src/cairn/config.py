@@ -77,6 +77,11 @@ class Settings(BaseSettings):
         default=None,
         description="File that gets the first administrator's token at first start (mode 0600).",
     )
+    log_key_file: Path | None = Field(
+        default=None,
+        description="File with the key that signs the transparency log (docs/security/log.md);"
+        " every replica needs the same. Unset: made once in the data directory.",
+    )
     sendfile: Literal["off", "x-accel"] = Field(
         default="off",
         description="'x-accel' lets an nginx in front send raw blobs (docs/deployment-nginx.md).",

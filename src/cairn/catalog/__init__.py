@@ -3,6 +3,7 @@
 from cairn.catalog.arrivals import Arrival
 from cairn.catalog.changes import Change, DeleteFile, DeleteFolder, PutFile
 from cairn.catalog.comparisons import Asked, Trees
+from cairn.catalog.logbook import Logged, WaitingEvent
 from cairn.catalog.opened import Catalog, open_catalog
 from cairn.catalog.past_commits import PastCommit
 from cairn.catalog.records import (
@@ -38,6 +39,7 @@ __all__ = [
     "Facets",
     "FileChange",
     "Location",
+    "Logged",
     "PastCommit",
     "PutFile",
     "RepoPage",
@@ -46,5 +48,6 @@ __all__ = [
     "SortKey",
     "TokenRecord",
     "Trees",
+    "WaitingEvent",
     "open_catalog",
 ]

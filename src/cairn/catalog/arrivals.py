@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select, update
 
-from cairn.catalog import audit, refs
+from cairn.catalog import audit, log_waiting, refs
 from cairn.catalog.commits import commit_query, is_ancestor
 from cairn.catalog.committing import note_move, write_commit
 from cairn.catalog.database import Database
@@ -95,7 +95,7 @@ class Arrivals:
         refs.repo_row(connection, uid, lock=True)
         added = sum(self._add(connection, uid, commit) for commit in past)
         for ref in arrival.refs:
-            _bring_forward(connection, uid, ref)
+            _bring_forward(connection, uid, ref, audit.name_of(by), self._clock())
         audit.note(connection, self._clock(), by, "repo.import", arrival.id, f"{added} commits")
         return uid, added
 
@@ -133,7 +133,7 @@ def _commit(connection: Connection, uid: str, commit: str) -> Row[Any] | None:
     return connection.execute(query).one_or_none()
 
 
-def _bring_forward(connection: Connection, uid: str, ref: Ref) -> None:
+def _bring_forward(connection: Connection, uid: str, ref: Ref, actor: str, now: datetime) -> None:
     """Create a ref, or move a branch to a commit that comes from where it is."""
     refs.check_full_name(ref.name)
     row = _commit(connection, uid, ref.commit)
@@ -156,3 +156,4 @@ def _bring_forward(connection: Connection, uid: str, ref: Ref) -> None:
             " one to the other: import the repo under another namespace"
         )
     note_move(connection, uid, ref.name, ref.commit, row.created_at)
+    log_waiting.ref_moved(connection, uid, ref.name, at, ref.commit, actor=actor, at=now)

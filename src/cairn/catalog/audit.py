@@ -12,6 +12,11 @@ from cairn.domain import Actor, RepoId
 SYSTEM = "system"
 
 
+def name_of(by: Actor | None) -> str:
+    """What an actor is called in rows that record an action; None is the hub itself."""
+    return by.name if by else SYSTEM
+
+
 def note(
     connection: Connection,
     at: datetime,
@@ -23,7 +28,7 @@ def note(
     """Record an action in the caller's transaction; `by` None is the hub itself."""
     row = {
         "at": at,
-        "actor": by.name if by else SYSTEM,
+        "actor": name_of(by),
         "action": action,
         "repo": None if repo is None else str(repo),
         "detail": detail,

@@ -7,7 +7,7 @@ while the lock is usually held for a few inserts only.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -15,7 +15,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, insert, update
 
-from cairn.catalog import gitobjects, refs
+from cairn.catalog import gitobjects, log_waiting, refs
 from cairn.catalog.changes import Change, PutFile
 from cairn.catalog.commits import commit_query, pack_changes, revision_of
 from cairn.catalog.database import Database, insert_all_new, insert_if_new, storable
@@ -117,9 +117,10 @@ def proposal(
 class Committing:
     """Carries proposals out."""
 
-    def __init__(self, database: Database, store: TreeStore) -> None:
+    def __init__(self, database: Database, store: TreeStore, clock: Callable[[], datetime]) -> None:
         self._database = database
         self._store = store
+        self._clock = clock
 
     def carry_out(self, wanted: Proposal) -> Revision:
         """Commit; see `History.commit`."""
@@ -134,6 +135,15 @@ class Committing:
                 return revision_of(head)
             made = write_commit(connection, wanted.uid, wanted, head, edited)
             _move_ref(connection, wanted, _id(head), made.id)
+            log_waiting.ref_moved(
+                connection,
+                wanted.uid,
+                wanted.branch,
+                _id(head),
+                made.id,
+                actor=wanted.author,
+                at=self._clock(),
+            )
             return made
 
     def _edit(self, connection: Connection, wanted: Proposal, head: Row[Any] | None) -> Edited:

@@ -42,7 +42,7 @@ class History:
         self._refs = Refs(database, clock)
         self._log = Log(database)
         self._trees = trees
-        self._committing = Committing(database, self._trees)
+        self._committing = Committing(database, self._trees, clock)
         self._locations = Locations(database, self._trees)
 
     def resolve(self, uid: str, revision: str) -> Revision:
@@ -64,7 +64,7 @@ class History:
         """The ref of this full name; RevisionNotFoundError if there is none."""
         return self._refs.get(uid, name)
 
-    def create_ref(self, uid: str, full_name: str, commit: str) -> Ref:
+    def create_ref(self, uid: str, full_name: str, commit: str, *, by: Actor | None = None) -> Ref:
         """Add a ref to a commit of the repo.
 
         Raises:
@@ -73,7 +73,7 @@ class History:
             RevisionNotFoundError: the repo has no such commit.
             ConflictError: the ref exists, or one is above or below it as a folder would be.
         """
-        return self._refs.create(uid, full_name, commit)
+        return self._refs.create(uid, full_name, commit, by)
 
     def delete_ref(self, uid: str, full_name: str, *, by: Actor | None = None) -> None:
         """Remove a ref; its commits stay reachable by id.

@@ -12,6 +12,7 @@ from cairn.catalog.chunk_lists import ChunkLists
 from cairn.catalog.comparisons import Comparisons
 from cairn.catalog.database import Database
 from cairn.catalog.history import History
+from cairn.catalog.logbook import Logbook
 from cairn.catalog.migration import upgrade
 from cairn.catalog.past_commits import PastCommits
 from cairn.catalog.quotas import Quotas
@@ -37,6 +38,7 @@ class Catalog:
     blob_health: BlobHealth
     comparisons: Comparisons
     chunk_lists: ChunkLists
+    logbook: Logbook
     database: Database
 
     def tune(self) -> None:
@@ -80,5 +82,6 @@ def open_catalog(url: str, *, clock: Callable[[], datetime] = utc_now) -> Catalo
         blob_health=BlobHealth(database),
         comparisons=Comparisons(database, clock),
         chunk_lists=ChunkLists(database, clock),
+        logbook=Logbook(database, clock),
         database=database,
     )

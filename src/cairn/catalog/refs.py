@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, insert, or_, select
 
-from cairn.catalog import audit
+from cairn.catalog import audit, log_waiting
 from cairn.catalog.commits import commit_query, revision_of
 from cairn.catalog.database import Database, storable
 from cairn.catalog.repo_rows import missing
@@ -83,7 +83,7 @@ class Refs:
                 return found
         raise RevisionNotFoundError(f"there is no branch, tag or commit {revision[:200]!r}")
 
-    def create(self, uid: str, name: str, commit: str) -> Ref:
+    def create(self, uid: str, name: str, commit: str, by: Actor | None) -> Ref:
         """Add a ref to a commit of the repo.
 
         Raises:
@@ -100,6 +100,7 @@ class Refs:
                 raise RevisionNotFoundError(f"this repo has no commit {commit[:80]!r}")
             refuse_clash(connection, uid, name)
             connection.execute(insert(refs), {"repo": uid, "name": name, "commit": commit})
+            self._log(connection, uid, name, None, commit, by)
         return Ref(name, commit)
 
     def delete(self, uid: str, name: str, by: Actor | None) -> None:
@@ -120,6 +121,19 @@ class Refs:
             repo_id = RepoId(RepoType(repo.type), repo.namespace, repo.name)
             connection.execute(delete(refs).where(refs.c.repo == uid, refs.c.name == name))
             audit.note(connection, self._clock(), by, "ref.delete", repo_id, f"{name} {commit}")
+            self._log(connection, uid, name, commit, None, by)
+
+    def _log(
+        self,
+        connection: Connection,
+        uid: str,
+        name: str,
+        old: str | None,
+        new: str | None,
+        by: Actor | None,
+    ) -> None:
+        actor, at = audit.name_of(by), self._clock()
+        log_waiting.ref_moved(connection, uid, name, old, new, actor=actor, at=at)
 
     def _by_name(self, connection: Connection, uid: str, revision: str) -> Revision | None:
         names = [revision, *(kind + revision for kind in _KINDS)]

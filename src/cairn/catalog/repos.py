@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, Select, delete, insert, select, update
 
-from cairn.catalog import audit, descriptions, repo_search, schema, search_index
+from cairn.catalog import audit, descriptions, log_waiting, repo_search, schema, search_index
 from cairn.catalog.accounts import find
 from cairn.catalog.database import Database, insert_if_new
 from cairn.catalog.downloads import Downloads
@@ -21,7 +21,7 @@ from cairn.catalog.records import (
 )
 from cairn.catalog.repo_rows import missing, new_rows, record_of, record_query, repo_key
 from cairn.catalog.schema import repos
-from cairn.domain import Actor, RepoId, RepoType
+from cairn.domain import Actor, LogEvent, LogKind, RepoId, RepoType
 from cairn.errors import ConflictError, RequestError
 
 _UID_BYTES = 12  # 24 hex digits, the form the HF API's `_id` has
@@ -112,14 +112,18 @@ class Repos:
             RepoNotFoundError: there is no such repo.
         """
         with self._database.write() as connection:
-            number = connection.execute(
-                select(repos.c.id).where(repos.c.key == repo_key(repo_id)).with_for_update()
-            ).scalar_one_or_none()
-            if number is None:
+            row = connection.execute(
+                select(repos).where(repos.c.key == repo_key(repo_id)).with_for_update()
+            ).one_or_none()
+            if row is None:
                 raise missing(str(repo_id))
-            search_index.drop(connection, number)
-            connection.execute(delete(repos).where(repos.c.id == number))
-            audit.note(connection, self._clock(), by, "repo.delete", repo_id)
+            search_index.drop(connection, row.id)
+            connection.execute(delete(repos).where(repos.c.id == row.id))
+            now = self._clock()
+            audit.note(connection, now, by, "repo.delete", repo_id)
+            spelt = RepoId(repo_id.type, row.namespace, row.name)
+            event = LogEvent(LogKind.REPO_DELETED, spelt, audit.name_of(by), now)
+            log_waiting.note(connection, row.uid, event, private=row.private)
 
     def search(self, query: RepoQuery) -> RepoPage:
         """One page of the repos that match and that the viewer may know of.

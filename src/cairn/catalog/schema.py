@@ -344,3 +344,48 @@ stored_counts = Table(
     Column("stored_bytes", BigInteger, nullable=False),
     Column("counted_at", Moment, nullable=False),
 )
+
+# What is not in the transparency log yet. No foreign keys: it tells of repos that are gone, too.
+log_waiting = Table(
+    "log_waiting",
+    metadata,
+    Column("id", _Serial, primary_key=True),
+    Column("repo", Text, nullable=False),
+    Column("private", Boolean, nullable=False),
+    Column("tree", LargeBinary),
+    Column("kind", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("namespace", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("ref", Text),
+    Column("old", Text),
+    Column("new", Text),
+    Column("details", Text, nullable=False),
+)
+
+# Append-only: triggers refuse UPDATE and DELETE. `entry` is what is hashed; `salt` and `content`
+# open it for who may read the repo; the other columns are there to find it.
+log_entries = Table(
+    "log_entries",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("repo", Text, nullable=False),
+    Column("ref", Text),
+    Column("commit", Text),
+    Column("entry", LargeBinary, nullable=False),
+    Column("salt", LargeBinary),
+    Column("content", LargeBinary),
+    Index("ix_log_entries_commit", "repo", "commit"),
+    Index("ix_log_entries_ref", "repo", "ref", "number"),
+)
+
+# Up to 256 hashes of 32 bytes: full tiles never change, the last of a level gets longer.
+log_tiles = Table(
+    "log_tiles",
+    metadata,
+    Column("level", Integer, primary_key=True, autoincrement=False),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("hashes", LargeBinary, nullable=False),
+)

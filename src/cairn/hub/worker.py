@@ -1,5 +1,5 @@
-"""The hub's background loop: optimizes what landed, has it measured, reads back what is kept,
-describes what was pushed, clears scratch.
+"""The hub's background loop: logs what happened, optimizes what landed, has it measured, reads back
+what is kept, describes what was pushed, clears scratch.
 
 There is no queue to lose: each step asks store and catalog what is left to do, so a kill
 costs at most the blob in hand (docs/decisions/0007-derived-jobs.md).
@@ -31,6 +31,7 @@ from cairn.workflows.pausing import paused_since
 from cairn.workflows.remake import remake_blobs
 from cairn.workflows.rounds import verify_due
 from cairn.workflows.stored_health import any_pending as any_to_measure
+from cairn.workflows.transparency import settle
 
 POLL_S = 1.0
 HOUSEKEEPING_S = 3600.0
@@ -81,7 +82,9 @@ class Worker:
 
     def _run(self) -> None:
         _lower_priority()
+        self._guard("find refs", self._house.catalog.logbook.note_unlogged_refs)
         while not self._stop.wait(POLL_S):
+            self._guard("log", lambda: settle(self._house))
             self._guard("describe", lambda: describe_pending(self._house))
             if self._settings.optimize and self._quiet() and not paused_since(self._house):
                 self._guard("optimize", self._optimize)

@@ -112,11 +112,11 @@ def commit(
     record = writable(house, actor, repo_id)
     ref = branch_ref(house, record, branch)
     if create_pr:
-        number, ref = _open_pull_request(house, record, ref)
+        number, ref = _open_pull_request(house, actor, record, ref)
         try:
             revision = _append(house, actor, record, ref, changes, message)
         except Exception:
-            house.catalog.history.delete_ref(record.uid, ref)
+            house.catalog.history.delete_ref(record.uid, ref, by=actor)
             raise
         return Committed(record, revision, number)
     revision = _append(house, actor, record, ref, changes, message)
@@ -166,14 +166,16 @@ def _want_again(house: House, changes: Sequence[Change]) -> None:
             ) from None
 
 
-def _open_pull_request(house: House, record: RepoRecord, base: str) -> tuple[int, str]:
+def _open_pull_request(
+    house: House, actor: Actor, record: RepoRecord, base: str
+) -> tuple[int, str]:
     start = house.catalog.history.ref(record.uid, base).commit
     for _ in range(_TRIES):
         taken = [ref.name for ref in house.catalog.history.refs(record.uid)]
         numbers = [int(n[8:]) for n in taken if n.startswith("refs/pr/") and n[8:].isdecimal()]
         number = max(numbers, default=0) + 1
         try:
-            house.catalog.history.create_ref(record.uid, f"refs/pr/{number}", start)
+            house.catalog.history.create_ref(record.uid, f"refs/pr/{number}", start, by=actor)
         except ConflictError:  # somebody else took the number just now
             continue
         return number, f"refs/pr/{number}"

@@ -9,6 +9,7 @@ from cairn.catalog import Catalog
 from cairn.domain import NO_QUOTA, Quota
 from cairn.formats import Reader
 from cairn.plugins import Registry
+from cairn.provenance.log import Signatory
 from cairn.store import BlobStore
 
 
@@ -37,4 +38,5 @@ class House:
     store: BlobStore
     readers: Registry[Reader]
     clock: Callable[[], datetime]
+    signatory: Signatory
     default_quota: Quota = NO_QUOTA

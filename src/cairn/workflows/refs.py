@@ -40,7 +40,7 @@ def _create(
     # Clients expect a missing revision to be told before a bad name.
     at = browse.view(house, actor, repo_id, start).revision
     full = prefix + check_ref_name(name.removeprefix(prefix))
-    house.catalog.history.create_ref(record.uid, full, at.id)
+    house.catalog.history.create_ref(record.uid, full, at.id, by=actor)
     return Ref(full, at.id)
 
 
@@ -58,7 +58,7 @@ def delete_branch(house: House, actor: Actor, repo_id: RepoId, name: str) -> Non
         raise ForbiddenError(f"Cannot delete {full}: it is the default branch")
     if not full.startswith(("refs/heads/", "refs/pr/")):
         raise RevisionNotFoundError(f"{name[:200]!r} is not a branch")
-    house.catalog.history.delete_ref(record.uid, full)
+    house.catalog.history.delete_ref(record.uid, full, by=actor)
 
 
 def delete_tag(house: House, actor: Actor, repo_id: RepoId, name: str) -> None:
@@ -70,4 +70,4 @@ def delete_tag(house: House, actor: Actor, repo_id: RepoId, name: str) -> None:
     """
     record = writable(house, actor, repo_id)
     full = "refs/tags/" + name.removeprefix("refs/tags/")
-    house.catalog.history.delete_ref(record.uid, full)
+    house.catalog.history.delete_ref(record.uid, full, by=actor)

@@ -23,7 +23,7 @@ TENSORS = safetensors(
     }
 )
 BASE = "/api/cairn"
-OF_A_REPO = ("inspect/{rev}", "health/{rev}", "compare/{revisions}", "sizes/{rev}")
+OF_A_REPO = ("inspect/{rev}", "health/{rev}", "compare/{revisions}", "sizes/{rev}", "log/{rev}")
 
 
 @pytest.fixture(scope="module")
@@ -174,7 +174,8 @@ BOUNDED = settings(
 )
 CHECKED = [not_a_server_error, status_code_conformance, response_schema_conformance]
 REPO_PATHS = tuple(f"/{{kind}}/{{namespace}}/{{name}}/{v}" for v in OF_A_REPO)
-PATHS = ("/health", "/store", "/store/pause", *REPO_PATHS)
+LOG_PATHS = ("/log/checkpoint", "/log/key", "/log/tile/{path}")
+PATHS = ("/health", "/store", "/store/pause", *LOG_PATHS, *REPO_PATHS)
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ from cairn.config import Settings
 from cairn.domain import Actor, RepoId, RepoType, Revision, Scope
 from cairn.formats import READERS
 from cairn.hub.app import create_app
+from cairn.provenance.log import Signatory
 from cairn.store import open_local_store
 from cairn.workflows.cards import sync_card
 from cairn.workflows.house import House
@@ -99,7 +100,9 @@ def open_home(folder: Path, **settings: object) -> Iterator[Home]:
         data_dir=folder, secret=SECRET, allowed_hosts=("testserver", "127.0.0.1"), **settings
     )
     catalog = open_catalog(f"sqlite:///{folder / 'cairn.db'}")
-    house = House(catalog, open_local_store(folder / "store"), READERS, lambda: datetime.now(UTC))
+    store = open_local_store(folder / "store")
+    signatory = Signatory(folder / "log-key", folder / "log-head", None)
+    house = House(catalog, store, READERS, lambda: datetime.now(UTC), signatory)
     catalog.accounts.create_user("ada", full_name="Ada Lovelace")
     catalog.accounts.create_user("bob")
     token = catalog.tokens.create("ada", "laptop", Scope.WRITE)

@@ -11,6 +11,7 @@ from cairn.provenance.log.entries import (
 )
 from cairn.provenance.log.heads import TreeHead
 from cairn.provenance.log.merkle import (
+    HASH_BYTES,
     check_consistency,
     check_inclusion,
     consistency_proof,
@@ -36,6 +37,7 @@ from cairn.provenance.log.tiles import (
 )
 
 __all__ = [
+    "HASH_BYTES",
     "Hidden",
     "LogProof",
     "MAX_BUNDLE_BYTES",

@@ -1,0 +1,70 @@
+"""What waits to be put into the transparency log: written with the change it tells of.
+
+The row is in the transaction that moves the ref, so nothing acknowledged is missing and nothing
+undone is there. Events of one repo wait in the order they happened in, because each holds the
+repo's lock; between repos the order is that of the log, which `Logbook.append` fixes.
+"""
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+
+from sqlalchemy import Connection, and_, insert, select
+
+from cairn.catalog.schema import commits, log_waiting, repos
+from cairn.domain import LogEvent, LogKind, RepoId, RepoType
+
+
+def ref_moved(
+    connection: Connection,
+    uid: str,
+    ref: str,
+    old: str | None,
+    new: str | None,
+    *,
+    actor: str,
+    at: datetime,
+    kind: LogKind = LogKind.REF,
+) -> None:
+    """Note that a ref of a repo was moved, made (`old` None) or removed (`new` None)."""
+    query = (
+        select(repos.c.type, repos.c.namespace, repos.c.name, repos.c.private, commits.c.tree)
+        .select_from(repos)
+        .outerjoin(commits, and_(commits.c.repo == repos.c.uid, commits.c.id == new))
+        .where(repos.c.uid == uid)
+    )
+    row = connection.execute(query).one()
+    repo = RepoId(RepoType(row.type), row.namespace, row.name)
+    event = LogEvent(kind, repo, actor, at, ref, old, new)
+    note(connection, uid, event, private=row.private, tree=row.tree)
+
+
+def note(
+    connection: Connection,
+    uid: str,
+    event: LogEvent,
+    *,
+    private: bool,
+    tree: bytes | None = None,
+) -> None:
+    """Let an event wait. `tree` is the root of what commit `new` holds."""
+    row = {
+        "repo": uid,
+        "private": private,
+        "tree": tree,
+        "kind": event.kind.value,
+        "type": event.repo.type.value,
+        "namespace": event.repo.namespace,
+        "name": event.repo.name,
+        "actor": event.actor,
+        "at": event.at,
+        "ref": event.ref,
+        "old": event.old,
+        "new": event.new,
+        "details": _dump(event.details),
+    }
+    connection.execute(insert(log_waiting), row)
+
+
+def _dump(details: Mapping[str, str]) -> str:
+    return json.dumps(dict(details), separators=(",", ":"))

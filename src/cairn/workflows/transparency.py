@@ -1,0 +1,151 @@
+"""Keeps the transparency log: puts in what waits, signs its head, proves what is in it."""
+
+from dataclasses import replace
+
+from cairn.catalog import Logged, WaitingEvent
+from cairn.domain import Actor, RepoId, Revision
+from cairn.errors import EntryNotFoundError, IntegrityError
+from cairn.provenance.log import (
+    HASH_BYTES,
+    TILE_WIDTH,
+    LogProof,
+    Opening,
+    Tile,
+    TiledTree,
+    TreeHead,
+    consistency_proof,
+    edge_tiles,
+    encode,
+    grown,
+    hide,
+    inclusion_proof,
+    leaf_hash,
+    manifest_digest,
+    note_text,
+    pack_entries,
+    root_hash,
+)
+from cairn.workflows import browse
+from cairn.workflows.house import House
+
+_EVENTS_AT_ONCE = 500  # in one transaction
+UNREADABLE = "unreadable"
+
+
+def settle(house: House) -> int:
+    """Put everything that waits into the log, in order; how many entries it has then.
+
+    Whatever was acknowledged before the call is in. Several may do this at once.
+    """
+    logbook = house.catalog.logbook
+    while waiting := logbook.waiting(_EVENTS_AT_ONCE):
+        size = logbook.size()
+        added = [(one, _entry(house, size + n, one)) for n, one in enumerate(waiting)]
+        edge = [(tile, _hashes(house, tile)) for tile in edge_tiles(size)]
+        tiles = grown(size, edge, (leaf_hash(logged.entry) for _, logged in added))
+        changed = {(tile.level or 0, tile.number): hashes for tile, hashes in tiles.items()}
+        logbook.append(size, added, changed)  # or another process did, and it is asked again
+    return logbook.size()
+
+
+def signed_head(house: House) -> bytes:
+    """The head of the log with all that was acknowledged before the call, signed.
+
+    Raises:
+        IntegrityError: the log does not begin with the one that was signed last, or is damaged.
+        UnavailableError: the key cannot be used.
+    """
+    last = house.signatory.last_head()
+    size = settle(house)
+    tree = _tree(house, size)
+    root = root_hash(size, tree.node)
+    return house.signatory.sign(
+        size, root, last, lambda old: consistency_proof(old, size, tree.node)
+    )
+
+
+def tile_content(house: House, tile: Tile) -> bytes:
+    """What is served as this tile.
+
+    Raises:
+        EntryNotFoundError: the log is not as long.
+    """
+    if tile.level is not None:
+        return _hashes(house, tile)
+    first = tile.number * TILE_WIDTH
+    entries = house.catalog.logbook.entries(first, first + tile.width)
+    if len(entries) < tile.width:
+        raise _missing(tile)
+    return pack_entries(entries)
+
+
+def entry_of(house: House, uid: str, revision: Revision) -> Logged | None:
+    """The log's first entry of a revision of a repo; None if it has none of its own.
+
+    A commit that came with others, in an import, is logged only by what was built on it.
+    """
+    found = house.catalog.logbook.of_commit(uid, revision.id)
+    if found is not None:
+        return found
+    settle(house)  # it may wait
+    return house.catalog.logbook.of_commit(uid, revision.id)
+
+
+def prove(house: House, actor: Actor, repo_id: RepoId, revision: str | None) -> LogProof:
+    """A proof that a revision is in the log, which opens the entry if it is hidden.
+
+    Raises:
+        RepoNotFoundError, RevisionNotFoundError: there is none that the caller may know of.
+        EntryNotFoundError: it has no entry of its own.
+        IntegrityError, UnavailableError: see `signed_head`.
+    """
+    view = browse.view(house, actor, repo_id, revision)
+    logged = entry_of(house, view.repo.uid, view.revision)
+    if logged is None:
+        raise EntryNotFoundError(
+            f"{view.revision.id} has no entry in the log: it came with an import, or was made"
+            " before there was a log; ask for a revision that a branch or tag was at"
+        )
+    note = signed_head(house)
+    size = TreeHead.parse(note_text(note)).size
+    path = inclusion_proof(logged.number, size, _tree(house, size).node)
+    opening = None
+    if logged.salt is not None and logged.content is not None:
+        opening = Opening(logged.salt, logged.content)
+    return LogProof(logged.entry, opening, logged.number, tuple(path), note)
+
+
+def _entry(house: House, number: int, waiting: WaitingEvent) -> Logged:
+    event = waiting.event
+    if waiting.tree is not None:
+        manifest = _manifest_digest(house, waiting.tree)
+        event = replace(event, details={**event.details, "manifest": manifest})
+    if not waiting.private:
+        return Logged(number, encode(event))
+    entry, opening = hide(event)
+    return Logged(number, entry, opening.salt, opening.content)
+
+
+def _manifest_digest(house: House, tree: str) -> str:
+    """Said to be unreadable where it is: a damaged row must not keep others out of the log."""
+    try:
+        return manifest_digest(house.catalog.history.manifest(tree).entries.values())
+    except IntegrityError:
+        return UNREADABLE
+
+
+def _tree(house: House, size: int) -> TiledTree:
+    return TiledTree(size, lambda tile: _hashes(house, tile))
+
+
+def _hashes(house: House, tile: Tile) -> bytes:
+    assert tile.level is not None
+    wanted = tile.width * HASH_BYTES
+    found = house.catalog.logbook.tile(tile.level, tile.number) or b""
+    if len(found) < wanted:
+        raise _missing(tile)
+    return found[:wanted]
+
+
+def _missing(tile: Tile) -> EntryNotFoundError:
+    return EntryNotFoundError(f"the log has no {tile.path}: it is not as long")
