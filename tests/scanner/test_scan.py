@@ -24,10 +24,12 @@ def test_a_pickle_of_plain_values_is_clean() -> None:
 
 @pytest.mark.parametrize("payload", [SYSTEM, b"\x80\x02" + SYSTEM, b"N." + b"\0" * 64 + SYSTEM])
 def test_an_import_that_no_checkpoint_needs_is_found_with_its_place(payload: bytes) -> None:
-    (finding,) = scanned(payload).findings
-    assert finding.rule == "pickle-imports"
-    assert finding.message == "imports os.system"
-    assert finding.place.offset == payload.index(b"cos")
+    imported, called = scanned(payload).findings
+    assert imported.rule == "pickle-imports"
+    assert imported.message.startswith("imports os.system, which ")
+    assert imported.place.offset == payload.index(b"cos")
+    assert called.rule == "pickle-calls"
+    assert called.place.offset == payload.index(b"R.")
 
 
 def test_what_a_pickle_does_before_it_breaks_off_is_judged() -> None:

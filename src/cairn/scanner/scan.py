@@ -8,6 +8,7 @@ from cairn.errors import UntrustedDataError
 from cairn.formats.limits import HEAD_BYTES
 from cairn.plugins import Registry
 from cairn.scanner.allowed import allowed_names
+from cairn.scanner.dangerous import dangerous_modules
 from cairn.scanner.evidence.base import Evidence, Form, Unread
 from cairn.scanner.extractor import Extractor
 from cairn.scanner.extractors import EXTRACTORS
@@ -65,4 +66,6 @@ def rules_version(rules: Registry[Rule] = RULES) -> str:
         digest.update(f"{rule.name} {rule.version}\n".encode())
     for module, name in sorted(allowed_names()):
         digest.update(f"{module} {name}\n".encode())
+    for module, danger in sorted(dangerous_modules().items()):
+        digest.update(f"{module} {danger.calls_only}\n".encode())
     return digest.hexdigest()[:16]

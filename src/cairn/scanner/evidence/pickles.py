@@ -24,14 +24,23 @@ class ImportedName(Evidence):
 
 @dataclass(frozen=True, slots=True)
 class CalledName(Evidence):
-    """A call of a global, by opcode `via`; `arguments` describes them in words, cut short."""
+    """A call by opcode `via`; `exact` is False where what is called is computed."""
 
     kind: ClassVar[str] = "called-name"
 
     module: str
     name: str
     via: str
-    arguments: str = ""
+    exact: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class PersistentReference(Evidence):
+    """Something that the loader must supply; `id` is its id in words, cut short."""
+
+    kind: ClassVar[str] = "persistent-reference"
+
+    id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +54,33 @@ class Oddity(Evidence):
 
 
 @dataclass(frozen=True, slots=True)
+class Expansion(Evidence):
+    """Values that are used so often or nested so deep that walking over them never ends.
+
+    `nodes` counts them as often as they are reached.
+    """
+
+    kind: ClassVar[str] = "expansion"
+
+    nodes: int
+    depth: int
+
+
+@dataclass(frozen=True, slots=True)
+class CarriedPickle(Evidence):
+    """A pickle that another one holds as data, in an `encoding` such as `base64`, or `bytes`."""
+
+    kind: ClassVar[str] = "carried-pickle"
+
+    encoding: str
+    module: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class PickleEnd(Evidence):
-    """How a pickle ended: whole, or broken off by `problem`, after what it did before."""
+    """How many opcodes a pickle has, up to its end or to where it breaks off."""
 
     kind: ClassVar[str] = "pickle-end"
 
     opcodes: int
-    problem: str = ""

@@ -1,21 +1,25 @@
 """Pickles, one after the other: what each would import and call.
 
 `cairn.formats.pickle_program` carries the opcodes out on inert values; here its records become
-evidence, each kind of import and call once. A program that breaks off did everything before.
+evidence. torch's checkpoints from before torch 1.6 are five pickles, and then their storages.
 """
 
 from cairn.domain import Source
-from cairn.formats.pickle_program import Call, Extension, Global, PickleProgram, read_program
-from cairn.scanner.evidence.base import Form, Unread
-from cairn.scanner.evidence.pickles import CalledName, ImportedName, Oddity, PickleEnd
+from cairn.formats import READERS
+from cairn.formats.limits import HEAD_BYTES
+from cairn.formats.pickle_program import PickleProgram, read_program
+from cairn.scanner.evidence.base import Unread
 from cairn.scanner.extractor import Extractor
+from cairn.scanner.pickle_notes import note_hidden, note_program
+from cairn.scanner.pickle_search import calls_a_name, find_pickles
 from cairn.scanner.trace import Trace
 
 # Enough to tell a text pickle from prose: its first object.
 _PEEKED_OPCODES = 1000
 
-# Pickles in one file: torch writes five, joblib one for each array.
+# Pickles in one file: torch writes five.
 _MAX_PICKLES = 10_000
+_LEGACY_PICKLES = 5
 
 _PADDING = b"\0"
 _BLOCK_BYTES = 64 << 10
@@ -33,67 +37,41 @@ class PickleStreamExtractor(Extractor):
         """Protocol 2 and later by their first byte; earlier ones by what they would do.
 
         Prose may begin with letters that are opcodes. It is a pickle if it comes to an end, or
-        if it calls something by a name that Python could import.
+        if it calls something by a name that Python could import, maybe after a break.
         """
         if head.startswith(b"\x80"):
             return True
         program = read_program(source, max_opcodes=_PEEKED_OPCODES)
-        return program.failure is None or any(map(_is_call_of_a_name, program.calls))
+        if program.failure is None or calls_a_name(program):
+            return True
+        return program.opcodes > 0 and any(find_pickles(head))
 
     def extract(self, source: Source, trace: Trace) -> None:
-        """Each pickle in turn; what follows the last one, unless it is zeros, is not read."""
+        """Each pickle in turn; what follows the last one, unless it is zeros, is only searched."""
+        legacy_reader = READERS.get("torch-legacy")
+        legacy = legacy_reader.recognises(source.read_at(0, HEAD_BYTES), source)
+        of_torch = legacy or bool(trace.members)
         at = 0
-        for _ in range(_MAX_PICKLES):
+        for number in range(_LEGACY_PICKLES if legacy else _MAX_PICKLES):
             program = read_program(source, at)
-            if at and not program.opcodes:
+            if number and not program.opcodes:
                 break
-            _note_program(program, at, trace)
+            note_program(program, at, source, trace, of_torch=of_torch)
             if program.failure is not None:
+                note_hidden(source, program.end, trace)
                 return
-            at = _after_padding(source, program.end)
+            at = _after_padding(source, program)
             if at == source.size_bytes:
                 return
+        if legacy:
+            legacy_reader.read(source)  # raises if anything but storages follows
+            return
         trace.note(Unread(trace.at(at), f"{source.size_bytes - at} bytes follow the last pickle"))
+        note_hidden(source, at, trace)
 
 
-def _is_call_of_a_name(call: Call) -> bool:
-    callee = call.callee
-    if not isinstance(callee, Global) or not callee.exact:
-        return False
-    return all(part.isidentifier() for part in callee.full_name.split("."))
-
-
-def _note_program(program: PickleProgram, start: int, trace: Trace) -> None:
-    trace.note(Form(trace.at(start), f"pickle protocol {program.protocol}"))
-    seen: set[tuple[str, ...]] = set()
-    for found in program.globals:
-        key = ("import", found.module, found.name, str(found.exact))
-        if key not in seen:
-            seen.add(key)
-            place = trace.at(found.offset)
-            trace.note(ImportedName(place, found.module, found.name, found.exact))
-    for call in program.calls:
-        _note_call(call, seen, trace)
-    for anomaly in program.anomalies:
-        trace.note(Oddity(trace.at(anomaly.offset), anomaly.kind.name, anomaly.detail))
-    problem = "" if program.failure is None else program.failure.what
-    trace.note(PickleEnd(trace.at(program.end), program.opcodes, problem))
-
-
-def _note_call(call: Call, seen: set[tuple[str, ...]], trace: Trace) -> None:
-    callee = call.callee
-    place = trace.at(call.offset)
-    if isinstance(callee, Extension):
-        trace.note(ImportedName(place, "copyreg", "extension", exact=False, extension=callee.code))
-        return
-    module, name = ("", "") if not isinstance(callee, Global) else (callee.module, callee.name)
-    key = ("call", module, name, call.via)
-    if key not in seen:
-        seen.add(key)
-        trace.note(CalledName(place, module, name, call.via))
-
-
-def _after_padding(source: Source, at: int) -> int:
+def _after_padding(source: Source, program: PickleProgram) -> int:
+    at = program.end
     while at < source.size_bytes:
         block = source.read_at(at, min(_BLOCK_BYTES, source.size_bytes - at))
         rest = block.lstrip(_PADDING)

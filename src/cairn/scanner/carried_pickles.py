@@ -1,0 +1,71 @@
+"""Pickles that a pickle holds as plain bytes or text: harmless to it, and bait for what comes next.
+
+Bytes are searched as they are and unpacked; text as base64 and as hex.
+"""
+
+import base64
+import binascii
+import contextlib
+import re
+from collections.abc import Iterator
+
+from cairn.domain import Source
+from cairn.formats.pickle_program import Global, Payload, Value
+from cairn.scanner.evidence.pickles import CarriedPickle
+from cairn.scanner.pickle_search import find_pickles
+from cairn.scanner.trace import Trace
+
+# The shortest pickle that calls something has some 10 bytes.
+_SHORTEST = 10
+
+# Texts longer than this are model data, such as vocabularies; a pickle in base64 that is longer
+# begins somewhere in it all the same.
+_MOST_CHARS = 1 << 20
+
+_BASE64 = re.compile(r"[A-Za-z0-9+/_\-\s]{14,}={0,2}\s*")
+_HEX = re.compile(r"(?:0x)?([0-9A-Fa-f]{20,})")
+
+
+def note_carried(values: Iterator[Value], source: Source, trace: Trace) -> None:
+    """Note what the pickles in some values call, once each.
+
+    Raises:
+        LimitError: searching takes more than the file's budget.
+    """
+    seen: set[tuple[str, str, str]] = set()
+    for encoding, data in _readings(values, source):
+        trace.spend(len(data))
+        for program in find_pickles(data):
+            for call in program.calls:
+                name = call.callee
+                if isinstance(name, Global) and (encoding, name.module, name.name) not in seen:
+                    seen.add((encoding, name.module, name.name))
+                    trace.note(CarriedPickle(trace.at(), encoding, name.module, name.name))
+
+
+def _readings(values: Iterator[Value], source: Source) -> Iterator[tuple[str, bytes]]:
+    """The bytes that each value is or stands for, with how it does so."""
+    for value in values:
+        if isinstance(value, Payload) and value.kind != "int":
+            length = min(value.stop - value.start, _MOST_CHARS)
+            raw = source.read_at(value.start, length)
+            yield "bytes", raw
+            yield from _decoded(raw.decode("latin-1"))
+        elif isinstance(value, bytes) and len(value) >= _SHORTEST:
+            yield "bytes", value
+            yield from _decoded(value.decode("latin-1"))
+        elif isinstance(value, str) and len(value) >= _SHORTEST:
+            yield from _decoded(value)
+
+
+def _decoded(text: str) -> Iterator[tuple[str, bytes]]:
+    if _BASE64.fullmatch(text):
+        squeezed = re.sub(r"\s", "", text).translate(_URL_SAFE)
+        with contextlib.suppress(binascii.Error):
+            yield "base64", base64.b64decode(squeezed + "=" * (-len(squeezed) % 4))
+    if found := _HEX.fullmatch(text):
+        digits = found[1]
+        yield "hex", bytes.fromhex(digits[: len(digits) // 2 * 2])
+
+
+_URL_SAFE = str.maketrans("-_", "+/")

@@ -1,0 +1,66 @@
+"""How bad it is that a pickle imports or calls a name: nothing here looks at the name's code.
+
+What the tables in `allowed` list is harmless whatever it is called with. Everything else is
+suspicious; malicious where Python would walk attributes to it, and where the tables in
+`dangerous` say so.
+"""
+
+import re
+from typing import NamedTuple
+
+from cairn.domain import Verdict
+from cairn.scanner.allowed import allowed_names
+from cairn.scanner.dangerous import Danger, danger_of
+
+_UNPICKLING_HELPER = re.compile(
+    r"_*(re)?(build|construct|unpickle|restore)|_*new_|__pyx_unpickle_|.*_ctor\Z"
+)
+
+
+class Risk(NamedTuple):
+    """A verdict on a name, and why."""
+
+    verdict: Verdict
+    reason: str
+
+
+_UNKNOWN = Risk(Verdict.SUSPICIOUS, "is not a name that checkpoints are known to need")
+_COMPUTED = Risk(Verdict.MALICIOUS, "is put together when the pickle runs, which only hides it")
+_WALKED = Risk(Verdict.MALICIOUS, "walks from object to object, past any list of names")
+
+
+def risk_of_import(module: str, name: str, *, exact: bool) -> Risk | None:
+    """The risk of importing a name; None if it is on the list. `exact`: not computed."""
+    if not exact:
+        return _COMPUTED
+    if (module, name) in allowed_names():
+        return None
+    if _walks(module, name):
+        return _WALKED
+    danger = danger_of(module)
+    return _malicious(danger) if danger and not danger.calls_only else _UNKNOWN
+
+
+def risk_of_call(module: str, name: str) -> Risk | None:
+    """The risk of calling a name that is imported exactly; None if it is on the list."""
+    risk = risk_of_import(module, name, exact=True)
+    if risk is not _UNKNOWN or _is_class(name) or _UNPICKLING_HELPER.match(name):
+        return risk
+    danger = danger_of(module)
+    return _malicious(danger) if danger else _UNKNOWN
+
+
+def _malicious(danger: Danger) -> Risk:
+    return Risk(Verdict.MALICIOUS, f"{danger.reason}; no checkpoint needs it")
+
+
+def _walks(module: str, name: str) -> bool:
+    """A dotted or double-underscore name; classes inside classes are spelled with dots as well."""
+    parts = [*module.split("."), *name.split(".")]
+    if any(part.startswith("__") and part.endswith("__") for part in parts[1:]):
+        return True
+    return "." in name and not all(map(_is_class, name.split(".")))
+
+
+def _is_class(name: str) -> bool:
+    return name.lstrip("_")[:1].isupper()

@@ -1,0 +1,75 @@
+"""Looks for pickles in the middle of other bytes: after a break, a last STOP, or as data.
+
+Text and tensors may look like an opcode that names a global. So a place counts only if the
+program that begins there goes on to call a name that Python could import.
+"""
+
+import re
+from collections.abc import Iterator
+
+from cairn.domain import Source
+from cairn.errors import LimitError
+from cairn.formats import BytesSource
+from cairn.formats.pickle_program import Call, Global, PickleProgram, read_program
+
+# Enough to come from a name to the call of it.
+_TRIED_OPCODES = 200
+
+# Places tried in one search, some 30 microseconds each.
+_MAX_TRIED = 20_000
+
+_NAME = rb"[A-Za-z_][A-Za-z0-9_.]{0,200}"
+_MEMO = rb"(?:\x94|q.|r....|p[0-9]{1,9}\n)?"
+_TEXT = rb"(?:\x8c.|X....|\x8d.{8}|U.|T....|[VS]'?)" + _NAME + rb"'?\n?" + _MEMO
+_BEGINNING = re.compile(
+    rb"[ci]" + _NAME + rb"\n" + _NAME + rb"\n|" + _TEXT + _TEXT + rb"\x93", re.DOTALL
+)
+
+
+def calls_a_name(program: PickleProgram) -> bool:
+    """Whether a program calls something by a name that Python could import."""
+    return any(map(_is_call_of_a_name, program.calls))
+
+
+def find_pickles(data: bytes) -> Iterator[PickleProgram]:
+    """The programs that begin somewhere in some bytes and call a name; offsets count from them.
+
+    Raises:
+        LimitError: too many places look like one.
+    """
+    source = BytesSource(data)
+    at = tried = 0
+    while found := _BEGINNING.search(data, at):
+        tried += 1
+        if tried > _MAX_TRIED:
+            raise LimitError(f"more than {_MAX_TRIED} places look like the beginning of a pickle")
+        program = read_program(source, found.start(), max_opcodes=_TRIED_OPCODES)
+        calls = calls_a_name(program)
+        if calls:
+            yield program
+        at = max(program.end, found.end()) if calls else found.start() + 1
+
+
+def search(source: Source, start: int, stop: int) -> Iterator[tuple[int, PickleProgram]]:
+    """What `find_pickles` finds in a part of a source, with where the bytes begin that it counts.
+
+    Blocks overlap, so that nothing hides on a border.
+
+    Raises:
+        LimitError: too many places look like one.
+    """
+    for at in range(start, stop, _BLOCK_BYTES - _OVERLAP_BYTES):
+        for program in find_pickles(source.read_at(at, min(_BLOCK_BYTES, stop - at))):
+            yield at, program
+
+
+_BLOCK_BYTES = 1 << 20
+_OVERLAP_BYTES = 4 << 10
+
+
+def _is_call_of_a_name(call: Call) -> bool:
+    callee = call.callee
+    if not isinstance(callee, Global):
+        return False
+    parts = callee.full_name.split(".") if callee.exact else [callee.module or callee.name]
+    return all(part.isidentifier() for part in parts)
