@@ -58,6 +58,7 @@ class Candidates:
         self._known = frozenset(self._sketches)
         self._runs: dict[Span, list[Base]] = {}  # of those that have sketches
         self._done: set[Span] = set()
+        self._preferred: Digest | None = None
         self._piecewise = Piecewise(kin.landmarks, self.parts, rule, self._runs_of)
         self._rearranging = Rearranging(kin, self.parts, rule, self._runs_of)
 
@@ -137,9 +138,16 @@ class Candidates:
             return []
         return self._rearranging.find(source, piece.storage, piece.dtype, piece.shape)
 
+    def prefer(self, blob: Digest) -> None:
+        """A blob made one of the tensors: try those of the next that are near soon."""
+        self._preferred = blob
+
     def _near(self, span: Span) -> Iterator[tuple[Digest, Storage]]:
+        """The nearest, then those of the preferred blob, then the others."""
         sketch = self._sketches.get(span)
-        for relative in self._kin.nearest(sketch, self._rule.allowed) if sketch else ():
+        near = self._kin.nearest(sketch, self._rule.allowed) if sketch else []
+        near[1:] = sorted(near[1:], key=lambda relative: relative.blob != self._preferred)
+        for relative in near:
             yield relative.blob, Storage(relative.sketch.span, relative.sketch.dtype)
 
     def _with_less_rows(self, source: Source, piece: Piece) -> Iterator[tuple[Digest, Storage]]:
@@ -168,7 +176,7 @@ class Candidates:
         base = BaseTensor(fitted(runs, size_bytes), storage.dtype, self.parts, deepest)
         coding = self._rule.profile.coding(dtype)
         falls_short = storage.span.size_bytes < size_bytes
-        return Plan(base, how.predictor, how.params, coding, falls_short=falls_short)
+        return Plan(base, how.predictor, how.params, coding, falls_short=falls_short, blob=blob)
 
     def _runs_of(self, blob: Digest, span: Span) -> Iterable[Base] | None:
         """The parts of a storage; None if its blob is no recipe, or this one and not that far."""

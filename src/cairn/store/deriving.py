@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cairn.domain import DType
+from cairn.domain import Digest, DType
 from cairn.errors import IntegrityError, UnavailableError
 from cairn.store.base_parts import BaseParts
 from cairn.store.base_tensor import BaseTensor
@@ -29,7 +29,8 @@ class Plan:
 
     That is worth it where a part then takes at most `worth_share` of its plain bytes. An
     `update` brings parameters and bases of its own for each part. A base that `falls_short` has
-    less elements: what goes for some parts does not for all.
+    less elements: what goes for some parts does not for all. `blob` is the one whose tensor the
+    base is, where it is one.
     """
 
     base: BaseTensor
@@ -39,6 +40,7 @@ class Plan:
     worth_share: float = 1.0
     update: LowRankUpdate | None = None
     falls_short: bool = False
+    blob: Digest | None = None
 
 
 class Way(NamedTuple):

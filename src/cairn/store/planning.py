@@ -156,6 +156,8 @@ class Planner:
                 return replace(updated, worth_share=worth)
         if share > worth:
             return None
+        if best.blob is not None:
+            self.candidates.prefer(best.blob)
         if not best.falls_short:
             self._share = share
         return replace(best, worth_share=worth)
@@ -178,7 +180,7 @@ class Planner:
         fewest, best = weighed[0]
         near = [plan for bits, plan in weighed if bits <= fewest * ABOUT_AS_NEAR][:MOST_NEAR]
         origin = best.base.origin()
-        return near if origin is best.base else [*near, replace(best, base=origin)]
+        return near if origin is best.base else [*near, replace(best, base=origin, blob=None)]
 
     def _decayed(self, plan: Plan, plain: memoryview, start: int, dtype: DType) -> list[Plan]:
         """The nearest tensor, shrunk as an optimizer's moments are between two saves."""
