@@ -8,6 +8,7 @@ from cairn.formats import ASSEMBLERS, READERS
 from cairn.formats.recognition import FAMILIES
 from cairn.plugins import Registry
 from cairn.scanner import EXTRACTORS, RULES
+from cairn.scanner.evidence import kinds as evidence_kinds
 from cairn.store import CODECS
 from cairn.store.predictors import PREDICTORS
 from tests.architecture.checkout import ROOT, SOURCE
@@ -57,3 +58,9 @@ def test_every_page_on_a_format_is_in_the_table_of_formats() -> None:
     index = (folder / "README.md").read_text()
     pages = {path.name for path in folder.glob("*.md")} - {"README.md"}
     assert {page for page in pages if f"]({page})" not in index} == set()
+
+
+def test_every_module_of_evidence_is_in_its_table() -> None:
+    folder = SOURCE / "scanner" / "evidence"
+    named = {module.__name__.rpartition(".")[2] for module in evidence_kinds.MODULES}
+    assert {path.stem for path in folder.glob("[!_]*.py")} - {"kinds"} == named

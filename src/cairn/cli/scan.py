@@ -12,6 +12,7 @@ from cairn.cli.targets import LocalTarget, open_kept, parse_target
 
 if TYPE_CHECKING:
     from cairn.domain import FileReport, ScanReport, Verdict
+    from cairn.scanner.confined import ScanProcess
     from cairn.workflows.scan import Scannable
 
 FOUND = 1
@@ -54,11 +55,15 @@ def scan(target: str, fail_on: FailOn, data: Path | None, as_sarif: bool, as_jso
     """
     if as_json and as_sarif:
         raise click.UsageError("--json and --sarif are two forms of one report: give one")
-    report = _scanned(_files(target, data))
+    from cairn.scanner.confined import ScanProcess
+
+    with ScanProcess() as process:  # gets ready while the files are looked up
+        report = _scanned(_files(target, data), process)
+        held = process.held
     if as_json:
         from cairn.scanner.reports import as_json as plain
 
-        print_ascii_json(plain(report))
+        print_ascii_json({**plain(report), "confined": held})
     elif as_sarif:
         from cairn import __version__
         from cairn.scanner.reports import as_sarif as sarif
@@ -80,13 +85,12 @@ def _files(text: str, data: Path | None) -> "Scannable":
     return repo_files(house, operator, target.repo_id, target.revision)
 
 
-def _scanned(files: "Scannable") -> "ScanReport":
-    from cairn.scanner import gather
+def _scanned(files: "Scannable", process: "ScanProcess") -> "ScanReport":
     from cairn.workflows.scan import scan as scan_files
     from cairn.workflows.scan import total_bytes
 
     with byte_progress("scanning", total_bytes(files)) as progress:
-        return scan_files(files, gather, progress)
+        return scan_files(files, process.gather, progress)
 
 
 def _verdict(level: FailOn) -> "Verdict":

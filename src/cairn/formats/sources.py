@@ -27,11 +27,31 @@ class FileSource:
             raise EntryNotFoundError(f"{path}: no such file") from None
         except (OSError, ValueError) as error:
             raise RequestError(f"{path}: cannot be opened: {error}") from None
+        self._measure(str(path))
+
+    @classmethod
+    def of_descriptor(cls, descriptor: int, name: str) -> Self:
+        """A file that is open already; the source owns the descriptor from now on.
+
+        Raises:
+            RequestError: it is not a regular file.
+        """
+        source = cls.__new__(cls)
+        source._name = name
+        source._fd = descriptor
+        source._measure(name)
+        return source
+
+    def _measure(self, what: str) -> None:
         status = os.fstat(self._fd)
         if not stat.S_ISREG(status.st_mode):
             self.close()
-            raise RequestError(f"{path}: not a regular file")
+            raise RequestError(f"{what}: not a regular file")
         self._size = status.st_size
+
+    def fileno(self) -> int:
+        """The descriptor, open for reading."""
+        return self._fd
 
     @property
     def name(self) -> str:

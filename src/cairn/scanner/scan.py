@@ -1,6 +1,6 @@
 """Takes a file apart into evidence, and judges evidence: two steps, the second without the file."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from hashlib import sha256
 
 from cairn.domain import FileReport, Finding, Source
@@ -14,11 +14,18 @@ from cairn.scanner.extractor import Extractor
 from cairn.scanner.extractors import EXTRACTORS
 from cairn.scanner.rule import Rule
 from cairn.scanner.rules import RULES
-from cairn.scanner.trace import Trace
+from cairn.scanner.trace import Budget, Trace
 
 
-def gather(source: Source, extractors: Registry[Extractor] = EXTRACTORS) -> tuple[Evidence, ...]:
-    """What a file holds, as all who claim it see it; never raises for what the bytes say."""
+def gather(
+    source: Source,
+    extractors: Registry[Extractor] = EXTRACTORS,
+    tell: Callable[[Evidence], object] = lambda _: None,
+) -> tuple[Evidence, ...]:
+    """What a file holds, as all who claim it see it; never raises for what the bytes say.
+
+    `tell` is given each piece of evidence as soon as it is noted.
+    """
 
     def examine(content: Source, trace: Trace) -> None:
         head = content.read_at(0, HEAD_BYTES)
@@ -34,7 +41,7 @@ def gather(source: Source, extractors: Registry[Extractor] = EXTRACTORS) -> tupl
         if not claimed and content.size_bytes:
             trace.note(Unread(trace.at(0), "nothing here reads content of this form"))
 
-    trace = Trace(examine)
+    trace = Trace(examine, Budget(tell=tell))
     examine(source, trace)
     return trace.evidence
 

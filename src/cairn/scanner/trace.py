@@ -18,14 +18,27 @@ MAX_NOTED = 100_000
 MAX_UNPACKED_BYTES = 4 << 30
 
 
+def _nobody(evidence: Evidence) -> None:
+    del evidence
+
+
 @dataclass(slots=True)
 class Budget:
-    """What is left of the limits, shared by everything inside one file."""
+    """What is left of the limits, shared by everything inside one file.
+
+    `tell` is given each piece of evidence when it is noted, in case the scan does not end.
+    """
 
     notes: int = MAX_NOTED
     unpacked_bytes: int = MAX_UNPACKED_BYTES
     evidence: list[Evidence] = field(default_factory=list)
     full: bool = False
+    tell: Callable[[Evidence], object] = _nobody
+
+    def keep(self, evidence: Evidence) -> None:
+        """Keep evidence, whatever is left."""
+        self.evidence.append(evidence)
+        self.tell(evidence)
 
 
 Examine = Callable[[Source, "Trace"], None]
@@ -56,10 +69,10 @@ class Trace:
         budget = self._budget
         if budget.notes:
             budget.notes -= 1
-            budget.evidence.append(evidence)
+            budget.keep(evidence)
         elif not budget.full:
             budget.full = True
-            budget.evidence.append(Unread(evidence.place, "too much was found to note it all"))
+            budget.keep(Unread(evidence.place, "too much was found to note it all"))
 
     def refuse(self, error: UntrustedDataError) -> None:
         """Note that content could not be read: malformed, or beyond a limit and so unread."""

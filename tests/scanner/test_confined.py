@@ -1,0 +1,143 @@
+"""The scanning process finds what the scanner finds, can do little else, and may crash."""
+
+import pickle
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cairn.domain import Place
+from cairn.errors import IntegrityError
+from cairn.formats import BytesSource, FileSource
+from cairn.scanner import gather
+from cairn.scanner.confined import ScanProcess
+from cairn.scanner.evidence.base import Broken, Unread
+
+# Opcodes written by hand: nothing here is ever unpickled.
+SYSTEM = b"cos\nsystem\n(S'true'\ntR."
+BIG = pickle.dumps([b"x" * 10_000_000], protocol=4) + b"after"
+
+CHILD = """
+import socket, sys, os, time, signal
+sys.path[:0] = sys.argv[2:]
+from cairn.scanner.confined.wire import Line
+from cairn.scanner.evidence.base import Broken
+from cairn.scanner.evidence.kinds import encode
+from cairn.domain import Place
+line = Line(socket.socket(fileno=int(sys.argv[1])))
+line.send({"ready": []})
+line.receive_file()
+note = {"evidence": encode(Broken(Place(), "noted before"))}
+line.send(note)
+"""
+
+
+@pytest.fixture(scope="module")
+def process() -> Iterator[ScanProcess]:
+    with ScanProcess() as running:
+        yield running
+
+
+@pytest.mark.parametrize("data", [SYSTEM, BIG, b"", b"\x00\x01 who knows"])
+def test_it_finds_in_files_and_in_other_sources_what_the_scanner_finds(
+    process: ScanProcess, tmp_path: Path, data: bytes
+) -> None:
+    (tmp_path / "file").write_bytes(data)
+    wanted = gather(BytesSource(data))
+    assert process.gather(BytesSource(data)) == wanted
+    with FileSource(tmp_path / "file") as source:
+        assert process.gather(source) == wanted
+
+
+def test_it_says_which_limits_hold(process: ScanProcess) -> None:
+    process.gather(BytesSource(SYSTEM))
+    assert {"no-file-writes", "open-files", "processor-time"} <= set(process.held)
+
+
+@pytest.mark.parametrize(
+    ("misdeed", "why"),
+    [
+        ("os.kill(os.getpid(), signal.SIGSEGV)", "crashed (SIGSEGV)"),
+        ("os._exit(3)", "crashed (status 3)"),
+        ("line.send({'crash': 'MemoryError'})", "took more memory than it may"),
+        ("line.send({'crash': 'RecursionError'})", "crashed (RecursionError)"),
+        ("time.sleep(60)", "took too long"),
+        ("os.write(int(sys.argv[1]), b'x' * (3 << 20))", "answered what is no evidence"),
+        ("os.write(int(sys.argv[1]), b'[' * 100_000 + b'\\n')", "answered what is no evidence"),
+        ("line.send({'evidence': {'kind': 'form'}})", "answered what is no evidence"),
+        ("line.send({'read': [-5, 10]})", "answered what is no evidence"),
+        ("line.send({'read': [0, 1 << 40]})", "answered what is no evidence"),
+        ("[line.send(note) for _ in range(110_000)]", "found more than it may note"),
+        ("import resource; resource.setrlimit(resource.RLIMIT_CPU, (1, 9))\nwhile True: pass", ""),
+    ],
+)
+def test_a_file_whose_scan_goes_wrong_is_unread_and_keeps_what_was_noted(
+    misdeed: str, why: str
+) -> None:
+    cpu_s = 0.1 if "sleep" in misdeed else 30
+    with ScanProcess(cpu_s, program=f"{CHILD}\n{misdeed}\ntime.sleep(60)") as broken:
+        found = broken.gather(BytesSource(SYSTEM))
+    assert found[0] == Broken(Place(), "noted before")
+    assert found[-1] == Unread(
+        Place(), f"the scan of the file {why or 'took too much processor time'}"
+    )
+
+
+def test_the_file_after_a_crash_is_scanned(process: ScanProcess) -> None:
+    process._process.kill()
+    process.gather(BytesSource(SYSTEM))  # it may notice only now
+    assert process.gather(BytesSource(SYSTEM)) == gather(BytesSource(SYSTEM))
+
+
+def test_what_is_wrong_with_the_source_is_said_and_the_next_file_is_scanned(
+    process: ScanProcess,
+) -> None:
+    class Damaged(BytesSource):
+        def read_at(self, offset: int, length: int) -> bytes:
+            raise IntegrityError("damaged")
+
+    with pytest.raises(IntegrityError):
+        process.gather(Damaged(SYSTEM))
+    assert process.gather(BytesSource(SYSTEM)) == gather(BytesSource(SYSTEM))
+
+
+def confined(attempt: str) -> str:
+    """The error that `attempt` ends with after the process gave up what it can, or `done`."""
+    program = (
+        "import sys, os, socket, subprocess; sys.path[:0] = sys.argv[1:]\n"
+        "from cairn.scanner.confined.limits import confine\n"
+        f"held = confine()\ntry:\n    {attempt}\nexcept BaseException as error:\n"
+        "    print(type(error).__name__)\nelse:\n    print('done', *held)"
+    )
+    folders = [part for part in sys.path if part]
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", program, *folders], capture_output=True, text=True
+    )
+    return done.stdout.strip() or str(done.returncode)
+
+
+@pytest.mark.parametrize(
+    ("attempt", "error"),
+    [
+        ("bytearray(2 << 30)", "MemoryError"),
+        ("open('written', 'w').write('x' * 100_000)", "PermissionError"),
+        ("os.remove(__import__('json').__file__ + 'x')", "PermissionError"),
+        ("os.fork()", "PermissionError"),
+        ("subprocess.run(['true'])", "PermissionError"),
+        ("os.execv('/bin/true', ['true'])", "PermissionError"),
+        ("socket.socket()", "PermissionError"),
+        ("os.kill(os.getppid(), 0)", "PermissionError"),
+        ("[open('/dev/null') for _ in range(64)].clear()", "OSError"),
+    ],
+)
+@pytest.mark.skipif(
+    "system-calls" not in confined("pass"), reason="this kernel lets nobody filter system calls"
+)
+def test_a_confined_process_cannot(attempt: str, error: str, tmp_path: Path) -> None:
+    assert confined(attempt) == error
+
+
+def test_a_confined_process_can_read_and_import() -> None:
+    assert confined("import json, zlib, lzma; open(json.__file__).read()").startswith("done")
