@@ -55,6 +55,8 @@ def test_a_name_is_made_fast_and_another_time_nothing_is_done(folder: Path) -> N
 def test_all_chains_are_cut_to_a_depth(folder: Path) -> None:
     cairn("store", "remake", "--all", "--max-depth", "1", "--store", str(folder))
     assert depths(folder) == {0, 1}
+    cairn("store", "remake", "--all", "--max-depth", "3", "--store", str(folder))
+    assert depths(folder) == set(range(STEPS))  # each from the one before, remade before it
     store = open_folder(folder).store
     digests = [named.blob.digest for named in store.names.list()]
     assert {store.read_bytes(digest, 1 << 20) for digest in digests} == set(series())

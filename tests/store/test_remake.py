@@ -14,6 +14,7 @@ from cairn.store import FAST, SMALL, BlobStore, open_local_store
 from cairn.store.backends import LocalBackend
 from cairn.store.codecs import CODECS
 from cairn.store.keys import sketch_key
+from cairn.store.pack_index import load_indexes
 from cairn.store.parts import PartStore
 from cairn.store.profiles import Profile
 from cairn.store.recipes import parse_recipe
@@ -55,7 +56,7 @@ def depth_of(root: Path, digest: Digest) -> int:
 def check_bases_lie_less_deep(root: Path) -> None:
     """Of every part, the record that counts is made from ones that count and lie less deep."""
     parts = parts_of(root)
-    for index in parts.index.load_all():
+    for index in load_indexes(parts.backend).values():
         for digest in index.digests():
             kept = parts.kept(digest)
             assert kept is not None

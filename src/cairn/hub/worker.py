@@ -36,6 +36,7 @@ from cairn.workflows.transparency import settle
 POLL_S = 1.0
 HOUSEKEEPING_S = 3600.0
 REMAKE_S = 60.0  # looking for what got hot or cold asks for the heads of many repos
+REST_PER_SURVEY_S = 200.0  # however many these are, it takes half a per cent of a core
 VERIFY_S = 60.0  # looking for blobs that are due lists a part of the store
 VERIFY_STEP_S = 2.0  # then other work has its turn
 HEALTH_S = 20.0  # looking for blobs to measure goes through all blobs of all repos
@@ -139,8 +140,10 @@ class Worker:
 
     def _remake(self) -> None:
         """Keep one blob otherwise, if it got hot or is no longer."""
-        self._next_remake = time.monotonic() + REMAKE_S
+        began_s = time.monotonic()
         change = self._heat.next_change()
+        now_s = time.monotonic()
+        self._next_remake = now_s + max(REMAKE_S, REST_PER_SURVEY_S * (now_s - began_s))
         if change is None:
             return
         journal, digest = self.journal, change.blob.digest

@@ -17,7 +17,7 @@ from cairn.store.exporting import Export
 from cairn.store.family_contents import FamilyContents
 from cairn.store.format_mark import check_format
 from cairn.store.importing import Import, Imported
-from cairn.store.keys import FAST, RAW, damaged_key, raw_key, recipe_key, settled_key
+from cairn.store.keys import FAST, RAW, SKETCHES, damaged_key, raw_key, recipe_key, settled_key
 from cairn.store.kin import Kin
 from cairn.store.likely_bases import LikelyBase
 from cairn.store.locks import Locks
@@ -219,6 +219,15 @@ class BlobStore:
         `optimize`.
         """
         return self._optimizer.remake(digest, layout, progress, profile, likely)
+
+    def oldest_first(self, digests: Iterable[Digest]) -> list[Digest]:
+        """In the order in which blobs were first rewritten: the first of a chain comes first.
+
+        Those that never were, or have no tensors, come before all.
+        """
+        sketches = holdings.digests_under(self._backend, SKETCHES)
+        since_s = {digest: info.modified_s for digest, info in sketches}
+        return sorted(digests, key=lambda digest: since_s.get(digest, 0.0))
 
     def kept_fast(self) -> dict[Digest, float]:
         """Blobs that were made to be read fast, and since when, in Unix seconds."""

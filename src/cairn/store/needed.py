@@ -29,9 +29,9 @@ def closure(needed: Iterable[bytes], bases: Mapping[bytes, tuple[bytes, ...]]) -
     return found
 
 
-def bases_in_use(indexes: Iterable[PackIndex]) -> set[bytes]:
-    """All parts that some record, needed or not, is made from."""
-    return {base.tobytes() for index in indexes for base in index.edges["base"]}
+def bases_in_use(indexes: Sequence[PackIndex]) -> set[bytes]:
+    """All parts that others, needed or not, are made from; `indexes` as in `with_bases`."""
+    return {base for bases in bases_of(indexes).values() for base in bases}
 
 
 def in_circles(needed: Iterable[bytes], bases: Mapping[bytes, tuple[bytes, ...]]) -> set[bytes]:

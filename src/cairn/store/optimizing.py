@@ -33,7 +33,7 @@ from cairn.store.kin import Kin
 from cairn.store.likely_bases import LikelyBase, Namesakes
 from cairn.store.locks import Locks
 from cairn.store.needed import bases_in_use
-from cairn.store.pack_index import PackIndex
+from cairn.store.pack_index import PackIndex, load_indexes
 from cairn.store.packs import SealedPack
 from cairn.store.parts import PartStore
 from cairn.store.planning import Planner
@@ -224,7 +224,7 @@ class Optimizer:
 
     def _in_use(self) -> set[bytes]:
         if self._used is None:  # takes as long as the store is large
-            self._used = bases_in_use(self._parts.index.load_all())
+            self._used = bases_in_use(list(load_indexes(self._backend).values()))
         return self._used
 
     def _remake_of(self, digest: Digest, profile: Profile, in_use: set[bytes]) -> Remake:

@@ -7,8 +7,7 @@ since, and a pack that was found may be gone.
 """
 
 import threading
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -90,14 +89,6 @@ class PartIndex:
                 self._forget(pack_id)
             self._sealed_s |= sealed_s
             self._add(loaded)
-
-    def load_all(self) -> Iterator[PackIndex]:
-        """The index of each pack known, from the backend; without those gone meanwhile."""
-        with self._lock:
-            known = list(self._slots)
-        for pack_id in known:
-            with suppress(ObjectNotFoundError):
-                yield load_index(self._backend, pack_id)
 
     def newest_s(self) -> float:
         """When the newest pack known was sealed, Unix seconds; 0 without packs."""

@@ -33,6 +33,7 @@ def remake_blobs(
 ) -> Iterator[Optimized]:
     """Remake one blob after the other until `pace` says that it is enough; see `BlobStore.remake`.
 
+    The first of a chain comes first, so that those after it can go on from there.
     What was made already is made no second time, so that a run that was killed is begun anew.
     `damaged` is told of blobs whose bytes are wrong: they stay as they are, marked. `progress`
     gets the count of plain bytes newly looked at.
@@ -44,7 +45,7 @@ def remake_blobs(
             progress(plain_bytes)
         pace.advance(plain_bytes)
 
-    for digest in digests:
+    for digest in house.store.oldest_first(digests):
         if not pace.goes_on():
             return
         try:
