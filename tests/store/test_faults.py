@@ -5,7 +5,9 @@ The rounds at the end are a short run of `scripts/stress_store.py`.
 
 import errno
 import os
+import shutil
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -396,3 +398,28 @@ def test_families_survive_kills_while_they_are_read(tmp_path: Path, lanes: list[
 def test_families_survive_processes_whose_calls_fail(tmp_path: Path, lanes: list[Victims]) -> None:
     for seed in range(2):
         ordeal.concurrent_round(tmp_path / f"store-{seed}", seed, lanes, seconds=1.0)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_disk_that_fails_for_a_moment_makes_no_part_from_itself(
+    tmp_path: Path, count: int
+) -> None:
+    """A part that could not be found is written once more, though others are made from it."""
+    values = base_values()
+    prepared = tmp_path / "prepared"
+    kept = [keep(prepared, file_of(values)), keep(prepared, file_of(trained(values, 1)))]
+    file = file_of(trained(values, 1), values)
+    fired, first = 1, 0
+    while fired:
+        root = tmp_path / f"failing-{first}"
+        shutil.copytree(prepared, root)
+        store = open_local_store(root)
+        digest = store.put_bytes(file).digest
+        failing = FailingCalls(root, UNREADABLE, first, count, only=".pack")
+        with failing.installed(), suppress(CairnError):
+            store.optimize(digest, layout_of(file))
+        fired, first = failing.fired, first + 1
+        assert store.collect([*kept, digest].copy, 0).damaged == ()
+        assert store.verify().bad == ()
+        shutil.rmtree(root)
+    assert first > 5, "the disk did not fail where it matters"

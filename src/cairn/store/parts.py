@@ -273,6 +273,21 @@ class PartStore:
                 return found
         return None
 
+    def counting_depth(self, digest: bytes) -> int | None:
+        """The depth of the record of a part that counts, in whatever pack; None: it has none.
+
+        Raises:
+            IntegrityError, UnavailableError: that record cannot be read.
+        """
+        for place in self.index.find(digest):
+            try:
+                record = self._kept_at(place).record
+            except ObjectNotFoundError:
+                continue
+            if record.digest == digest:
+                return record.depth
+        return None
+
     def make_durable(self, recipe: Recipe) -> None:
         """Make sure that the packs of these parts survive a power cut, whoever wrote them."""
         packs = {place.pack_id for part in recipe.parts() for place in self.index.find(part.digest)}
@@ -285,14 +300,16 @@ class PartStore:
 
         That is the base itself when it has none, or several, or is not to be found.
         """
-        kept = self.kept(base.digest)
-        if kept is None or len(kept.bases) != 1:
-            return base
-        (below,) = kept.bases
-        if below.size_bytes != kept.record.plain_bytes:
-            return base
-        start = below.start + base.start
-        return self.origin(Base(below.digest, start, start + base.size_bytes))
+        for _ in range(MAX_DEPTH):  # no chain is longer; none that goes in circles is followed
+            kept = self.kept(base.digest)
+            if kept is None or len(kept.bases) != 1:
+                return base
+            (below,) = kept.bases
+            if below.size_bytes != kept.record.plain_bytes:
+                return base
+            start = below.start + base.start
+            base = Base(below.digest, start, start + base.size_bytes)
+        return base
 
     def _kept_at(self, place: Place) -> "Kept":
         with self.backend.open(pack_key(place.pack_id)) as pack:

@@ -82,7 +82,6 @@ class Remake(Admission):
         self._in_use = in_use
         self._held = held
         self._before: dict[bytes, Kept] = {}
-        self._depths: dict[bytes, int] = {}  # of the records written here
 
     def is_kept(self, part: Part) -> bool:
         """Whether its record is as the profile wants it; to take less space, it is never known."""
@@ -144,8 +143,3 @@ class Remake(Admission):
         # Where a base lies now may not be where it was to lie when it was chosen.
         names = {base.digest for base in encoded.bases}
         return encoded.digest not in names and all(self._depth(n) < encoded.depth for n in names)
-
-    def _depth(self, digest: bytes) -> int:
-        if digest in self._depths:
-            return self._depths[digest]
-        return self._stored.lasting_depth(digest) or 0
