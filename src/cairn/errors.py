@@ -17,6 +17,7 @@
     │   └── StaleParentError    a ref moved since the caller last looked
     ├── UntrustedDataError      bytes from outside that cannot be accepted
     │   ├── MalformedError      they break their own format's rules
+    │   │   └── TrailingBytesError  they go on where the format ends
     │   ├── LimitError          they exceed a cap of ours
     │   └── UnknownFormatError  no reader recognises them
     ├── IntegrityError          stored or sent bytes do not match their digest
@@ -115,6 +116,10 @@ class UntrustedDataError(CairnError):
 
 class MalformedError(UntrustedDataError):
     """The bytes break the rules of their own format."""
+
+
+class TrailingBytesError(MalformedError):
+    """The format ends at `offset`, the bytes go on."""
 
 
 class LimitError(UntrustedDataError):

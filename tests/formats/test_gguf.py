@@ -268,6 +268,7 @@ ONE = info("a", (8,))
         (head(infos=[info("a", (33,), kind=2)], data=bytes(36)), "fill blocks of 32"),
         (head(version=4), "version 4"),
         (head(pairs=[(b"\xff", u32(1))]), "UTF-8"),
+        (head(infos=[string("a") + struct.pack("<I", 5) + bytes(100)]), "5 axes, at most 4"),
     ],
 )
 def test_an_impossible_file_is_refused(data: bytes, why: str) -> None:
@@ -275,12 +276,10 @@ def test_an_impossible_file_is_refused(data: bytes, why: str) -> None:
         layout_of(data)
 
 
-def test_bombs_of_nesting_names_and_axes_are_refused() -> None:
+def test_bombs_of_nesting_and_names_are_refused() -> None:
     nested = struct.pack("<I", 9) + struct.pack("<IQ", 9, 1) * 10 + struct.pack("<IQ", 0, 0)
-    many_axes = string("a") + struct.pack("<I", 2**32 - 1) + bytes(100)
     for data in (
         head(pairs=[("k", nested)]),
-        head(infos=[many_axes]),
         head(pairs=[("k" * 5000, u32(1))]),
     ):
         with pytest.raises(LimitError):

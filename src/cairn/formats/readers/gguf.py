@@ -20,12 +20,16 @@ from dataclasses import dataclass
 from operator import attrgetter
 
 from cairn.domain import Layout, Scalar, Source, Span, Storage, TensorInfo
-from cairn.errors import LimitError, MalformedError, UnknownFormatError
+from cairn.errors import (
+    LimitError,
+    MalformedError,
+    TrailingBytesError,
+    UnknownFormatError,
+)
 from cairn.formats.ggml_types import GGML_TYPES, REMOVED_TYPES
 from cairn.formats.gguf_architecture import architecture_of
 from cairn.formats.gguf_values import U32, GgufArray, GgufCursor, GgufValue
 from cairn.formats.limits import (
-    MAX_AXES,
     MAX_GGUF_PAIRS,
     MAX_INT64,
     MAX_METADATA_ITEMS,
@@ -44,6 +48,7 @@ _MAGIC = b"GGUF"
 _VERSIONS = (2, 3)
 _ALIGNMENT = "general.alignment"
 _DEFAULT_ALIGNMENT = 32
+_MOST_AXES = 4  # GGML_MAX_DIMS in ggml.h
 _SMALLEST_PAIR_BYTES = 8 + 4 + 1
 _SMALLEST_TENSOR_BYTES = 8 + 4 + 4 + 8
 
@@ -154,9 +159,9 @@ def _infos(cursor: GgufCursor, count: int, alignment: int, source: Source) -> It
         at = cursor.at
         name = cursor.name("a tensor's name", MAX_NAME_CHARS)
         axes = cursor.number("I")
-        if axes > MAX_AXES:
-            raise LimitError(
-                f"tensor {name[:200]!r} has {axes} axes, at most {MAX_AXES} are possible",
+        if axes > _MOST_AXES:
+            raise MalformedError(
+                f"tensor {name[:200]!r} has {axes} axes, at most {_MOST_AXES} are possible",
                 source=source.name,
                 offset=at,
             )
@@ -211,11 +216,12 @@ def _check_cover(placed: list[_Placed], alignment: int, source: Source, notes: N
 
 def _check_end(end: int, alignment: int, source: Source) -> None:
     """Writers differ in whether they pad after the last tensor."""
+    said = f"the tensors end at byte {end}, the file has {source.size_bytes}"
+    if source.size_bytes < end:
+        raise MalformedError(said, source=source.name, hint="The file is truncated")
     if source.size_bytes not in (end, _padded(end, alignment)):
-        raise MalformedError(
-            f"the tensors end at byte {end}, the file has {source.size_bytes}",
-            source=source.name,
-            hint="The file is truncated or carries foreign bytes",
+        raise TrailingBytesError(
+            said, source=source.name, offset=end, hint="The file carries foreign bytes"
         )
 
 

@@ -14,7 +14,7 @@ from operator import itemgetter
 from typing import Any
 
 from cairn.domain import DType, Layout, Scalar, Source, Span, Storage, TensorInfo
-from cairn.errors import LimitError, MalformedError
+from cairn.errors import LimitError, MalformedError, TrailingBytesError
 from cairn.formats.limits import (
     MAX_AXES,
     MAX_INT64,
@@ -78,7 +78,7 @@ class SafetensorsReader(Reader):
         entries = sorted(
             (_entry(name, value, source.name) for name, value in header.items()), key=_ORDER
         )
-        _check_cover(entries, source.size_bytes - start, source.name)
+        _check_cover(entries, start, source)
         tensors = tuple(_tensors(entries, start, notes))
         return Layout(
             format=self.name,
@@ -151,21 +151,29 @@ def _entry(name: str, value: Any, source: str) -> _Entry:
     return offsets[0], offsets[1], name, dtype, tuple(shape)
 
 
-def _check_cover(entries: list[_Entry], buffer_bytes: int, source: str) -> None:
+def _check_cover(entries: list[_Entry], buffer_start: int, source: Source) -> None:
     end = 0
     for start, stop, name, _, _ in entries:
         if start != end:
             kind = "overlaps the tensor before it" if start < end else "leaves a gap before it"
             raise MalformedError(
                 f"tensor {name[:200]!r} starts at {start} of the buffer, {end} expected: {kind}",
-                source=source,
+                source=source.name,
             )
         end = stop
-    if end != buffer_bytes:
+    buffer_bytes = source.size_bytes - buffer_start
+    if end > buffer_bytes:
         raise MalformedError(
             f"the tensors cover {end} bytes, the buffer has {buffer_bytes}",
-            source=source,
-            hint="The file is truncated or carries foreign bytes",
+            source=source.name,
+            hint="The file is truncated",
+        )
+    if end < buffer_bytes:
+        raise TrailingBytesError(
+            f"the tensors cover {end} bytes, the buffer has {buffer_bytes}",
+            source=source.name,
+            offset=buffer_start + end,
+            hint="The file carries foreign bytes",
         )
 
 

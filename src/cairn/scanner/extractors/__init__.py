@@ -2,8 +2,40 @@
 
 from cairn.plugins import Registry
 from cairn.scanner.extractor import Extractor
+from cairn.scanner.extractors.disguise import DisguiseExtractor
+from cairn.scanner.extractors.gguf import GgufExtractor
+from cairn.scanner.extractors.image import ImageExtractor
+from cairn.scanner.extractors.jinja import JinjaExtractor
+from cairn.scanner.extractors.json_document import JsonExtractor
+from cairn.scanner.extractors.laid_out import LaidOutExtractor
+from cairn.scanner.extractors.packed import PackedExtractor
 from cairn.scanner.extractors.pickle_stream import PickleStreamExtractor
+from cairn.scanner.extractors.program import ProgramExtractor
+from cairn.scanner.extractors.safetensors import SafetensorsExtractor
+from cairn.scanner.extractors.table import TableExtractor
+from cairn.scanner.extractors.text import TextExtractor
+from cairn.scanner.extractors.yaml_document import YamlExtractor
 
-EXTRACTORS: Registry[Extractor] = Registry("extractor", [PickleStreamExtractor()])
+EXTRACTORS: Registry[Extractor] = Registry(
+    "extractor",
+    [
+        PickleStreamExtractor(),
+        SafetensorsExtractor(),
+        GgufExtractor(),
+        *(
+            LaidOutExtractor(reader)
+            for reader in ("tensorflow-bundle", "mil-blob", "flax-msgpack", "ctranslate2")
+        ),
+        ImageExtractor(),
+        TableExtractor(),
+        PackedExtractor(),
+        DisguiseExtractor(),
+        ProgramExtractor(),
+        JsonExtractor(),
+        YamlExtractor(),
+        JinjaExtractor(),
+        TextExtractor(),
+    ],
+)
 
 __all__ = ["EXTRACTORS"]

@@ -2,7 +2,10 @@
 
 from cairn.plugins import Registry
 from cairn.scanner.rule import Rule
+from cairn.scanner.rules.active_text import ActiveTexts
 from cairn.scanner.rules.carried_pickles import CarriedPickles
+from cairn.scanner.rules.disguises import Disguises
+from cairn.scanner.rules.git_control import GitControls
 from cairn.scanner.rules.malformed import Malformed
 from cairn.scanner.rules.not_read import NotRead
 from cairn.scanner.rules.pickle_calls import PickleCalls
@@ -10,6 +13,11 @@ from cairn.scanner.rules.pickle_expansion import PickleExpansion
 from cairn.scanner.rules.pickle_imports import PickleImports
 from cairn.scanner.rules.pickle_oddities import PickleOddities
 from cairn.scanner.rules.pickle_references import PickleReferences
+from cairn.scanner.rules.programs import Programs
+from cairn.scanner.rules.references import References
+from cairn.scanner.rules.secrets import Secrets
+from cairn.scanner.rules.settings_code import SettingsCode
+from cairn.scanner.rules.templates import Templates
 
 RULES: Registry[Rule] = Registry(
     "rule",
@@ -20,6 +28,14 @@ RULES: Registry[Rule] = Registry(
         PickleReferences(),
         PickleExpansion(),
         CarriedPickles(),
+        SettingsCode(),
+        Templates(),
+        References(),
+        Programs(),
+        Disguises(),
+        ActiveTexts(),
+        GitControls(),
+        Secrets(),
         Malformed(),
         NotRead(),
     ],

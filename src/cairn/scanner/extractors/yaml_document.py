@@ -1,0 +1,53 @@
+"""YAML documents: settings of NeMo, Lightning, Hydra and others, and the tags that make objects."""
+
+from re import compile as pattern
+
+from cairn.domain import Source
+from cairn.errors import LimitError, MalformedError
+from cairn.formats.bounded_yaml import load_yaml
+from cairn.formats.limits import MAX_YAML_CHARS
+from cairn.scanner.evidence.settings import NamedCode
+from cairn.scanner.extractor import Extractor
+from cairn.scanner.paths import base_name
+from cairn.scanner.settings_walk import note_settings
+from cairn.scanner.trace import Trace
+
+_SUFFIXES = (".yaml", ".yml")
+_PYTHON = pattern(r"(?:!!|tag:yaml\.org,2002:|!\w*!)python/([\w/]+:[\w./]*)")
+_DIRECTIVE = pattern(r"(?m)^%TAG\s+(\S+)\s+(\S+)")
+_DOCUMENTS = pattern(r"(?m)^---(?:\s|$)")
+
+
+class YamlExtractor(Extractor):
+    """A document by its name, or by tags that only YAML for Python has."""
+
+    @property
+    def name(self) -> str:
+        """`yaml`."""
+        return "yaml"
+
+    def claims(self, head: bytes, source: Source) -> bool:
+        """Loaders go by names; tags of Python objects count under any."""
+        named = base_name(source).endswith(_SUFFIXES)
+        return named or b"!!python/" in head or b"2002:python/" in head
+
+    def extract(self, source: Source, trace: Trace) -> None:
+        """Note tags, then walk the values as JSON's are; each document by itself."""
+        if source.size_bytes > 4 * MAX_YAML_CHARS:
+            raise LimitError(f"a YAML document of {source.size_bytes} bytes", source=source.name)
+        try:
+            text = source.read_at(0, source.size_bytes).decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise MalformedError("a YAML document is not UTF-8", offset=error.start) from None
+        for found in _PYTHON.finditer(text):
+            trace.note(NamedCode(trace.at(found.start()), "YAML tag", found[1][:300]))
+        for found in _DIRECTIVE.finditer(text):
+            if "python" in found[2]:
+                trace.note(NamedCode(trace.at(found.start()), "YAML tag", found[2][:300]))
+        if not base_name(source).endswith(_SUFFIXES):
+            return
+        for document in _DOCUMENTS.split(text):
+            if document.strip():
+                if len(document) > MAX_YAML_CHARS:
+                    raise LimitError(f"a YAML document of {len(document)} characters")
+                note_settings(load_yaml(document, "the document", tags=True), trace)

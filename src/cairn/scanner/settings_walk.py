@@ -1,0 +1,143 @@
+"""Settings as a tree of plain values: what in them names code, templates, or files elsewhere.
+
+`auto_map` and its like: https://huggingface.co/docs/transformers/custom_models. `modules.json`:
+https://sbert.net/docs/sentence_transformer/usage/custom_models.html. `model_index.json`:
+https://huggingface.co/docs/diffusers/using-diffusers/custom_pipeline_overview. `_target_`:
+https://hydra.cc/docs/advanced/instantiate_objects/overview/. Keras:
+`keras_config` of `cairn.formats`. Skops: https://skops.readthedocs.io/en/stable/persistence.html.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from cairn.errors import UntrustedDataError
+from cairn.scanner.evidence.contents import Reference
+from cairn.scanner.evidence.settings import KerasObject, NamedCode
+from cairn.scanner.evidence.templates import TemplateUse
+from cairn.scanner.paths import climbs, is_address, leads_elsewhere
+from cairn.scanner.template_syntax import looks_like_template, template_uses
+from cairn.scanner.trace import Trace
+
+# Keys whose value, or every text below it, names code of the repo's own.
+_CODE_KEYS = frozenset(
+    (
+        *("auto_map", "custom_pipelines", "custom_pipeline", "custom_generate", "_target_"),
+        *("__loader__", "code_revision", "remote_code_repo"),
+    )
+)
+# Keys by which loaders find files of the same folder.
+_WITHIN = frozenset(("weight_map", "serializedFile", "modelFile", "weights_file"))
+# Keys that loaders follow, too, but where an absolute path mostly says where somebody trained.
+_FOLLOWED = frozenset(
+    (
+        *("base_model_name_or_path", "pretrained_model_name_or_path", "tokenizer_file"),
+        *("vocab_file", "merges_file", "spm_file", "sp_model_file", "path"),
+    )
+)
+# Layers of Keras that open the file their vocabulary names.
+_VOCABULARY_KEYS = ("vocabulary", "idf_weights")
+_TEMPLATE_WORDS = ("template", "prompt", "jinja")
+_MOST_SHOWN = 300
+
+
+def note_settings(root: Any, trace: Trace) -> None:
+    """Note what a document's values name, each with its JSON pointer."""
+    for pointer, key, value in _walk(root):
+        if isinstance(value, dict):
+            _note_objects(pointer, value, trace)
+        elif isinstance(value, list):
+            _note_pair(pointer, value, trace)
+        elif isinstance(value, str):
+            _note_text(pointer, value, trace)
+        elif key == "trust_remote_code" and value is True:
+            trace.note(NamedCode(trace.at(pointer=pointer), key, "true"))
+
+
+def note_template(text: str, pointer: str, trace: Trace) -> None:
+    """Note what a template uses, or that it cannot be followed."""
+    try:
+        uses = template_uses(text)
+    except UntrustedDataError as error:
+        trace.refuse(error)
+        return
+    for use, name, line in uses:
+        place = f"{pointer} line {line}".strip()
+        trace.note(TemplateUse(trace.at(pointer=place), use, name))
+
+
+def _walk(root: Any) -> Iterator[tuple[str, str, Any]]:
+    """Every value with its pointer and the nearest key above it."""
+    waiting: list[tuple[str, str, Any]] = [("", "", root)]
+    while waiting:
+        pointer, key, value = waiting.pop()
+        yield pointer, key, value
+        if isinstance(value, dict):
+            waiting += (
+                (f"{pointer}/{_escaped(str(inner))}", str(inner), below)
+                for inner, below in value.items()
+            )
+        elif isinstance(value, list):
+            # Vocabularies are lists of hundreds of thousands of pairs; few of them matter.
+            waiting += (
+                (f"{pointer}/{at}", key, below)
+                for at, below in enumerate(value)
+                if isinstance(below, (dict, list)) or (isinstance(below, str) and below)
+            )
+
+
+def _escaped(key: str) -> str:
+    return key[:100].replace("~", "~0").replace("/", "~1")
+
+
+def _note_text(pointer: str, text: str, trace: Trace) -> None:
+    keys = pointer.split("/")
+    place = trace.at(pointer=pointer)
+    code = next((key for key in keys if key in _CODE_KEYS), None)
+    if code is not None:
+        trace.note(NamedCode(place, code, text[:_MOST_SHOWN]))
+    within = next((key for key in keys if key in _WITHIN), None)
+    if within is not None and leads_elsewhere(text):
+        trace.note(Reference(place, within, text[:_MOST_SHOWN]))
+    if keys[-1] in _FOLLOWED and (climbs(text) or is_address(text)):
+        trace.note(Reference(place, keys[-1], text[:_MOST_SHOWN]))
+    if keys[-1] in _VOCABULARY_KEYS:
+        trace.note(Reference(place, "Keras vocabulary", text[:_MOST_SHOWN]))
+    if looks_like_template(text) and _is_template(keys, text):
+        note_template(text, pointer, trace)
+
+
+def _is_template(keys: list[str], text: str) -> bool:
+    """A template by its key, or one that whoever renders any text would regret."""
+    return "__" in text or any(word in key.lower() for key in keys for word in _TEMPLATE_WORDS)
+
+
+def _note_pair(pointer: str, value: list[Any], trace: Trace) -> None:
+    """`model_index.json` names classes as `[library, class]`."""
+    if pointer.count("/") == 1 and len(value) == 2 and all(isinstance(v, str) for v in value):
+        library, class_name = value
+        if library.isidentifier() and class_name.isidentifier() and class_name[0].isupper():
+            place = trace.at(pointer=pointer)
+            trace.note(NamedCode(place, "pipeline component", f"{library}.{class_name}"))
+
+
+def _note_objects(pointer: str, value: dict[str, Any], trace: Trace) -> None:
+    place = trace.at(pointer=pointer)
+    class_name, module = value.get("class_name"), value.get("module")
+    if isinstance(class_name, str) and ("config" in value or isinstance(module, str)):
+        config, registered = value.get("config"), value.get("registered_name")
+        function = config if class_name == "function" and isinstance(config, str) else ""
+        trace.note(
+            KerasObject(
+                place,
+                module[:_MOST_SHOWN] if isinstance(module, str) else "",
+                class_name[:_MOST_SHOWN],
+                function[:_MOST_SHOWN],
+                registered[:_MOST_SHOWN] if isinstance(registered, str) else "",
+            )
+        )
+    kind, path = value.get("type"), value.get("path")
+    if isinstance(kind, str) and isinstance(path, str) and "idx" in value:
+        trace.note(NamedCode(place, "module", kind[:_MOST_SHOWN]))
+    owner, name = value.get("__module__"), value.get("__class__")
+    if isinstance(owner, str) and isinstance(name, str):
+        trace.note(NamedCode(place, "__class__", f"{owner}.{name}"[:_MOST_SHOWN]))

@@ -1,0 +1,93 @@
+"""Every known attack that is no pickle gets the verdict it must get, and controls are clean."""
+
+import struct
+import zlib
+
+import pytest
+
+from cairn.domain import FileReport, Verdict
+from cairn.formats import BytesSource
+from cairn.scanner import gather, report_of
+from tests.scanner.form_cases import CASES, ELF, Case
+
+
+def scanned(name: str, data: bytes) -> FileReport:
+    return report_of(name, len(data), gather(BytesSource(data, name)))
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+def test_a_known_attack_gets_its_verdict(case: Case) -> None:
+    reports = [scanned(name, data) for name, data in case.files.items()]
+    wrong = [report for report in reports if report.verdict is not case.verdict]
+    assert wrong == [], case.what
+
+
+def test_a_credential_is_never_shown_whole() -> None:
+    token = "hf_" + "aZ3kQ9xW7eR1tY5uI8oP2sD4fG6hJ0lCvBnM"[:34]
+    (finding,) = scanned("README.md", token.encode()).findings
+    assert token[:6] in finding.message
+    assert token[:7] not in finding.message
+
+
+def test_examples_of_credentials_are_none() -> None:
+    text = "HF_TOKEN=hf_" + "x" * 34 + " AKIA" + "A" * 16 + " ghp_" + "a" * 36
+    assert scanned("README.md", text.encode()).verdict is Verdict.CLEAN
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{% for m in messages %}{{ m['role'] + ': ' + m.content | trim }}\n{% endfor %}",
+        "{% set ns = namespace(found=false) %}{% for m in messages[1:] if m.role != 'system' %}"
+        "{% set ns.found = true %}{{ m.content.split('</think>')[-1].lstrip('\\n') }}{% endfor %}",
+        "{% macro item(x) %}{{ x.name }}{% endmacro %}{{ item(tools[0]) | indent(4) | tojson }}",
+        "{% generation %}{{ messages[loop.index0 - 1].content }}{% endgeneration %}",
+        "{{ raise_exception('alternate') if messages|length % 2 else strftime_now('%d') }}",
+        "{%- if tools is defined and tools is iterable and tools is not mapping %}{% endif %}",
+    ],
+)
+def test_what_chat_templates_do_is_clean(template: str) -> None:
+    assert scanned("chat_template.jinja", template.encode()).findings == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("README.md", b"---\nlicense: mit\n---\n# Model\n[![badge](x)](y)\n"),
+        ("merges.txt", "#version: 0.2\n\u0120 t\n\u0120 a\n".encode()),
+        ("config.json", b'{"model_type": "bert", "_name_or_path": "/content/bert"}'),
+        ("adapter_config.json", b'{"base_model_name_or_path": "meta-llama/Llama-3"}'),
+        ("hparams.yaml", b"optim:\n  _target_: torch.optim.AdamW\n  lr: 0.1\n"),
+        ("generation_config.json", b'{"x": NaN}'),
+        (".gitattributes", b"*.bin filter=lfs diff=lfs merge=lfs -text\n"),
+        ("run.sh", b"#!/bin/sh\npython train.py\n"),
+        ("model.safetensors.index.json", b'{"weight_map": {"a": "model-00001.safetensors"}}'),
+        ("modules.json", b'[{"idx": 0, "path": "", "type": "sentence_transformers.models.T"}]'),
+        (
+            "model_index.json",
+            b'{"_class_name": "P", "unet": ["diffusers", "UNet2DConditionModel"]}',
+        ),
+    ],
+)
+def test_ordinary_side_files_are_clean(name: str, data: bytes) -> None:
+    assert scanned(name, data).findings == ()
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+PNG = (
+    b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", bytes(13)) + _chunk(b"IDAT", b"x") + _chunk(b"IEND", b"")
+)
+JPEG = b"\xff\xd8\xff\xe0\0\x04ab\xff\xda\0\x02\x12\xff\0\x34\xff\xd0\x56\xff\xd9"
+GIF = b"GIF89a\x01\0\x01\0\0\0\0" + b"!\xf9\x04abcd\0" + b",\0\0\0\0\x01\0\x01\0\0\x02\x02xx\0;"
+WEBP = b"RIFF\x10\0\0\0WEBPVP8 \x04\0\0\0abcd"
+
+
+@pytest.mark.parametrize("image", [PNG, JPEG, GIF, WEBP])
+def test_an_image_is_clean_and_what_follows_it_is_looked_into(image: bytes) -> None:
+    assert scanned("image", image).findings == ()
+    assert scanned("image", image + ELF).verdict is Verdict.MALICIOUS
+    assert scanned("image", image + b"\x01\x02 something").verdict is Verdict.UNREAD
+    assert scanned("image", image[:-3]).verdict is Verdict.MALFORMED
