@@ -7,6 +7,7 @@ from cairn.catalog.logbook import Logged, WaitingEvent
 from cairn.catalog.opened import Catalog, open_catalog
 from cairn.catalog.past_commits import PastCommit
 from cairn.catalog.records import (
+    Attachment,
     AuditRecord,
     CardSummary,
     ChangeKind,
@@ -21,11 +22,13 @@ from cairn.catalog.records import (
     RepoRecord,
     SortKey,
     TokenRecord,
+    TrustedSigner,
 )
 
 __all__ = [
     "Arrival",
     "Asked",
+    "Attachment",
     "AuditRecord",
     "CardSummary",
     "Catalog",
@@ -49,5 +52,6 @@ __all__ = [
     "TokenRecord",
     "Trees",
     "WaitingEvent",
+    "TrustedSigner",
     "open_catalog",
 ]

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from cairn.catalog.accounts import Accounts
 from cairn.catalog.arrivals import Arrivals
+from cairn.catalog.attachments import Attachments
 from cairn.catalog.audit import Audit
 from cairn.catalog.blob_health import BlobHealth
 from cairn.catalog.chunk_lists import ChunkLists
@@ -19,6 +20,7 @@ from cairn.catalog.quotas import Quotas
 from cairn.catalog.repos import Repos
 from cairn.catalog.tokens import Tokens
 from cairn.catalog.tree_store import TreeStore
+from cairn.catalog.trusted_signers import TrustedSigners
 from cairn.catalog.uploads import Uploads
 
 
@@ -39,6 +41,8 @@ class Catalog:
     comparisons: Comparisons
     chunk_lists: ChunkLists
     logbook: Logbook
+    attachments: Attachments
+    trusted_signers: TrustedSigners
     database: Database
 
     def tune(self) -> None:
@@ -83,5 +87,7 @@ def open_catalog(url: str, *, clock: Callable[[], datetime] = utc_now) -> Catalo
         comparisons=Comparisons(database, clock),
         chunk_lists=ChunkLists(database, clock),
         logbook=Logbook(database, clock),
+        attachments=Attachments(database, clock),
+        trusted_signers=TrustedSigners(database, clock),
         database=database,
     )

@@ -195,3 +195,28 @@ class ChunkKey:
 
     chunk: bytes
     first_byte: int
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A signed statement about a revision, as it was sent. `digest` is that of `content`."""
+
+    kind: str
+    digest: Digest
+    content: bytes
+    sender: str
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class TrustedSigner:
+    """A key or root certificate in PEM that may sign in a namespace; None: in every one.
+
+    `identity` is the only holder of a certificate from that root who may; empty: all may.
+    """
+
+    namespace: str | None
+    name: str
+    pem: str
+    identity: str
+    added_at: datetime

@@ -389,3 +389,28 @@ log_tiles = Table(
     Column("number", BigInteger, primary_key=True, autoincrement=False),
     Column("hashes", LargeBinary, nullable=False),
 )
+
+# Signed statements about revisions: zlib-compressed bundles. Rows are added and never changed.
+attachments = Table(
+    "attachments",
+    metadata,
+    _repo(),
+    Column("commit", Text, primary_key=True),
+    Column("digest", LargeBinary, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("content", LargeBinary, nullable=False),
+    Column("sender", Text, nullable=False),
+    Column("received_at", Moment, nullable=False),
+    ForeignKeyConstraint(["repo", "commit"], ["commits.repo", "commits.id"], ondelete=_CASCADE),
+)
+
+# Keys and root certificates that may sign; an empty owner: in every namespace.
+trusted_signers = Table(
+    "trusted_signers",
+    metadata,
+    Column("owner", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("pem", Text, nullable=False),
+    Column("identity", Text, nullable=False),
+    Column("added_at", Moment, nullable=False),
+)

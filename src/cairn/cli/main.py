@@ -19,9 +19,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "convert": ("convert:convert", "Write the weights of any checkpoint as safetensors."),
     "sign": ("sign:sign", "Sign a model with a key: OpenSSF Model Signing bundles."),
     "verify": ("verify:verify", "Check that somebody trusted signed exactly these files."),
+    "attach": ("attach:attach", "Have a hub keep and show the signature of a revision."),
     "store": ("store:store", "Statistics, verification, repair, garbage collection."),
     "user": ("user:user", "Add and list users; say how much they may keep."),
     "org": ("org:org", "Add organisations and members; say how much they may keep."),
+    "trust": ("trust:trust", "Say who may sign the repos of which namespace."),
     "token": ("token:token", "Create, list and revoke access tokens."),
 }
 

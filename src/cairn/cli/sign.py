@@ -6,16 +6,22 @@ from typing import TYPE_CHECKING
 import click
 
 from cairn.cli.console import byte_progress, err, out, print_json, visible
-from cairn.cli.options import EXISTING_FILE, LOCAL_PATH, as_json
+from cairn.cli.options import EXISTING_FILE, LOCAL_PATH, as_json, data_dir
+from cairn.cli.revisions import MAIN, hub_options, revisions_at
+from cairn.cli.targets import LocalTarget, RepoTarget, parse_target
 from cairn.errors import ConflictError, RequestError
 
 if TYPE_CHECKING:
-    from cairn.provenance.signing import Bundle
-    from cairn.workflows.signing import FilesToSign
+    from collections.abc import Sequence
+
+    from cairn.cli.revisions import Revisions
+    from cairn.provenance.signing import Bundle, Signer
+
+DEFAULT_HASH = "sha256"
 
 
 @click.command()
-@click.argument("model", metavar="[MODEL]", required=False, type=LOCAL_PATH)
+@click.argument("model", metavar="[MODEL]", required=False)
 @click.option("--key", metavar="FILE", type=EXISTING_FILE, help="Private key in PEM that signs.")
 @click.option(
     "--certificate",
@@ -32,8 +38,8 @@ if TYPE_CHECKING:
 @click.option(
     "--hash",
     "algorithm",
-    type=click.Choice(["sha256", "blake3"]),
-    default="sha256",
+    type=click.Choice([DEFAULT_HASH, "blake3"]),
+    default=DEFAULT_HASH,
     show_default=True,
     help="How files are hashed; blake3 is several times as fast, and not every tool takes it.",
 )
@@ -45,9 +51,11 @@ if TYPE_CHECKING:
 @click.option("--force", is_flag=True, help="Overwrite a bundle that is there.")
 @click.option("--new-key", metavar="FILE", type=LOCAL_PATH, help="Make a key pair, and no more.")
 @click.option("--encrypt", is_flag=True, help="Ask for a passphrase for the new key.")
+@hub_options
+@data_dir
 @as_json
 def sign(
-    model: Path | None,
+    model: str | None,
     key: Path | None,
     certificate: Path | None,
     signature: Path | None,
@@ -56,17 +64,23 @@ def sign(
     force: bool,
     new_key: Path | None,
     encrypt: bool,
+    hub: str | None,
+    token: str | None,
+    data: Path | None,
     as_json: bool,
 ) -> None:
     """Sign a model with a key: OpenSSF Model Signing bundles.
 
-    MODEL is a folder or a file. `cairn verify`, and every other tool for such bundles, checks that
-    no file was changed, added, removed or renamed since.
+    MODEL is a folder, a file, or a revision on a hub: org/name@revision. `cairn verify`, and every
+    other tool for such bundles, checks that no file was changed, added, removed or renamed since.
+    A revision is signed as the hub lists it, without its files being fetched, and the bundle is
+    attached to it.
 
     \b
         cairn sign --new-key release.key
         cairn sign my-model --key release.key
         cairn verify my-model --key release.key.pub
+        cairn sign org/name@main --key release.key --hub http://localhost:8400
     """  # noqa: D301 - click keeps the lines of a block that starts with a backspace
     if new_key is not None:
         if model is not None or key is not None:
@@ -75,17 +89,52 @@ def sign(
         return
     if model is None or key is None:
         raise RequestError("name a MODEL and the --key that signs, or make one with --new-key")
-    from cairn.workflows.signing import files_to_sign, read_signer, sign_files, usual_bundle
+    target = parse_target(model)
+    from cairn.workflows.signing import read_signer
+
+    signer = read_signer(key, certificate, _ask_passphrase)
+    if isinstance(target, LocalTarget):
+        if hub is not None:
+            raise RequestError(f"{model} is here: sign it, and give the bundle to `cairn attach`")
+        made = _sign_files(target.path, signature, signer, algorithm, force, git_files)
+    elif signature is not None or algorithm != DEFAULT_HASH:
+        raise RequestError("a hub keeps the bundle itself and hashes by SHA-256")
+    else:
+        made = _sign_revision(target, revisions_at(hub, token, data), signer, git_files)
+    _tell(*made, as_json=as_json)
+
+
+def _sign_files(
+    model: Path,
+    signature: Path | None,
+    signer: "Signer",
+    algorithm: str,
+    force: bool,
+    git_files: bool,
+) -> tuple["Bundle", str, "Sequence[str]"]:
+    """Write the bundle; returns it, where it is and what it leaves out."""
+    from cairn.workflows.signing import files_to_sign, sign_files, usual_bundle
 
     target = signature or usual_bundle(model)
-    signer = read_signer(key, certificate, _ask_passphrase)
     files = files_to_sign(model, target, git_files=git_files)
     if target.exists() and not force:
         raise ConflictError(f"{target} exists already; overwrite it with --force")
     with byte_progress("hashing", files.listing.size_bytes) as progress:
         bundle = sign_files(files, signer, algorithm, progress)
     target.write_bytes(bundle.as_bytes())
-    _tell(files, bundle, target, as_json=as_json)
+    return bundle, str(target), files.left_out
+
+
+def _sign_revision(
+    target: RepoTarget, revisions: "Revisions", signer: "Signer", git_files: bool
+) -> tuple["Bundle", str, "Sequence[str]"]:
+    """Attach the bundle; returns it, the revision it is attached to and what it leaves out."""
+    from cairn.workflows.signing import sign_digests
+
+    commit, digests = revisions.digests(target.repo_id, target.revision or MAIN)
+    bundle, left_out = sign_digests(target.repo_id.name, digests, signer, git_files=git_files)
+    revisions.attach(target.repo_id, commit, bundle.as_bytes())
+    return bundle, f"{target.repo_id}@{commit}", left_out
 
 
 def _make_key(path: Path, *, encrypt: bool, as_json: bool) -> None:
@@ -110,26 +159,18 @@ def _ask_passphrase() -> str:
     return words
 
 
-def _tell(files: "FilesToSign", bundle: "Bundle", target: Path, *, as_json: bool) -> None:
+def _tell(bundle: "Bundle", where: str, left_out: "Sequence[str]", *, as_json: bool) -> None:
     from cairn.provenance.signing.trust import described
 
     signer, root = described(bundle.material), bundle.statement.subjects[0].digests["sha256"]
-    count = len(files.listing.files)
+    count = len(bundle.statement.predicate["resources"])
     if as_json:
-        print_json(
-            {
-                "schema": 1,
-                "signature": str(target),
-                "signer": signer,
-                "files": count,
-                "digest": root,
-                "left_out": list(files.left_out),
-            }
-        )
+        shown = {"signature": where, "signer": signer, "files": count, "digest": root}
+        print_json({"schema": 1, **shown, "left_out": list(left_out)})
         return
     out().print(f"signed {count:,} file{'s' * (count != 1)} as {visible(signer)}")
     out().print(f"digest     {root}")
-    out().print(f"signature  {visible(str(target))}")
-    if files.left_out:
-        names = ", ".join(visible(path) for path in files.left_out)
+    out().print(f"signature  {visible(where)}")
+    if left_out:
+        names = ", ".join(visible(path) for path in left_out)
         err().print(f"[yellow]note[/yellow] not signed: {names}; see --git-files")

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cairn.cli.console import byte_progress, err, out, print_json, visible
-from cairn.cli.options import EXISTING_FILE, LOCAL_PATH, as_json
+from cairn.cli.options import EXISTING_FILE, LOCAL_PATH, as_json, data_dir
+from cairn.cli.targets import RepoTarget, parse_target
+from cairn.cli.verify_revision import verify_revision
 from cairn.errors import RequestError
 
 if TYPE_CHECKING:
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("model", metavar="MODEL", type=LOCAL_PATH)
+@click.argument("model", metavar="MODEL")
 @click.option(
     "--key",
     "keys",
@@ -55,22 +57,25 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Follow links to files, of which the cache of Hugging Face clients is made.",
 )
+@data_dir
 @as_json
 def verify(
-    model: Path,
+    model: str,
     keys: tuple[Path, ...],
     roots: tuple[Path, ...],
     identity: str,
     signature: Path | None,
     allow_unsigned: tuple[str, ...],
     follow_links: bool,
+    data: Path | None,
     as_json: bool,
 ) -> None:
     """Check that somebody trusted signed exactly these files.
 
     MODEL is a folder or a file with an OpenSSF Model Signing bundle. Whatever was changed, added,
     removed, renamed or made a link is named. What the signer left out is named too and fails the
-    check, except .gitattributes and .gitignore.
+    check, except .gitattributes and .gitignore. MODEL may also be a revision of the hub kept here,
+    org/name@revision: then those count whom `cairn trust` names.
 
     Exit codes: 0 verified; 1 not: another signer, or other files; 3 no signature; 6 the bundle is
     malformed.
@@ -78,6 +83,7 @@ def verify(
     \b
         cairn verify my-model --key release.key.pub
         cairn verify my-model --trust company-root.pem --identity release@example.org
+        cairn verify org/name@main --data DIR
     """  # noqa: D301 - click keeps the lines of a block that starts with a backspace
     from datetime import UTC, datetime
 
@@ -85,12 +91,18 @@ def verify(
     from cairn.workflows.signing import usual_bundle
     from cairn.workflows.verifying import Tolerance, verify_files
 
+    target = parse_target(model)
+    if isinstance(target, RepoTarget):
+        if keys or roots or identity or signature or allow_unsigned or follow_links:
+            raise RequestError("a revision is verified against `cairn trust` alone: no options")
+        verify_revision(target, data, as_json=as_json)
+        return
     trusted = _trusted(keys, roots, identity)
     tolerance = Tolerance((*ALLOWED_UNSIGNED, *allow_unsigned), follow_links)
     with _begun_progress() as begin:
         found = verify_files(
-            model,
-            signature or usual_bundle(model),
+            target.path,
+            signature or usual_bundle(target.path),
             trusted,
             tolerance,
             datetime.now(UTC),

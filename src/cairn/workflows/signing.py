@@ -1,7 +1,7 @@
-"""Signs the files of a model on this machine: a bundle says which they are, byte for byte."""
+"""Signs a model, here or on a hub: a bundle says which its files are, byte for byte."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,7 +43,7 @@ def files_to_sign(model: Path, bundle: Path, *, git_files: bool = False) -> File
             f"{model}: {path!r} is a {what}: only regular files are signed; copy the folder with"
             " its links followed (cp -rL) and sign the copy"
         )
-    ignored = (GIT_FOLDER,) if git_files else DEFAULT_IGNORED
+    ignored = _ignored(git_files=git_files)
     kept = {p: at for p, at in found.files.items() if p.partition("/")[0] not in ignored}
     left_out = [path for path in found.files if path not in kept]
     if found.has_git_folder:
@@ -69,6 +69,27 @@ def sign_files(
     except NamingError as error:
         raise RequestError(f"{error}; rename the file and sign again") from None
     return signer.sign(manifest.statement())
+
+
+def sign_digests(
+    name: str, digests: Mapping[str, str], signer: Signer, *, git_files: bool = False
+) -> tuple[Bundle, tuple[str, ...]]:
+    """Sign files by the SHA-256 that a hub says they have; returns what is left out as well.
+
+    Raises:
+        RequestError: there are no files, or one has an impossible name.
+    """
+    ignored = _ignored(git_files=git_files)
+    kept = {path: one for path, one in digests.items() if path.partition("/")[0] not in ignored}
+    try:
+        manifest = SignedManifest(name, kept, ignored=ignored)
+    except NamingError as error:
+        raise RequestError(f"{name}: {error}") from None
+    return signer.sign(manifest.statement()), tuple(sorted(digests.keys() - kept.keys()))
+
+
+def _ignored(*, git_files: bool) -> tuple[str, ...]:
+    return (GIT_FOLDER,) if git_files else DEFAULT_IGNORED
 
 
 def read_signer(key: Path, certificates: Path | None, passphrase: Callable[[], str]) -> Signer:

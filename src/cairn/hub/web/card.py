@@ -16,6 +16,7 @@ from cairn.hub.web import svg
 from cairn.hub.web.listing import push_snippet
 from cairn.hub.web.markdown import MAX_README_BYTES, Place, render
 from cairn.hub.web.parts import dtype_parts
+from cairn.hub.web.proof_view import proof_view
 from cairn.hub.web.repo_view import RepoView, load_repo, parent_link
 from cairn.hub.web.visit import Visit, endpoint
 from cairn.hub.web.wording import bytes_text
@@ -58,6 +59,7 @@ def _card(visit: Visit) -> Response:
         empty=manifest.entries.keys() <= {GITATTRIBUTES},
         kept=kept,
         kept_bar=svg.pair_bar(kept.logical_bytes, kept.stored_bytes, "Kept in"),
+        proof=proof_view(visit, repo),
         metadata=list(_metadata(visit, record)),
         push_snippet=push_snippet(visit, record.id.full_name, record.id.type),
     )
