@@ -23,7 +23,14 @@ TENSORS = safetensors(
     }
 )
 BASE = "/api/cairn"
-OF_A_REPO = ("inspect/{rev}", "health/{rev}", "compare/{revisions}", "sizes/{rev}", "log/{rev}")
+OF_A_REPO = (
+    "inspect/{rev}",
+    "health/{rev}",
+    "compare/{revisions}",
+    "sizes/{rev}",
+    "log/{rev}",
+    "digests/{rev}",
+)
 
 
 @pytest.fixture(scope="module")
@@ -173,7 +180,8 @@ BOUNDED = settings(
     suppress_health_check=list(HealthCheck),
 )
 CHECKED = [not_a_server_error, status_code_conformance, response_schema_conformance]
-REPO_PATHS = tuple(f"/{{kind}}/{{namespace}}/{{name}}/{v}" for v in OF_A_REPO)
+ATTACHED = ("signatures/{rev}", "bundle/{sha256}/{rev}")
+REPO_PATHS = tuple(f"/{{kind}}/{{namespace}}/{{name}}/{v}" for v in (*OF_A_REPO, *ATTACHED))
 LOG_PATHS = ("/log/checkpoint", "/log/key", "/log/tile/{path}")
 PATHS = ("/health", "/store", "/store/pause", *LOG_PATHS, *REPO_PATHS)
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from cairn.domain import Actor
 from cairn.errors import EntryNotFoundError
 from cairn.hub import threads
-from cairn.hub.api.problems import PROBLEMS
+from cairn.hub.api.problems import PROBLEMS, Problem
 from cairn.hub.api.repos import Kind, Name, Rev, caller, open_revision
 from cairn.hub.bodies import read_bytes
 from cairn.hub.identity import house_of
@@ -88,7 +88,11 @@ async def signatures(
 @router.post(
     "/{kind}/{namespace}/{name}/signatures/{rev:path}",
     status_code=201,
-    responses={**PROBLEMS, 200: {"model": Signatures, "description": "It was there already."}},
+    responses={
+        **PROBLEMS,
+        200: {"model": Signatures, "description": "It was there already."},
+        409: {"model": Problem, "description": "The revision has as many as it may have."},
+    },
     openapi_extra={
         "requestBody": {
             "required": True,
