@@ -47,13 +47,13 @@ def test_tensors_too_small_for_a_sketch_are_made_from_their_namesakes(
 
 def test_types_without_sketches_are_made_from_their_namesakes(store: BlobStore) -> None:
     rng = np.random.default_rng(0)
-    codes = rng.integers(0, 256, 200_000, dtype=np.uint8)
-    tuned = np.where(rng.random(len(codes)) < 0.05, codes ^ 1, codes).astype(np.uint8)
-    base, file = (safetensors({"w": ("F8_E4M3", d.tobytes())}) for d in (codes, tuned))
+    codes = rng.integers(-(2**31), 2**31, 50_000).astype("<i4")  # eight of four bits, as in GPTQ
+    tuned = np.where(rng.random(len(codes)) < 0.05, codes ^ 16, codes).astype("<i4")
+    base, file = (safetensors({"w": ("I32", d.tobytes())}) for d in (codes, tuned))
     keep(store, base)
     before = store.stats().stored_bytes
     digest = keep_with(store, file, base)
-    assert store.stats().stored_bytes - before < 0.1 * len(file)
+    assert store.stats().stored_bytes - before < 0.15 * len(file)
     assert read(store, digest) == file
 
 

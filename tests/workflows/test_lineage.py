@@ -90,12 +90,12 @@ def test_blobs_of_no_repo_have_no_lineage_and_large_families_a_bounded_one(house
 
 
 def test_optimizing_tries_the_tensors_that_lineage_names(house: House) -> None:
-    codes = np.random.default_rng(0).integers(0, 256, 200_000, dtype=np.uint8)
-    base = safetensors({"w": ("F8_E4M3", codes.tobytes())})
-    codes[::50] ^= 1
+    codes = np.random.default_rng(0).integers(-(2**31), 2**31, 50_000).astype("<i4")
+    base = safetensors({"w": ("I32", codes.tobytes())})  # a type that has no sketches
+    codes[::50] ^= 16
     push(house, "base", {"model.safetensors": base})
-    tuned = {"model.safetensors": safetensors({"w": ("F8_E4M3", codes.tobytes())})}
+    tuned = {"model.safetensors": safetensors({"w": ("I32", codes.tobytes())})}
     push(house, "tuned", tuned, "ann/base")
     assert all(done.rewritten for done in optimize_pending(house, pytest.fail))
-    assert house.store.stats().stored_bytes < 1.1 * len(base)
+    assert house.store.stats().stored_bytes < 1.15 * len(base)
     assert house.store.verify().bad == ()

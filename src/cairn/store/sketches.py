@@ -15,7 +15,8 @@ Version 1 has neither landmarks nor the last three fields of a row.
 
 The 64 values of a storage are those at places spread evenly by the golden ratio, which
 depend on the number of elements alone: two tensors of one size are sampled at the same
-places, whatever their types. Of ggml's types the blocks at those places are dequantised.
+places, whatever their types. Of ggml's types the blocks at those places are dequantised; unsigned
+bytes count from 128.
 Integers are little-endian. A sketch is a hint: without it a blob reads as well, and is only
 not found as a base.
 """
@@ -31,6 +32,7 @@ from blake3 import blake3
 
 from cairn.domain import Digest, DType, Source, Span
 from cairn.errors import IntegrityError, UnavailableError
+from cairn.formats.dtypes import numpy_dtype
 from cairn.formats.quantised import can_dequantise, dequantise
 from cairn.store.backends import Backend, ObjectNotFoundError
 from cairn.store.backends.base import read_all
@@ -62,6 +64,11 @@ MIN_SKETCHED_BYTES = 16 << 10
 
 _NUMPY = {DType.F16: "<f2", DType.F32: "<f4", DType.F64: "<f8", DType.BF16: "<u2"}
 
+# Numbers of one byte: weights that were quantised by torch, bitsandbytes and others.
+_BYTES = frozenset(
+    (DType.F8_E4M3, DType.F8_E5M2, DType.F8_E4M3FNUZ, DType.F8_E5M2FNUZ, DType.I8, DType.U8)
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Sketch:
@@ -83,7 +90,7 @@ def sampling_places(elements: int) -> list[int]:
 def can_sketch(dtype: DType | None, size_bytes: int) -> bool:
     """Whether a storage is one of those that are compared by value."""
     return size_bytes >= MIN_SKETCHED_BYTES and (
-        dtype in _NUMPY or (dtype is not None and can_dequantise(dtype))
+        dtype in _NUMPY or dtype in _BYTES or (dtype is not None and can_dequantise(dtype))
     )
 
 
@@ -103,7 +110,11 @@ def take_sketch(
 def _singles(raw: bytes, dtype: DType) -> npt.NDArray[np.float32]:
     """Elements of this type as float32; NaN becomes 0."""  # (n,)
     with np.errstate(over="ignore"):
-        if dtype not in _NUMPY:
+        if dtype is DType.U8:  # codes around a middle: else unrelated ones would seem near
+            singles = np.frombuffer(raw, np.uint8).astype("<f4") - 128
+        elif dtype in _BYTES:
+            singles = np.frombuffer(raw, numpy_dtype(dtype)).astype("<f4")
+        elif dtype not in _NUMPY:
             singles = dequantise(dtype, np.frombuffer(raw, np.uint8))
         elif dtype is DType.BF16:
             singles = (np.frombuffer(raw, "<u2").astype("<u4") << 16).view("<f4")
