@@ -109,7 +109,7 @@ class Settings(BaseSettings):
         " 0: it leaves every file as it is kept.",
     )
     small_max_depth: int = Field(
-        default=4,
+        default=5,
         ge=0,
         le=16,
         description="How many others a part may be read through, in files kept to be small;"
