@@ -219,6 +219,15 @@ class Settings(BaseSettings):
         return self.data_dir.absolute() / "store"
 
 
+def user_folder() -> Path:
+    """Where a person's own files of Cairn are kept: `$XDG_CONFIG_HOME/cairn`, `~/.config/cairn`.
+
+    https://specifications.freedesktop.org/basedir-spec/latest/: a relative path is ignored.
+    """
+    named = Path(os.environ.get("XDG_CONFIG_HOME") or "")
+    return (named if named.is_absolute() else Path.home() / ".config") / "cairn"
+
+
 def _config_file(data_dir: object) -> Path:
     named = os.environ.get("CAIRN_CONFIG")
     if named:

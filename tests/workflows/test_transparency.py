@@ -67,7 +67,7 @@ def head_of(house: House) -> TreeHead:
 
 def entries_of(house: House) -> list[bytes]:
     tiles = entry_tiles(head_of(house).size)
-    return [e for tile in tiles for e in unpack_entries(tile_content(house, tile), tile)]
+    return [e for tile in tiles for e in unpack_entries(tile_content(house, tile))]
 
 
 def events_of(house: House) -> list[LogEvent | Hidden]:
@@ -93,7 +93,7 @@ def test_more_than_a_tile_of_entries_is_served_in_tiles_that_fit_each_other(hous
         house.catalog.history.create_ref(uid, f"refs/tags/v{number}", head.id)
     size = head_of(house).size
     assert size == 301
-    bundles = {t.number: unpack_entries(tile_content(house, t), t) for t in entry_tiles(size)}
+    bundles = {t.number: unpack_entries(tile_content(house, t)) for t in entry_tiles(size)}
     for tile in hash_tiles(size):
         if tile.level == 0:
             assert tile_content(house, tile) == leaf_hashes(bundles[tile.number])

@@ -59,6 +59,18 @@ def visible(text: str) -> str:
 
 
 @contextmanager
+def count_progress(label: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A progress bar on standard error; yields a function that takes how many were newly done."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    console = err()
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task(label, total=total)
+        yield lambda done: progress.advance(task, done)
+
+
+@contextmanager
 def byte_progress(label: str, total_bytes: int | None) -> Iterator[Callable[[int], None]]:
     """A progress bar on standard error; yields a function that takes newly done bytes."""
     if not sys.stderr.isatty():  # before the import, which takes as long as a small command

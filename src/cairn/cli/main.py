@@ -21,6 +21,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "verify": ("verify:verify", "Check that somebody trusted signed exactly these files."),
     "attach": ("attach:attach", "Have a hub keep and show the signature of a revision."),
     "store": ("store:store", "Statistics, verification, repair, garbage collection."),
+    "log": ("log:log", "Show, check, mirror and prove what was published."),
     "user": ("user:user", "Add and list users; say how much they may keep."),
     "org": ("org:org", "Add organisations and members; say how much they may keep."),
     "trust": ("trust:trust", "Say who may sign the repos of which namespace."),

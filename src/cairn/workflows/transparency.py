@@ -6,6 +6,7 @@ from cairn.catalog import Logged, WaitingEvent
 from cairn.domain import Actor, RepoId, Revision
 from cairn.errors import EntryNotFoundError, IntegrityError
 from cairn.provenance.log import (
+    CHECKPOINT,
     HASH_BYTES,
     TILE_WIDTH,
     LogProof,
@@ -77,6 +78,20 @@ def tile_content(house: House, tile: Tile) -> bytes:
     if len(entries) < tile.width:
         raise _missing(tile)
     return pack_entries(entries)
+
+
+class OwnLog:
+    """The log of a house as the files that others read."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+
+    def read(self, path: str, max_bytes: int) -> bytes:
+        """See `cairn.provenance.log.LogFiles`."""
+        del max_bytes  # nothing here is longer
+        if path == CHECKPOINT:
+            return signed_head(self._house)
+        return tile_content(self._house, Tile.at(path))
 
 
 def entry_of(house: House, uid: str, revision: Revision) -> Logged | None:

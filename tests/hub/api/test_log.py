@@ -5,7 +5,7 @@ import json
 import pytest
 
 from cairn.domain import LogEvent
-from cairn.provenance.log import LogProof, PublicKey, Tile, TreeHead, open_note, unpack_entries
+from cairn.provenance.log import LogProof, PublicKey, TreeHead, open_note, unpack_entries
 from tests.hub.conftest import Hub, Repo
 
 # Making a repo commits its .gitattributes: entry 0.
@@ -29,7 +29,7 @@ def test_a_push_is_in_the_next_checkpoint_and_its_entry_is_served(hub: Hub, repo
     answer = hub.client().get("/api/cairn/log/tile/entries/000.p/2")
     assert answer.headers["content-type"] == "application/octet-stream"
     assert "immutable" in answer.headers["cache-control"]
-    _, entry = unpack_entries(answer.content, Tile(None, 0, 2))
+    _, entry = unpack_entries(answer.content)
     said = json.loads(entry)
     assert (said["new"], said["repo"], said["ref"]) == (commit, "models/ann/m", "refs/heads/main")
     assert len(hub.client().get("/api/cairn/log/tile/0/000.p/1").content) == 32

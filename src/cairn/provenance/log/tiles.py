@@ -139,6 +139,12 @@ def _pyramid(hashes: bytes) -> list[bytes]:
     return rows
 
 
+def full_tile_hash(hashes: bytes) -> bytes:
+    """The hash that stands for a full tile in the level above."""
+    row = _pyramid(hashes)[-1]
+    return node_hash(row[:HASH_BYTES], row[HASH_BYTES:])
+
+
 def _pairs(row: bytes) -> bytes:
     sha256, pair = hashlib.sha256, 2 * HASH_BYTES
     return b"".join(
@@ -168,8 +174,7 @@ def grown(
             changed[Tile(level, numbers[level])] = full
             open_tiles[level].clear()
             numbers[level] += 1
-            row = _pyramid(full)[-1]
-            added = node_hash(row[:HASH_BYTES], row[HASH_BYTES:])
+            added = full_tile_hash(full)
             level += 1
             open_tiles[level] += added
         touched = max(touched, level)
@@ -190,16 +195,16 @@ def pack_entries(entries: Iterable[bytes]) -> bytes:
     return bytes(packed)
 
 
-def unpack_entries(bundle: bytes, tile: Tile) -> Sequence[bytes]:
-    """The entries of a bundle; MalformedError unless there are as many as its width says."""
+def unpack_entries(bundle: bytes) -> Sequence[bytes]:
+    """The entries of a bundle; MalformedError unless it ends where one of them does."""
     entries: list[bytes] = []
     at = 0
-    while at < len(bundle) and len(entries) < tile.width:
+    while at < len(bundle):
         end = at + 2 + int.from_bytes(bundle[at : at + 2], "big")
         entries.append(bundle[at + 2 : end])
         at = end
-    if at != len(bundle) or len(entries) != tile.width:
-        raise MalformedError(f"is not a bundle of {tile.width} entries", source=tile.path)
+    if at != len(bundle) or len(entries) > TILE_WIDTH:
+        raise MalformedError(f"a bundle of log entries is not up to {TILE_WIDTH} whole ones")
     return entries
 
 
