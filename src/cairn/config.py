@@ -113,7 +113,7 @@ class Settings(BaseSettings):
         ge=0,
         le=16,
         description="How many others a part may be read through, in files kept to be small;"
-        " casts one more.",
+        " casts one more. The hub remakes files in which they are more.",
     )
     fast_max_depth: int = Field(
         default=1,

@@ -73,7 +73,7 @@ def test_a_kill_before_any_change_of_a_remake_loses_nothing(
     number = 0
     killed = True
     while killed:
-        number += 7
+        number += 11
         root = tmp_path / f"remade-{number}"
         shutil.copytree(prepared, root)
         shutil.copy(f"{prepared}.acks", f"{root}.acks")

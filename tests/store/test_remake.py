@@ -262,7 +262,7 @@ def test_a_blob_without_sketches_gets_them(store: BlobStore, tmp_path: Path) -> 
     assert depth_of(tmp_path, keep(store, other)) == 1
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_whatever_is_remade_in_whatever_order_reads_back(tmp_path: Path, seed: int) -> None:
     """New members, drops, remakes in all profiles and gc, at random."""
     rng = random.Random(seed)

@@ -17,9 +17,9 @@ from cairn.bootstrap import profiles_of
 from cairn.config import Settings
 from cairn.errors import CairnError, IntegrityError
 from cairn.hub.reading_process import ReadingProcess
-from cairn.store import StoppedError
+from cairn.store import SMALL, StoppedError
 from cairn.workflows.describe import describe_pending
-from cairn.workflows.heat import Heat
+from cairn.workflows.heat import Change, Heat
 from cairn.workflows.house import House
 from cairn.workflows.journal import Journal
 from cairn.workflows.kept_comparisons import any_pending as any_to_compare
@@ -28,6 +28,7 @@ from cairn.workflows.namespace_stock import count_stored_if_limited
 from cairn.workflows.optimize import optimize_pending
 from cairn.workflows.pace import Budget, Pace
 from cairn.workflows.pausing import paused_since
+from cairn.workflows.rebasing import Rebasing
 from cairn.workflows.remake import remake_blobs
 from cairn.workflows.rounds import verify_due
 from cairn.workflows.stored_health import any_pending as any_to_measure
@@ -54,6 +55,7 @@ class Worker:
         self._settings = settings
         self._profiles = profiles_of(settings)
         self._heat = Heat(house, settings.fast_bytes)
+        self._rebasing = Rebasing(house, self._profiles[SMALL.name])
         self.journal = Journal(house.clock())
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="cairn-worker", daemon=True)
@@ -139,9 +141,9 @@ class Worker:
             journal.rest()
 
     def _remake(self) -> None:
-        """Keep one blob otherwise, if it got hot or is no longer."""
+        """Keep one blob otherwise, if it got hot or is no longer, or lies too deep."""
         began_s = time.monotonic()
-        change = self._heat.next_change()
+        change = self._heat.next_change() or self._next_rebased()
         now_s = time.monotonic()
         self._next_remake = now_s + max(REMAKE_S, REST_PER_SURVEY_S * (now_s - began_s))
         if change is None:
@@ -162,6 +164,10 @@ class Worker:
             raise
         finally:
             journal.rest()
+
+    def _next_rebased(self) -> Change | None:
+        blob = self._rebasing.next_blob()
+        return None if blob is None else Change(blob, SMALL.name)
 
     def _compact(self) -> None:
         """Free the records that remaking replaced; gc alone removes blobs."""

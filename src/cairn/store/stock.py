@@ -115,6 +115,12 @@ class Stock:
             found[int(depth)] = CodecShare(int(these.sum()), plain, stored)
         return found
 
+    def deeper_than(self, depth: int) -> list[Digest]:
+        """Blobs of which some part is read through more others than this."""
+        deep = self._depths() > depth
+        found = [raw for raw, blob in self._blobs.items() if deep[blob.parts].any()]
+        return [Digest.sha256(raw.hex()) for raw in found]
+
     @property
     def decoded_bytes(self) -> int:
         """Plain bytes that are decoded to read each distinct part once; raw blobs count whole."""
