@@ -23,7 +23,7 @@ class Case:
     files: dict[str, bytes]
 
 
-def _case(id_: str, what: str, verdict: Verdict, *files: bytes, **named_files: bytes) -> Case:
+def case(id_: str, what: str, verdict: Verdict, *files: bytes, **named_files: bytes) -> Case:
     numbered = {f"{number}.pkl": data for number, data in enumerate(files)}
     return Case(id_, what, verdict, numbered | named_files)
 
@@ -53,9 +53,9 @@ _GADGETS = (
 )
 
 CASES = [
-    _case("PKL-001", "GLOBAL and REDUCE of os.system", MALICIOUS, SYSTEM),
-    _case("PKL-002", "the same in protocol 0", MALICIOUS, b"cos\nsystem\n(S'true'\ntR."),
-    _case(
+    case("PKL-001", "GLOBAL and REDUCE of os.system", MALICIOUS, SYSTEM),
+    case("PKL-002", "the same in protocol 0", MALICIOUS, b"cos\nsystem\n(S'true'\ntR."),
+    case(
         "PKL-003",
         "STACK_GLOBAL with both operands from the memo",
         MALICIOUS,
@@ -67,64 +67,62 @@ CASES = [
         + TRUE
         + b"\x85R.",
     ),
-    _case(
+    case(
         "PKL-007",
         "DUP supplies both operands",
         MALICIOUS,
         b"\x80\x04" + text("timeit") + b"2\x93" + text("pass") + b"\x85R.",
     ),
-    _case("PKL-008", "INST of exec", MALICIOUS, b"(S'pass'\ni__builtin__\nexec\n."),
-    _case(
+    case("PKL-008", "INST of exec", MALICIOUS, b"(S'pass'\ni__builtin__\nexec\n."),
+    case(
         "PKL-009",
         "OBJ whose result is discarded",
         MALICIOUS,
         b"\x80\x02(csmtplib\nSMTP\nX\x04\0\0\0trueo0N.",
     ),
-    _case("PKL-010", "a dotted walk through pathlib", MALICIOUS, *_calls("pathlib:os.system")),
-    _case(
+    case("PKL-010", "a dotted walk through pathlib", MALICIOUS, *_calls("pathlib:os.system")),
+    case(
         "PKL-012",
         "a dotted walk through torch.library",
         MALICIOUS,
         *_calls("torch.library:torch.utils.collect_env.run"),
     ),
-    _case(
+    case(
         "PKL-013",
         "BUILD on a function, with numpy.__builtins__",
         MALICIOUS,
         program(named("numpy", "size") + named("numpy", "__builtins__") + b"b"),
     ),
-    _case("PKL-015", "a payload, then no opcode", MALICIOUS, SYSTEM[:-1] + b"\xff"),
-    _case("PKL-016", "a payload, then the end", MALICIOUS, SYSTEM[:-1]),
-    _case("PKL-017", "a second pickle", MALICIOUS, b"\x80\x02]." + SYSTEM),
-    _case(
+    case("PKL-015", "a payload, then no opcode", MALICIOUS, SYSTEM[:-1] + b"\xff"),
+    case("PKL-016", "a payload, then the end", MALICIOUS, SYSTEM[:-1]),
+    case("PKL-017", "a second pickle", MALICIOUS, b"\x80\x02]." + SYSTEM),
+    case(
         "PKL-018",
         "a second pickle after padding",
         MALICIOUS,
         b"\x80\x02]." + bytes(64) + SYSTEM,
         b"\x80\x02]." + b"\xff" * 64 + SYSTEM,
     ),
-    _case(
-        "PKL-020", "integers of Python 2 first", MALICIOUS, b"I00\n0I01\n0L10L\n0" + _CALL + STOP
-    ),
-    _case(
+    case("PKL-020", "integers of Python 2 first", MALICIOUS, b"I00\n0I01\n0L10L\n0" + _CALL + STOP),
+    case(
         "PKL-022",
         "UNICODE operands with escapes",
         MALICIOUS,
         b"\x80\x04V\\u006fs\nV\\u0073ystem\n\x93" + TRUE + b"\x85R.",
     ),
-    _case(
+    case(
         "PKL-023",
         "STRING and BINSTRING operands",
         MALICIOUS,
         b"\x80\x04S'\\x6f\\x73'\nT\x06\0\0\0system\x93" + TRUE + b"\x85R.",
     ),
-    _case(
+    case(
         "PKL-024",
         "STACK_GLOBAL as the first thing",
         MALICIOUS,
         b"S'os'\nS'system'\n\x93(S'true'\ntR.",
     ),
-    _case(
+    case(
         "PKL-025",
         "bytes that reach across their frame",
         MALICIOUS,
@@ -134,7 +132,7 @@ CASES = [
         + STOP,
         b"\x80\x04\x95\x02" + bytes(7) + raw(bytes(0x107)) + STOP,
     ),
-    _case(
+    case(
         "PKL-026",
         "a frame past the end; one inside another",
         MALFORMED,
@@ -145,8 +143,8 @@ CASES = [
         + (2).to_bytes(8, "little")
         + b"N.",
     ),
-    _case("PKL-027", "EXT1 called", MALICIOUS, b"\x80\x02\x82\x01)R."),
-    _case(
+    case("PKL-027", "EXT1 called", MALICIOUS, b"\x80\x02\x82\x01)R."),
+    case(
         "PKL-029",
         "a module name that is computed",
         MALICIOUS,
@@ -155,13 +153,13 @@ CASES = [
             called("_codecs", "encode", text("os"), text("latin1")) + text("system") + b"\x93)R"
         ),
     ),
-    _case(
+    case(
         "PKL-030",
         "pkgutil.resolve_name",
         MALICIOUS,
         program(called("pkgutil", "resolve_name", text("os:system")) + TRUE + b"\x85R"),
     ),
-    _case(
+    case(
         "PKL-031",
         "getattr and import_module",
         MALICIOUS,
@@ -176,7 +174,7 @@ CASES = [
             + b"\x85R"
         ),
     ),
-    _case(
+    case(
         "PKL-032",
         "attrgetter over __import__",
         MALICIOUS,
@@ -186,13 +184,13 @@ CASES = [
             + b"\x85R"
         ),
     ),
-    _case(
+    case(
         "PKL-033",
         "partial of os.system, then called",
         MALICIOUS,
         program(called("functools", "partial", named("os", "system"), TRUE) + b")R"),
     ),
-    _case(
+    case(
         "PKL-034",
         "a function made of marshalled code",
         MALICIOUS,
@@ -200,19 +198,19 @@ CASES = [
             called("types", "FunctionType", called("marshal", "loads", raw(b"inert")), b"}") + b")R"
         ),
     ),
-    _case(
+    case(
         "PKL-035",
         "pickle.loads of bytes",
         MALICIOUS,
         program(called("pickle", "loads", raw(SYSTEM))),
     ),
-    _case(
+    case(
         "PKL-036",
         "torch.storage._load_from_bytes",
         MALICIOUS,
         program(called("torch.storage", "_load_from_bytes", raw(SYSTEM))),
     ),
-    _case(
+    case(
         "PKL-037",
         "a pickle in base64 or hex text, or in bytes",
         SUSPICIOUS,
@@ -221,10 +219,10 @@ CASES = [
         program(raw(SYSTEM)),
         program(raw(base64.b64encode(SYSTEM))),
     ),
-    _case(
+    case(
         "PKL-039", "a class of __main__", SUSPICIOUS, program(named("__main__", "Net") + b")\x81")
     ),
-    _case(
+    case(
         "PKL-040",
         "lesser known gadgets of the standard library",
         MALICIOUS,
@@ -235,7 +233,7 @@ CASES = [
             "_aix_support:_read_cmd_output",
         ),
     ),
-    _case(
+    case(
         "PKL-041",
         "sub-interpreters and test helpers",
         MALICIOUS,
@@ -245,7 +243,7 @@ CASES = [
             "_testcapi:run_in_subinterp",
         ),
     ),
-    _case(
+    case(
         "PKL-042",
         "what spawns processes",
         MALICIOUS,
@@ -256,8 +254,8 @@ CASES = [
             "asyncio.unix_events:_UnixSubprocessTransport._start",
         ),
     ),
-    _case("PKL-043", "gadgets of other packages", MALICIOUS, *_calls(*_GADGETS)),
-    _case(
+    case("PKL-043", "gadgets of other packages", MALICIOUS, *_calls(*_GADGETS)),
+    case(
         "PKL-045",
         "files written, nothing run",
         MALICIOUS,
@@ -265,7 +263,7 @@ CASES = [
             "logging:FileHandler", "distutils.file_util:write_file", "numpy:savetxt", "torch:save"
         ),
     ),
-    _case(
+    case(
         "PKL-046",
         "data carried off, nothing run",
         MALICIOUS,
@@ -276,7 +274,7 @@ CASES = [
             "urllib.request:urlopen",
         ),
     ),
-    _case(
+    case(
         "PKL-047",
         "scanners disarmed",
         MALICIOUS,
@@ -286,13 +284,13 @@ CASES = [
             "modelaudit.config:set",
         ),
     ),
-    _case(
+    case(
         "PKL-048",
         "packages installed",
         MALICIOUS,
         *_calls("pip:main", "pip._internal.cli.main:main"),
     ),
-    _case(
+    case(
         "PKL-052",
         "persistent ids in a pickle of its own",
         SUSPICIOUS,
@@ -300,33 +298,33 @@ CASES = [
         program(text("key") + b"Q"),
         program(b"(" + text("storage") + b"tQ"),
     ),
-    _case("PKL-053", "values that multiply", MALFORMED, _laughs(10, 10)),
-    _case(
+    case("PKL-053", "values that multiply", MALFORMED, _laughs(10, 10)),
+    case(
         "PKL-054",
         "200,000 lists in each other",
         MALFORMED,
         b"\x80\x02" + b"]" * 200_000 + b"a" * 199_999 + STOP,
     ),
-    _case(
+    case(
         "PKL-056",
         "lengths of 2**62",
         MALFORMED,
         *(b"\x80\x05" + opcode + _LONG + STOP for opcode in (b"\x8e", b"\x8d", b"\x96")),
     ),
-    _case(
+    case(
         "PKL-058",
         "a memo entry never written, first",
         MALICIOUS,
         b"\x80\x02h\x07" + _CALL + STOP,
         b"g7\n" + _CALL + STOP,
     ),
-    _case(
+    case(
         "PKL-059",
         "a number as the name of a global, after the payload",
         MALICIOUS,
         program(_CALL, b"K\x01\x94" + text("x") + b"\x93"),
     ),
-    _case(
+    case(
         "PKL-060",
         "PROTO where or with what it is not",
         MALICIOUS,
@@ -350,15 +348,15 @@ CASES = [
             "model.ckpt": _calls("os:system")[0],
         },
     ),
-    _case(
+    case(
         "PKL-066",
         "confusable letters",
         SUSPICIOUS,
         *_calls("\uff4f\uff53:system", "\u043es:system"),
     ),
-    _case("PKL-068", "a method of eval", MALICIOUS, *_calls("builtins:eval.__call__")),
-    _case("PKL-070", "a buffer from elsewhere", SUSPICIOUS, b"\x80\x05\x97.", b"\x80\x05\x97\x98."),
-    _case(
+    case("PKL-068", "a method of eval", MALICIOUS, *_calls("builtins:eval.__call__")),
+    case("PKL-070", "a buffer from elsewhere", SUSPICIOUS, b"\x80\x05\x97.", b"\x80\x05\x97\x98."),
+    case(
         "PKL-072",
         "a list that contains itself",
         CLEAN,

@@ -18,6 +18,7 @@ from math import prod
 from cairn.domain import DType
 from cairn.errors import LimitError, MalformedError
 from cairn.formats.limits import MAX_AXES, MAX_INT64, MAX_NPY_HEADER_BYTES
+from cairn.formats.npy_records import element_of
 from cairn.formats.python_literals import Literal, parse_literal
 
 MAGIC = b"\x93NUMPY"
@@ -50,8 +51,8 @@ _UNREAD = {
 class NpyHeader:
     """What a header says. `dtype` None: elements that are not read, `remark` says why.
 
-    `size_bytes` counts the header itself, `data_bytes` what must follow, None if that cannot be
-    known from it.
+    `size_bytes` counts the header itself, `data_bytes` what must follow, None where that is a
+    pickle because the elements have Python objects in them.
     """
 
     size_bytes: int
@@ -128,7 +129,7 @@ def _typed(
     size: int, shape: tuple[int, ...], descr: Literal, source: str, *, fortran_order: bool
 ) -> NpyHeader:
     if isinstance(descr, (list, tuple)):
-        return NpyHeader(size, shape, None, None, "records of several fields are not read")
+        return _records(size, shape, descr, source)
     match = _DESCR.match(descr) if isinstance(descr, str) else None
     if isinstance(descr, str) and descr in ("|O", "O"):
         return NpyHeader(size, shape, None, None, f"{_UNREAD['O']}, are not read")
@@ -140,9 +141,7 @@ def _typed(
     if dtype is None and kind not in _UNREAD:
         raise MalformedError(f"the element type {descr!r:.60} is not known", source=source)
     item_bytes = int(width) * (4 if kind == "U" else 1)
-    data_bytes = prod(shape) * item_bytes
-    if data_bytes > MAX_INT64:
-        raise MalformedError("the size overflows 63 bits", source=source)
+    data_bytes = _checked(prod(shape) * item_bytes, source)
     remark = ""
     if dtype is None:
         remark = f"{_UNREAD[kind]}, are not read"
@@ -161,3 +160,16 @@ def _typed(
         big_endian=order == ">" and item_bytes > 1,
         fortran_order=fortran_order,
     )
+
+
+def _records(size: int, shape: tuple[int, ...], descr: Literal, source: str) -> NpyHeader:
+    element = element_of(descr, source)
+    data_bytes = _checked(prod(shape) * element.size_bytes, source)
+    remark = "records of several fields are not read"
+    return NpyHeader(size, shape, None, None if element.has_objects else data_bytes, remark)
+
+
+def _checked(data_bytes: int, source: str) -> int:
+    if data_bytes > MAX_INT64:
+        raise MalformedError("the size overflows 63 bits", source=source)
+    return data_bytes

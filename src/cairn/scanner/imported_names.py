@@ -16,6 +16,8 @@ _UNPICKLING_HELPER = re.compile(
     r"_*(re)?(build|construct|unpickle|restore)|_*new_|__pyx_unpickle_|.*_ctor\Z"
 )
 
+_SCRIPT_MODULE = re.compile(r"__torch__(\.[A-Za-z0-9_]+)*")
+
 
 class Risk(NamedTuple):
     """A verdict on a name, and why."""
@@ -29,11 +31,17 @@ _COMPUTED = Risk(Verdict.MALICIOUS, "is put together when the pickle runs, which
 _WALKED = Risk(Verdict.MALICIOUS, "walks from object to object, past any list of names")
 
 
-def risk_of_import(module: str, name: str, *, exact: bool) -> Risk | None:
-    """The risk of importing a name; None if it is on the list. `exact`: not computed."""
+def risk_of_import(
+    module: str, name: str, *, exact: bool = True, archived: bool = False
+) -> Risk | None:
+    """The risk of importing a name; None if it is on the list.
+
+    `exact`: not computed. `archived`: by a member of an archive, where TorchScript's loader finds
+    the classes of `__torch__` in the archive itself.
+    """
     if not exact:
         return _COMPUTED
-    if (module, name) in allowed_names():
+    if (module, name) in allowed_names() or (archived and _SCRIPT_MODULE.fullmatch(module)):
         return None
     if _walks(module, name):
         return _WALKED
@@ -41,9 +49,9 @@ def risk_of_import(module: str, name: str, *, exact: bool) -> Risk | None:
     return _malicious(danger) if danger and not danger.calls_only else _UNKNOWN
 
 
-def risk_of_call(module: str, name: str) -> Risk | None:
+def risk_of_call(module: str, name: str, *, archived: bool = False) -> Risk | None:
     """The risk of calling a name that is imported exactly; None if it is on the list."""
-    risk = risk_of_import(module, name, exact=True)
+    risk = risk_of_import(module, name, archived=archived)
     if risk is not _UNKNOWN or _is_class(name) or _UNPICKLING_HELPER.match(name):
         return risk
     danger = danger_of(module)

@@ -6,7 +6,7 @@ follows it is searched for more.
 
 from cairn.domain import Source
 from cairn.formats.limits import MAX_INT64
-from cairn.formats.pickle_program import Call, Extension, Global, PickleProgram
+from cairn.formats.pickle_program import Call, Extension, Global, PersistentId, PickleProgram
 from cairn.formats.pickle_values import kind_of
 from cairn.scanner.carried_pickles import note_carried
 from cairn.scanner.evidence.base import Form
@@ -88,6 +88,8 @@ def _deed(call: Call) -> tuple[str, str, str, bool]:
             return module, name, call.via, exact
         case Extension(code=code):
             return "copyreg", f"extension {code}", call.via, False
+        case PersistentId(id=("module", Global(module=module, name=name, exact=exact), *_)):
+            return module, name, call.via, exact  # how torch wrote classes before torch 1.6
     return "", "", call.via, False
 
 
@@ -95,7 +97,7 @@ def _note_references(program: PickleProgram, trace: Trace, *, of_torch: bool) ->
     noted: set[str] = set()
     for reference in program.persistent_ids:
         match reference.id:
-            case ("storage", *_) if of_torch:
+            case ("storage", *_) | ("module", Global(), *_) if of_torch:
                 continue
             case (str(first), *_) | str(first):
                 words = first[:_ID_CHARS]

@@ -8,7 +8,7 @@ from cairn.errors import LimitError, UntrustedDataError
 from cairn.scanner.evidence.base import Broken, Evidence, Unread
 
 # Archives in archives: a torch zip in a repo's zip holds pickles, which may hold pickles as bytes.
-MAX_NESTING = 8
+MAX_NESTING = 16
 
 # Evidence noted of one file: a state dict of 100,000 tensors imports and calls as often as that,
 # and what is alike is noted once.

@@ -2,12 +2,14 @@
 
 from cairn.plugins import Registry
 from cairn.scanner.extractor import Extractor
+from cairn.scanner.extractors.compressed import CompressedExtractor
 from cairn.scanner.extractors.disguise import DisguiseExtractor
 from cairn.scanner.extractors.gguf import GgufExtractor
 from cairn.scanner.extractors.image import ImageExtractor
 from cairn.scanner.extractors.jinja import JinjaExtractor
 from cairn.scanner.extractors.json_document import JsonExtractor
 from cairn.scanner.extractors.laid_out import LaidOutExtractor
+from cairn.scanner.extractors.npy import NpyExtractor
 from cairn.scanner.extractors.packed import PackedExtractor
 from cairn.scanner.extractors.pickle_stream import PickleStreamExtractor
 from cairn.scanner.extractors.program import ProgramExtractor
@@ -15,11 +17,15 @@ from cairn.scanner.extractors.safetensors import SafetensorsExtractor
 from cairn.scanner.extractors.table import TableExtractor
 from cairn.scanner.extractors.text import TextExtractor
 from cairn.scanner.extractors.yaml_document import YamlExtractor
+from cairn.scanner.extractors.zip_archive import ZipExtractor
 
 EXTRACTORS: Registry[Extractor] = Registry(
     "extractor",
     [
         PickleStreamExtractor(),
+        ZipExtractor(),
+        NpyExtractor(),
+        CompressedExtractor(),
         SafetensorsExtractor(),
         GgufExtractor(),
         *(

@@ -21,6 +21,9 @@ _PEEKED_OPCODES = 1000
 _MAX_PICKLES = 10_000
 _LEGACY_PICKLES = 5
 
+# To an unpickler these begin with opcodes, P and STACK_GLOBAL, that make it give up at once.
+_NO_PICKLES = (b"PK\x03\x04", b"\x93NUMPY")
+
 _PADDING = b"\0"
 _BLOCK_BYTES = 64 << 10
 
@@ -42,9 +45,9 @@ class PickleStreamExtractor(Extractor):
         if head.startswith(b"\x80"):
             return True
         program = read_program(source, max_opcodes=_PEEKED_OPCODES)
-        if program.failure is None or calls_a_name(program):
-            return True
-        return program.opcodes > 0 and any(find_pickles(head))
+        if program.failure is None or head.startswith(_NO_PICKLES):
+            return program.failure is None
+        return calls_a_name(program) or (program.opcodes > 0 and any(find_pickles(head)))
 
     def extract(self, source: Source, trace: Trace) -> None:
         """Each pickle in turn; what follows the last one, unless it is zeros, is only searched."""

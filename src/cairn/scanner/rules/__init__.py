@@ -3,6 +3,8 @@
 from cairn.plugins import Registry
 from cairn.scanner.rule import Rule
 from cairn.scanner.rules.active_text import ActiveTexts
+from cairn.scanner.rules.archive_encryption import ArchiveEncryption
+from cairn.scanner.rules.archive_names import ArchiveNames
 from cairn.scanner.rules.carried_pickles import CarriedPickles
 from cairn.scanner.rules.disguises import Disguises
 from cairn.scanner.rules.git_control import GitControls
@@ -28,6 +30,8 @@ RULES: Registry[Rule] = Registry(
         PickleReferences(),
         PickleExpansion(),
         CarriedPickles(),
+        ArchiveNames(),
+        ArchiveEncryption(),
         SettingsCode(),
         Templates(),
         References(),

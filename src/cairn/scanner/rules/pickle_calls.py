@@ -29,7 +29,9 @@ class PickleCalls(Rule):
         """One finding for a call that is not on the list."""
         assert isinstance(evidence, CalledName)
         if evidence.exact:
-            risk = risk_of_call(evidence.module, evidence.name)
+            risk = risk_of_call(
+                evidence.module, evidence.name, archived=bool(evidence.place.members)
+            )
             if risk is None:
                 return
             verdict, what = risk.verdict, f"{evidence.module}.{evidence.name}, which {risk.reason}"

@@ -30,7 +30,12 @@ class PickleImports(Rule):
     def judge(self, evidence: Evidence) -> Iterator[Finding]:
         """One finding for a name that is not on the list."""
         assert isinstance(evidence, ImportedName)
-        risk = risk_of_import(evidence.module, evidence.name, exact=evidence.exact)
+        risk = risk_of_import(
+            evidence.module,
+            evidence.name,
+            exact=evidence.exact,
+            archived=bool(evidence.place.members),
+        )
         if risk is None:
             return
         name = f"{evidence.module}.{evidence.name}" if evidence.exact else "a name"

@@ -5,8 +5,11 @@ import pytest
 from cairn.domain import FileReport, Verdict
 from cairn.formats import BytesSource
 from cairn.scanner import gather, report_of
+from tests.scanner import archive_cases, pickle_cases
 from tests.scanner.pickle_assembly import SYSTEM, called, named, program, text
-from tests.scanner.pickle_cases import CASES, Case
+from tests.scanner.pickle_cases import Case
+
+CASES = [*pickle_cases.CASES, *archive_cases.CASES]
 
 
 def scanned(name: str, data: bytes) -> FileReport:

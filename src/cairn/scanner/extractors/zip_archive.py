@@ -1,0 +1,162 @@
+"""Zip archives: torch checkpoints, npz, and any other. Members are examined as if they were files.
+
+An archive that a strict reader refuses is noted as broken, and everything that a tolerant one
+might reach is examined all the same.
+"""
+
+import re
+from zlib import crc32
+
+from cairn.domain import Source
+from cairn.errors import UntrustedDataError
+from cairn.formats import READERS, BytesSource, WindowSource
+from cairn.formats.limits import HEAD_BYTES
+from cairn.formats.pickle_program import read_program
+from cairn.formats.zip_archive import Member, ZipArchive
+from cairn.scanner.evidence.archives import Encrypted, MemberName
+from cairn.scanner.evidence.base import Broken
+from cairn.scanner.extractor import Extractor
+from cairn.scanner.inflating import inflated
+from cairn.scanner.loose_zip import LooseMember, directory_names, ends_like_a_zip, loose_members
+from cairn.scanner.paths import climbs, is_absolute
+from cairn.scanner.pickle_search import calls_a_name
+from cairn.scanner.trace import Trace
+
+_STARTS = (b"PK\x03\x04", b"PK\x05\x06")
+_STORED = 0
+_METHODS = {8: "deflate", 12: "bzip2"}
+
+# Members that torch reads as the bytes of tensors, in archives that have one of these marks.
+_STORAGE = re.compile(r"(?P<top>[^/]+)/(data|constants|data/weights|data/constants)/[^/]+\Z")
+_TORCH_MARKS = ("/data.pkl", "/archive_format")
+_TORCH_READERS = ("torch-zip", "torchscript", "torch-export")
+_PEEKED_OPCODES = 1000
+_BLOCK_BYTES = 4 << 20
+
+
+class ZipExtractor(Extractor):
+    """Content that some reader of zip archives takes."""
+
+    @property
+    def name(self) -> str:
+        """`zip`."""
+        return "zip"
+
+    def claims(self, head: bytes, source: Source) -> bool:
+        """Where a local header stands first, or a directory last."""
+        return head.startswith(_STARTS) or ends_like_a_zip(source)
+
+    def extract(self, source: Source, trace: Trace) -> None:
+        """The members as a strict reader sees them, or as any reader might."""
+        try:
+            archive = ZipArchive(source)
+        except UntrustedDataError as error:
+            trace.refuse(error)
+            _examine_loosely(source, trace)
+            return
+        if archive.stray_bytes:
+            trace.note(
+                Broken(trace.at(), f"{archive.stray_bytes} bytes between members belong to none")
+            )
+            _examine_loosely(source, trace)
+        tops = _torch_folders(archive)
+        for member in archive:
+            _note_name(member.name, member.data.start, trace)
+            found = _STORAGE.match(member.name)
+            if not (member.stored and found and found["top"] in tops):
+                _examine_member(member, source, trace)
+            elif _runs(_window(source, member)):
+                trace.enter(member.name, _window(source, member))
+        if tops:
+            _check_tensors(source)
+
+
+def _torch_folders(archive: ZipArchive) -> set[str]:
+    return {
+        member.name.removesuffix(mark)
+        for member in archive
+        for mark in _TORCH_MARKS
+        if member.name.endswith(mark)
+    }
+
+
+def _window(source: Source, member: Member) -> Source:
+    return WindowSource(source, member.data.start, member.data.stop, member.name)
+
+
+def _examine_member(member: Member, source: Source, trace: Trace) -> None:
+    """Examine a member whose headers agree; its checksum as well."""
+    content = _window(source, member)
+    start = member.data.start
+    if not member.stored:
+        try:
+            plain, packed = inflated(content, 0, content.size_bytes, "deflate", trace)
+        except UntrustedDataError as error:
+            trace.refuse(error)
+            return
+        content = BytesSource(plain, member.name)
+        if packed != member.data.size_bytes or len(plain) != member.size_bytes:
+            trace.note(Broken(trace.at(start), f"{member.name} does not inflate as declared"))
+    trace.spend(content.size_bytes)
+    if _checksum(content) != member.crc:
+        trace.note(Broken(trace.at(start), f"the CRC-32 of {member.name} is wrong"))
+    trace.enter(member.name, content)
+
+
+def _examine_loosely(source: Source, trace: Trace) -> None:
+    """Examine whatever the local headers describe, as it is stored and as it inflates."""
+    trace.spend(source.size_bytes)
+    for at, name in directory_names(source):
+        _note_name(name, at, trace)
+    for member in loose_members(source):
+        _note_name(member.name, member.start, trace)
+        stored = WindowSource(source, member.start, member.stop, member.name)
+        if member.encrypted:
+            trace.note(Encrypted(trace.at(member.start), member.name))
+        if member.method == _STORED or _runs(stored):
+            trace.enter(member.name, stored)
+        _examine_inflated(member, source, trace)
+
+
+def _examine_inflated(member: LooseMember, source: Source, trace: Trace) -> None:
+    """What a reader finds that inflates the member; nothing where that is not possible."""
+    method = _METHODS.get(member.method, "deflate")
+    try:
+        plain, _ = inflated(source, member.start, member.stop, method, trace)
+    except UntrustedDataError as error:
+        if member.method != _STORED:
+            trace.refuse(error)
+        return
+    trace.enter(member.name, BytesSource(plain, member.name))
+
+
+def _note_name(name: str, at: int, trace: Trace) -> None:
+    if climbs(name) or is_absolute(name):
+        trace.note(MemberName(trace.at(at), name))
+
+
+def _runs(content: Source) -> bool:
+    """Whether bytes that should be a tensor's are a program or an archive."""
+    if content.read_at(0, 4) in _STARTS:
+        return True
+    return calls_a_name(read_program(content, max_opcodes=_PEEKED_OPCODES))
+
+
+def _checksum(content: Source) -> int:
+    crc = 0
+    for at in range(0, content.size_bytes, _BLOCK_BYTES):
+        crc = crc32(content.read_at(at, _BLOCK_BYTES), crc)
+    return crc
+
+
+def _check_tensors(source: Source) -> None:
+    """Have the tensors laid out: each must lie inside its storage.
+
+    Raises:
+        MalformedError: one does not.
+    """
+    head = source.read_at(0, HEAD_BYTES)
+    for reader in map(READERS.get, _TORCH_READERS):
+        if reader.recognises(head, source):
+            reader.read(source)
+            return
