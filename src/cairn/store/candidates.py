@@ -25,7 +25,7 @@ from cairn.store.sketches import Sketch, can_sketch, take_sketch
 
 # How many near tensors are tried. Quantising moves a value by up to a twelfth, which hides
 # from the sketches what a training changed; but of the right tensor nothing differs at all.
-RIVALS = {"same": 2, "cast": 2, "quantise": 8}
+RIVALS = {"same": 2, "cast": 2, "cast-f8": 2, "quantise": 8}
 
 # How many sizes of smaller tensors are looked at: vocabularies grow by a few steps.
 MOST_SIZES = 4

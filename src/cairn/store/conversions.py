@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from cairn.domain import DType
 from cairn.store.predictors.cast import cast_params
+from cairn.store.predictors.cast_f8 import cast_f8_params
 from cairn.store.predictors.quantise import quantise_params
 
 
@@ -20,6 +21,8 @@ def conversion(base: DType, target: DType) -> Conversion | None:
         return Conversion("same", b"")
     if (params := cast_params(base, target)) is not None:
         return Conversion("cast", params)
+    if (params := cast_f8_params(base, target)) is not None:
+        return Conversion("cast-f8", params)
     if (params := quantise_params(base, target)) is not None:
         return Conversion("quantise", params)
     return None

@@ -6,7 +6,7 @@ from typing import Self
 from cairn.domain import DType
 from cairn.store.residual import EXACT, codings_for
 
-CONVERTING = frozenset({"cast", "columns", "quantise", "then", "transpose"})
+CONVERTING = frozenset({"cast", "cast-f8", "columns", "quantise", "then", "transpose"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -135,6 +135,10 @@ def rounded(values: npt.NDArray[np.float32], dtype: DType) -> npt.NDArray[np.flo
         with np.errstate(over="ignore"):
             half: npt.NDArray[np.float32] = np.nan_to_num(values.astype("<f2").astype("<f4"))
         return half
+    if dtype in _BYTES and dtype not in (DType.I8, DType.U8):
+        with np.errstate(over="ignore", invalid="ignore"):
+            byte: npt.NDArray[np.float32] = values.astype(numpy_dtype(dtype)).astype("<f4")
+        return np.nan_to_num(byte)
     return values
 
 

@@ -3,6 +3,7 @@
 from cairn.plugins import Registry
 from cairn.store.predictor import Predictor
 from cairn.store.predictors.cast import CastPredictor
+from cairn.store.predictors.cast_f8 import CastF8Predictor
 from cairn.store.predictors.columns import ColumnsPredictor
 from cairn.store.predictors.decay import DecayPredictor
 from cairn.store.predictors.low_rank import LowRankPredictor
@@ -14,6 +15,7 @@ from cairn.store.predictors.transpose import TransposePredictor
 _SINGLE: tuple[Predictor, ...] = (
     SamePredictor(),
     CastPredictor(),
+    CastF8Predictor(),
     ColumnsPredictor(),
     DecayPredictor(),
     LowRankPredictor(),
@@ -25,6 +27,7 @@ PREDICTORS: Registry[Predictor] = Registry("predictor", [*_SINGLE, ThenPredictor
 
 __all__ = [
     "PREDICTORS",
+    "CastF8Predictor",
     "CastPredictor",
     "ColumnsPredictor",
     "DecayPredictor",
