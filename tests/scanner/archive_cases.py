@@ -1,5 +1,6 @@
 """Attacks through containers: archives, arrays and compressed files with pickles in them."""
 
+import base64
 import bz2
 import gzip
 import lzma
@@ -52,6 +53,12 @@ def _duplicate() -> bytes:
 
 def _encrypted() -> bytes:
     return flagged(zipped({"archive/data.pkl": bytes(range(7, 207))}), 0x1)
+
+
+def _agent(key: str) -> bytes:
+    """A model of Stable-Baselines3 whose settings hold a pickle under a key."""
+    settings = f'{{"policy": {{":type:": "x", "{key}": "{base64.b64encode(SYSTEM).decode()}"}}}}'
+    return zipped({"data": settings.encode()})
 
 
 def _legacy(*last: bytes) -> bytes:
@@ -114,6 +121,13 @@ CASES = [
         _EVIL + b"\0" * 50,
         torch_zip() + _EVIL,
         _EVIL + torch_zip(),
+    ),
+    case(
+        "SB3-data",
+        "a pickle in the settings of an agent, its key spelled with escapes",
+        MALICIOUS,
+        _agent(":serialized:"),
+        _agent("\\u003aserialized:"),
     ),
     case(
         "TZ-geometry",

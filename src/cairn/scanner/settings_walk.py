@@ -15,6 +15,7 @@ from cairn.scanner.evidence.contents import Reference
 from cairn.scanner.evidence.settings import KerasObject, NamedCode
 from cairn.scanner.evidence.templates import TemplateUse
 from cairn.scanner.paths import climbs, is_address, leads_elsewhere
+from cairn.scanner.serialized_settings import SERIALIZED_KEY, enter_serialized
 from cairn.scanner.template_syntax import looks_like_template, template_uses
 from cairn.scanner.trace import Trace
 
@@ -48,6 +49,8 @@ def note_settings(root: Any, trace: Trace) -> None:
         elif isinstance(value, list):
             _note_pair(pointer, value, trace)
         elif isinstance(value, str):
+            if key == SERIALIZED_KEY:
+                enter_serialized(value, pointer, trace)
             _note_text(pointer, value, trace)
         elif key == "trust_remote_code" and value is True:
             trace.note(NamedCode(trace.at(pointer=pointer), key, "true"))
