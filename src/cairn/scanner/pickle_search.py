@@ -11,6 +11,7 @@ from cairn.domain import Source
 from cairn.errors import LimitError
 from cairn.formats import BytesSource
 from cairn.formats.pickle_program import Call, Global, PickleProgram, read_program
+from cairn.scanner.dangerous import danger_of
 
 # Enough to come from a name to the call of it.
 _TRIED_OPCODES = 200
@@ -29,6 +30,16 @@ _BEGINNING = re.compile(
 def calls_a_name(program: PickleProgram) -> bool:
     """Whether a program calls something by a name that Python could import."""
     return any(map(_is_call_of_a_name, program.calls))
+
+
+def imports_a_name(program: PickleProgram, *, known: bool) -> bool:
+    """Whether a program imports a name that Python could import.
+
+    `known`: from a module that the tables of dangers have; prose that begins with a c names others.
+    """
+    return any(
+        _is_name(found) and (not known or danger_of(found.module)) for found in program.globals
+    )
 
 
 def find_pickles(data: bytes) -> Iterator[PickleProgram]:
@@ -68,8 +79,9 @@ _OVERLAP_BYTES = 4 << 10
 
 
 def _is_call_of_a_name(call: Call) -> bool:
-    callee = call.callee
-    if not isinstance(callee, Global):
-        return False
-    parts = callee.full_name.split(".") if callee.exact else [callee.module or callee.name]
-    return all(part.isidentifier() for part in parts)
+    return isinstance(call.callee, Global) and _is_name(call.callee)
+
+
+def _is_name(found: Global) -> bool:
+    name = found.full_name if found.exact else found.module or found.name
+    return all(part.isidentifier() for part in name.split("."))

@@ -10,8 +10,9 @@ from cairn.formats.limits import HEAD_BYTES
 from cairn.formats.pickle_program import PickleProgram, read_program
 from cairn.scanner.evidence.base import Unread
 from cairn.scanner.extractor import Extractor
+from cairn.scanner.paths import base_name
 from cairn.scanner.pickle_notes import note_hidden, note_program
-from cairn.scanner.pickle_search import calls_a_name, find_pickles
+from cairn.scanner.pickle_search import calls_a_name, find_pickles, imports_a_name
 from cairn.scanner.trace import Trace
 
 # Enough to tell a text pickle from prose: its first object.
@@ -20,6 +21,12 @@ _PEEKED_OPCODES = 1000
 # Pickles in one file: torch writes five.
 _MAX_PICKLES = 10_000
 _LEGACY_PICKLES = 5
+
+# What people hand to unpicklers.
+_UNPICKLED_SUFFIXES = (
+    *(".bin", ".ckpt", ".dat", ".joblib", ".model", ".npy", ".p", ".pickle", ".pkl", ".pt", ".pth"),
+    *(".sav", ".skops"),
+)
 
 # To an unpickler these begin with opcodes, P and STACK_GLOBAL, that make it give up at once.
 _NO_PICKLES = (b"PK\x03\x04", b"\x93NUMPY")
@@ -39,15 +46,20 @@ class PickleStreamExtractor(Extractor):
     def claims(self, head: bytes, source: Source) -> bool:
         """Protocol 2 and later by their first byte; earlier ones by what they would do.
 
-        Prose may begin with letters that are opcodes. It is a pickle if it comes to an end, or
-        if it calls something by a name that Python could import, maybe after a break.
+        Prose may begin with letters that are opcodes. It is a pickle if it comes to an end, if it
+        imports from a module known here (from any, where the name says that it is one), or if it
+        calls something by a name that Python could import, maybe after a break.
         """
         if head.startswith(b"\x80"):
             return True
         program = read_program(source, max_opcodes=_PEEKED_OPCODES)
         if program.failure is None or head.startswith(_NO_PICKLES):
             return program.failure is None
-        return calls_a_name(program) or (program.opcodes > 0 and any(find_pickles(head)))
+        if calls_a_name(program) or imports_a_name(
+            program, known=not base_name(source).endswith(_UNPICKLED_SUFFIXES)
+        ):
+            return True
+        return program.opcodes > 0 and any(find_pickles(head))
 
     def extract(self, source: Source, trace: Trace) -> None:
         """Each pickle in turn; what follows the last one, unless it is zeros, is only searched."""
