@@ -38,15 +38,19 @@ _FOLLOWED = frozenset(
 # Layers of Keras that open the file their vocabulary names.
 _VOCABULARY_KEYS = ("vocabulary", "idf_weights")
 _TEMPLATE_WORDS = ("template", "prompt", "jinja")
+_PIPELINE_INDEX = "model_index.json"
 _MOST_SHOWN = 300
 
 
-def note_settings(root: Any, trace: Trace) -> None:
-    """Note what a document's values name, each with its JSON pointer."""
+def note_settings(root: Any, trace: Trace, *, file_name: str = "") -> None:
+    """Note what a document's values name, each with its JSON pointer.
+
+    `file_name` tells the index of a pipeline, which loaders know by it, from other settings.
+    """
     for pointer, key, value in _walk(root):
         if isinstance(value, dict):
             _note_objects(pointer, value, trace)
-        elif isinstance(value, list):
+        elif isinstance(value, list) and file_name == _PIPELINE_INDEX:
             _note_pair(pointer, value, trace)
         elif isinstance(value, str):
             if key == SERIALIZED_KEY:

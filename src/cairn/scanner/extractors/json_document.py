@@ -34,4 +34,4 @@ class JsonExtractor(Extractor):
             return
         trace.spend(source.size_bytes)
         root = read_json(source, _MAX_JSON_BYTES, what="the document", constants=True)
-        note_settings(root, trace)
+        note_settings(root, trace, file_name=base_name(source))
