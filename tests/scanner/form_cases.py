@@ -44,7 +44,7 @@ def _bytes_tensor(data: bytes) -> bytes:
     return safetensors({"t": entry("U8", [len(data)], [0, len(data)])}, data)
 
 
-def _numbered(suffix: str, *files: bytes) -> dict[str, bytes]:
+def numbered(suffix: str, *files: bytes) -> dict[str, bytes]:
     return {f"{number}{suffix}": data for number, data in enumerate(files)}
 
 
@@ -110,7 +110,7 @@ CASES = [
         "ST-001",
         "a header longer than the file",
         MALFORMED,
-        _numbered(
+        numbered(
             ".safetensors", struct.pack("<Q", 1 << 63) + b"{}", struct.pack("<Q", 4000) + b"{}"
         ),
     ),
@@ -118,7 +118,7 @@ CASES = [
         "ST-002",
         "tensors that overlap",
         MALFORMED,
-        _numbered(
+        numbered(
             ".safetensors",
             safetensors({"a": entry(), "b": entry(offsets=[8, 24])}, bytes(24)),
         ),
@@ -127,7 +127,7 @@ CASES = [
         "ST-003",
         "a hole between tensors",
         MALFORMED,
-        _numbered(
+        numbered(
             ".safetensors",
             safetensors({"a": entry(), "b": entry(offsets=[32, 48])}, bytes(48)),
         ),
@@ -136,13 +136,13 @@ CASES = [
         "ST-006",
         "a shape of more than 64 bits",
         MALFORMED,
-        _numbered(".safetensors", safetensors({"a": entry(shape=[1 << 33] * 2, offsets=[0, 0])})),
+        numbered(".safetensors", safetensors({"a": entry(shape=[1 << 33] * 2, offsets=[0, 0])})),
     ),
     Case(
         "ST-007",
         "entries that contradict themselves",
         MALFORMED,
-        _numbered(
+        numbered(
             ".safetensors",
             *(
                 safetensors({"a": bad}, bytes(16))
@@ -162,7 +162,7 @@ CASES = [
         "ST-008",
         "metadata that is no words",
         SUSPICIOUS,
-        _numbered(
+        numbered(
             ".safetensors",
             *(
                 safetensors({"__metadata__": {"note": value}, "t": entry()}, bytes(16))
@@ -181,7 +181,7 @@ CASES = [
         "ST-010",
         "JSON without end and numbers that are none",
         MALFORMED,
-        _numbered(
+        numbered(
             ".safetensors",
             safetensors(b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}"),
             safetensors(b'{"t":{"dtype":"F32","shape":[NaN],"data_offsets":[0,16]}}', bytes(16)),
@@ -192,7 +192,7 @@ CASES = [
         "ST-012",
         "a tensor of bytes that is a program or a pickle",
         SUSPICIOUS,
-        _numbered(".safetensors", *map(_bytes_tensor, (ELF, PE, MACH_O, PICKLE))),
+        numbered(".safetensors", *map(_bytes_tensor, (ELF, PE, MACH_O, PICKLE))),
     ),
     Case(
         "ST-014",
@@ -210,13 +210,13 @@ CASES = [
         "GG-001",
         "counts that overflow",
         MALFORMED,
-        _numbered(".gguf", gguf(counts=((1 << 63) - 1, 0)), gguf(counts=(0, 1 << 62))),
+        numbered(".gguf", gguf(counts=((1 << 63) - 1, 0)), gguf(counts=(0, 1 << 62))),
     ),
     Case(
         "GG-002",
         "lengths that overflow",
         MALFORMED,
-        _numbered(
+        numbered(
             ".gguf",
             gguf((struct.pack("<Q", 1 << 63) + b"key",)),
             gguf((text("k") + struct.pack("<IQ", 8, 1 << 63),)),
@@ -227,7 +227,7 @@ CASES = [
         "GG-004",
         "axes that overflow",
         MALFORMED,
-        _numbered(
+        numbered(
             ".gguf",
             gguf((), (info("a", (1 << 32, 1 << 32, 2)),), _DATA),
             gguf((), (info("a", (1,) * 5),), _DATA),
@@ -238,13 +238,13 @@ CASES = [
         "GG-005",
         "tensors beyond the end",
         MALFORMED,
-        _numbered(".gguf", gguf((), (info("a", (1 << 28,)),), _DATA)),
+        numbered(".gguf", gguf((), (info("a", (1 << 28,)),), _DATA)),
     ),
     Case(
         "GG-006",
         "tensors that overlap, lie askew, or leave a hole",
         MALFORMED,
-        _numbered(
+        numbered(
             ".gguf",
             gguf((), (_ONE, info("b", (8,))), _DATA),
             gguf((), (_ONE, info("b", (8,), 33)), bytes(96)),
@@ -255,13 +255,13 @@ CASES = [
         "GG-007",
         "alignments that are none",
         MALFORMED,
-        _numbered(".gguf", *map(_aligned, (0, 3, 1 << 31))),
+        numbered(".gguf", *map(_aligned, (0, 3, 1 << 31))),
     ),
     Case(
         "GG-008",
         "a chat template that walks to the interpreter",
         MALICIOUS,
-        _numbered(
+        numbered(
             ".gguf",
             gguf((pair("tokenizer.chat_template", 8, text(SSTI)),), (_ONE,), _DATA),
             gguf((pair("tokenizer.chat_template.tool_use", 8, text(SSTI)),), (_ONE,), _DATA),
@@ -271,13 +271,13 @@ CASES = [
         "GG-014",
         "a program behind the tensors",
         MALICIOUS,
-        _numbered(".gguf", gguf((), (_ONE,), _DATA + ELF)),
+        numbered(".gguf", gguf((), (_ONE,), _DATA + ELF)),
     ),
     Case(
         "GG-015",
         "versions and types that do not exist",
         MALFORMED,
-        _numbered(
+        numbered(
             ".gguf",
             gguf(version=0),
             gguf(version=99),

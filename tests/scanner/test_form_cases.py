@@ -2,20 +2,26 @@
 
 import struct
 import zlib
+from pathlib import Path
 
+import gguf
+import numpy as np
+import onnx
+import onnx.numpy_helper
 import pytest
 
 from cairn.domain import FileReport, Verdict
 from cairn.formats import BytesSource
 from cairn.scanner import gather, report_of
-from tests.scanner.form_cases import CASES, ELF, Case
+from tests.scanner import form_cases, graph_cases
+from tests.scanner.form_cases import ELF, Case
 
 
 def scanned(name: str, data: bytes) -> FileReport:
     return report_of(name, len(data), gather(BytesSource(data, name)))
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+@pytest.mark.parametrize("case", form_cases.CASES + graph_cases.CASES, ids=lambda case: case.id)
 def test_a_known_attack_gets_its_verdict(case: Case) -> None:
     reports = [scanned(name, data) for name, data in case.files.items()]
     wrong = [report for report in reports if report.verdict is not case.verdict]
@@ -91,3 +97,28 @@ def test_an_image_is_clean_and_what_follows_it_is_looked_into(image: bytes) -> N
     assert scanned("image", image + ELF).verdict is Verdict.MALICIOUS
     assert scanned("image", image + b"\x01\x02 something").verdict is Verdict.UNREAD
     assert scanned("image", image[:-3]).verdict is Verdict.MALFORMED
+
+
+def test_files_of_the_libraries_themselves_are_clean(tmp_path: Path) -> None:
+    writer = gguf.GGUFWriter(tmp_path / "model.gguf", "llama")
+    writer.add_chat_template("{% for m in messages %}{{ m['content'] | trim }}{% endfor %}")
+    writer.add_tensor("weights", np.ones((4, 32), np.float32))
+    writer.add_tensor("odd", np.ones(3, np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    addition = onnx.helper.make_node("Add", ["x", "w"], ["y"])
+    weight = onnx.numpy_helper.from_array(np.ones(4, np.float32), "w")
+    value = onnx.helper.make_tensor_value_info
+    ends = [value("x", 1, [4])], [value("y", 1, [4])]
+    graph = onnx.helper.make_graph([addition], "g", *ends, [weight])
+    onnx.save(
+        onnx.helper.make_model(graph),
+        tmp_path / "model.onnx",
+        save_as_external_data=True,
+        location="model.onnx.data",
+        size_threshold=0,
+    )
+    for file in tmp_path.iterdir():
+        assert scanned(file.name, file.read_bytes()).findings == (), file.name

@@ -12,6 +12,7 @@ from cairn.scanner.dangerous import dangerous_modules
 from cairn.scanner.evidence.base import Evidence, Form, Unread
 from cairn.scanner.extractor import Extractor
 from cairn.scanner.extractors import EXTRACTORS
+from cairn.scanner.graph_operations import all_rulings
 from cairn.scanner.rule import Rule
 from cairn.scanner.rules import RULES
 from cairn.scanner.trace import Budget, Trace
@@ -75,4 +76,6 @@ def rules_version(rules: Registry[Rule] = RULES) -> str:
         digest.update(f"{module} {name}\n".encode())
     for module, danger in sorted(dangerous_modules().items()):
         digest.update(f"{module} {danger.calls_only}\n".encode())
+    for framework, domain, name, harmless in all_rulings():
+        digest.update(f"{framework} {domain} {name} {harmless}\n".encode())
     return digest.hexdigest()[:16]

@@ -7,10 +7,18 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from cairn.domain import Place
 from cairn.errors import MalformedError
-from cairn.scanner.evidence import archives, base, contents, pickles, settings, templates
+from cairn.scanner.evidence import archives, base, contents, graphs, pickles, settings, templates
 from cairn.scanner.evidence.base import Evidence
 
-MODULES: tuple[ModuleType, ...] = (archives, base, contents, pickles, settings, templates)
+MODULES: tuple[ModuleType, ...] = (
+    archives,
+    base,
+    contents,
+    graphs,
+    pickles,
+    settings,
+    templates,
+)
 """Every module of this folder that has kinds of evidence; a test compares."""
 
 Json = dict[str, Any]

@@ -5,16 +5,21 @@ from cairn.scanner.extractor import Extractor
 from cairn.scanner.extractors.compressed import CompressedExtractor
 from cairn.scanner.extractors.disguise import DisguiseExtractor
 from cairn.scanner.extractors.gguf import GgufExtractor
+from cairn.scanner.extractors.hdf5 import Hdf5Extractor
 from cairn.scanner.extractors.image import ImageExtractor
 from cairn.scanner.extractors.jinja import JinjaExtractor
 from cairn.scanner.extractors.json_document import JsonExtractor
+from cairn.scanner.extractors.keras_metadata import KerasMetadataExtractor
 from cairn.scanner.extractors.laid_out import LaidOutExtractor
 from cairn.scanner.extractors.npy import NpyExtractor
+from cairn.scanner.extractors.onnx import OnnxExtractor
 from cairn.scanner.extractors.packed import PackedExtractor
 from cairn.scanner.extractors.pickle_stream import PickleStreamExtractor
 from cairn.scanner.extractors.program import ProgramExtractor
+from cairn.scanner.extractors.raw_numbers import RawNumbersExtractor
 from cairn.scanner.extractors.safetensors import SafetensorsExtractor
 from cairn.scanner.extractors.table import TableExtractor
+from cairn.scanner.extractors.tensorflow_graph import TensorflowGraphExtractor
 from cairn.scanner.extractors.text import TextExtractor
 from cairn.scanner.extractors.yaml_document import YamlExtractor
 from cairn.scanner.extractors.zip_archive import ZipExtractor
@@ -22,6 +27,8 @@ from cairn.scanner.extractors.zip_archive import ZipExtractor
 EXTRACTORS: Registry[Extractor] = Registry(
     "extractor",
     [
+        TextExtractor(),
+        DisguiseExtractor(),
         PickleStreamExtractor(),
         ZipExtractor(),
         NpyExtractor(),
@@ -35,12 +42,15 @@ EXTRACTORS: Registry[Extractor] = Registry(
         ImageExtractor(),
         TableExtractor(),
         PackedExtractor(),
-        DisguiseExtractor(),
+        OnnxExtractor(),
+        TensorflowGraphExtractor(),
+        KerasMetadataExtractor(),
+        Hdf5Extractor(),
+        RawNumbersExtractor(),
         ProgramExtractor(),
         JsonExtractor(),
         YamlExtractor(),
         JinjaExtractor(),
-        TextExtractor(),
     ],
 )
 

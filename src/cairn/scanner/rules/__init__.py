@@ -8,6 +8,8 @@ from cairn.scanner.rules.archive_names import ArchiveNames
 from cairn.scanner.rules.carried_pickles import CarriedPickles
 from cairn.scanner.rules.disguises import Disguises
 from cairn.scanner.rules.git_control import GitControls
+from cairn.scanner.rules.graph_operations import GraphOperations
+from cairn.scanner.rules.keras_objects import KerasObjects
 from cairn.scanner.rules.malformed import Malformed
 from cairn.scanner.rules.not_read import NotRead
 from cairn.scanner.rules.pickle_calls import PickleCalls
@@ -40,6 +42,8 @@ RULES: Registry[Rule] = Registry(
         ActiveTexts(),
         GitControls(),
         Secrets(),
+        KerasObjects(),
+        GraphOperations(),
         Malformed(),
         NotRead(),
     ],
