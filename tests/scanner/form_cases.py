@@ -3,8 +3,11 @@
 Each has an id, what it does, the verdict it must get, and its files.
 """
 
+import io
 import json
 import struct
+import tarfile
+import zipfile
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,6 +94,34 @@ def _aligned(alignment: int) -> bytes:
 def _secret(prefix: str, length: int) -> str:
     letters = "aZ3kQ9xW7eR1tY5uI8oP2sD4fG6hJ0lCvBnM"
     return prefix + (letters * 4)[:length]
+
+
+def tar(*members: tuple[tarfile.TarInfo, bytes]) -> bytes:
+    held = io.BytesIO()
+    with tarfile.open(fileobj=held, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for info_, data in members:
+            archive.addfile(info_, io.BytesIO(data))
+    return held.getvalue()
+
+
+def member(name: str, data: bytes = b"", **fields: Any) -> tuple[tarfile.TarInfo, bytes]:
+    made = tarfile.TarInfo(name)
+    made.size = len(data)
+    for key, value in fields.items():
+        setattr(made, key, value)
+    return made, data
+
+
+def _link(kind: bytes, target: str) -> bytes:
+    return tar(member("a", type=kind, linkname=target))
+
+
+def zipped(**files: bytes) -> bytes:
+    held = io.BytesIO()
+    with zipfile.ZipFile(held, "w") as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return held.getvalue()
 
 
 def _json(**values: Any) -> bytes:
@@ -413,5 +444,90 @@ CASES = [
         "an image that scripts",
         SUSPICIOUS,
         {"a.svg": b"<svg xmlns='http://www.w3.org/2000/svg'><script>1</script></svg>"},
+    ),
+    Case(
+        "ST-004",
+        "an archive or pickle behind the tensors",
+        MALICIOUS,
+        numbered(
+            ".safetensors",
+            safetensors({"t": entry()}, bytes(16) + PICKLE),
+            safetensors({"t": entry()}, bytes(16) + zipped(**{"data.pkl": PICKLE})),
+        ),
+    ),
+    Case(
+        "ARC-000",
+        "an ordinary tar archive",
+        CLEAN,
+        {"a.tar": tar(member("./a.txt", b"text"), member("b/", type=tarfile.DIRTYPE))},
+    ),
+    Case(
+        "ARC-002",
+        "tar archives with links, devices, and names that lead out",
+        MALICIOUS,
+        numbered(
+            ".tar",
+            _link(tarfile.SYMTYPE, "../../x"),
+            _link(tarfile.LNKTYPE, "/etc/passwd"),
+            tar(member("dev", type=tarfile.CHRTYPE)),
+            tar(member("../../x", b"x")),
+            tar(member("a.txt", b"x", pax_headers={"path": "../../x"})),
+        ),
+    ),
+    Case(
+        "ARC-009",
+        "a pickle in a tar archive under another name, and behind its end",
+        MALICIOUS,
+        {"model.pt": tar(member("a.txt", PICKLE)), "b.bin": tar(member("a", b"x")) + PICKLE},
+    ),
+    Case(
+        "HF-001",
+        "code of a repo that starts a program when it is imported",
+        MALICIOUS,
+        {
+            "modeling.py": b"import os\nos.system('true')\nclass Net: ...\n",
+            "a.py": b"from subprocess import run as r\nclass A:\n    x = r(['true'])\n",
+            "b.py": b"__import__('os').system('true')\n",
+            "c.py": b"import os as o\ndef f(x=o.popen('true')): pass\n",
+            "d.py": b"import marshal\nexec(marshal.loads(b''))\n",
+        },
+    ),
+    Case(
+        "HF-002",
+        "a script that starts programs when it is run",
+        SUSPICIOUS,
+        {
+            "train.py": b"import subprocess\ndef main():\n    subprocess.run(['ls'])\n",
+            "main.py": b"import os\nif __name__ == '__main__':\n    os.system('true')\n",
+        },
+    ),
+    Case(
+        "HF-007-nemo",
+        "settings in a NeMo archive that call a program",
+        MALICIOUS,
+        {"a.nemo": tar(member("model_config.yaml", b"_target_: os.system\n"))},
+    ),
+    Case(
+        "TZ-024",
+        "a TorchServe archive whose handler starts a program",
+        MALICIOUS,
+        {
+            "a.mar": zipped(
+                **{
+                    "handler.py": b"import os\ndef handle(d, c):\n    os.system('true')\n",
+                    "MAR-INF/MANIFEST.json": b'{"model": {"handler": "handler.py"}}',
+                }
+            )
+        },
+    ),
+    Case(
+        "ARC-008",
+        "images that are archives as well",
+        MALICIOUS,
+        {
+            "model.png": b"\x89PNG\r\n\x1a\n\0\0\0\0IEND\xaeB\x60\x82"
+            + zipped(**{"data.pkl": PICKLE}),
+            "model.jpg": b"\xff\xd8\xff\xd9" + zipped(**{"data.pkl": PICKLE}),
+        },
     ),
 ]

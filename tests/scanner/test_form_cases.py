@@ -13,6 +13,7 @@ import pytest
 from cairn.domain import FileReport, Verdict
 from cairn.formats import BytesSource
 from cairn.scanner import gather, report_of
+from tests.formats.tensorflow_files import field
 from tests.scanner import form_cases, graph_cases
 from tests.scanner.form_cases import ELF, Case
 
@@ -66,6 +67,8 @@ def test_what_chat_templates_do_is_clean(template: str) -> None:
         ("hparams.yaml", b"optim:\n  _target_: torch.optim.AdamW\n  lr: 0.1\n"),
         ("generation_config.json", b'{"x": NaN}'),
         (".gitattributes", b"*.bin filter=lfs diff=lfs merge=lfs -text\n"),
+        ("setup.py", b"import os\nimport json\nx = json.loads('1')\nos.path.join('a', 'b')\n"),
+        ("old.py", b"print 'python 2'\n"),
         ("run.sh", b"#!/bin/sh\npython train.py\n"),
         ("model.safetensors.index.json", b'{"weight_map": {"a": "model-00001.safetensors"}}'),
         ("modules.json", b'[{"idx": 0, "path": "", "type": "sentence_transformers.models.T"}]'),
@@ -122,3 +125,11 @@ def test_files_of_the_libraries_themselves_are_clean(tmp_path: Path) -> None:
     )
     for file in tmp_path.iterdir():
         assert scanned(file.name, file.read_bytes()).findings == (), file.name
+
+
+def test_a_tokenizer_of_sentencepiece_is_clean() -> None:
+    piece = field(1, field(1, b"<unk>") + b"\x15\0\0\0\0" + field(3, 2))
+    other = field(1, field(1, b"a") + b"\x15\0\0\x80\x3f")
+    data = piece + other + field(2, field(1, b"corpus.txt")) + field(3, b"")
+    assert scanned("tokenizer.model", data).findings == ()
+    assert scanned("tokenizer.model", data + field(9, b"more")).verdict is Verdict.MALFORMED

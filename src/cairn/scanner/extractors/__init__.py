@@ -16,9 +16,12 @@ from cairn.scanner.extractors.onnx import OnnxExtractor
 from cairn.scanner.extractors.packed import PackedExtractor
 from cairn.scanner.extractors.pickle_stream import PickleStreamExtractor
 from cairn.scanner.extractors.program import ProgramExtractor
+from cairn.scanner.extractors.python_source import PythonExtractor
 from cairn.scanner.extractors.raw_numbers import RawNumbersExtractor
 from cairn.scanner.extractors.safetensors import SafetensorsExtractor
+from cairn.scanner.extractors.sentencepiece import SentencePieceExtractor
 from cairn.scanner.extractors.table import TableExtractor
+from cairn.scanner.extractors.tar_archive import TarExtractor
 from cairn.scanner.extractors.tensorflow_graph import TensorflowGraphExtractor
 from cairn.scanner.extractors.text import TextExtractor
 from cairn.scanner.extractors.yaml_document import YamlExtractor
@@ -47,6 +50,9 @@ EXTRACTORS: Registry[Extractor] = Registry(
         KerasMetadataExtractor(),
         Hdf5Extractor(),
         RawNumbersExtractor(),
+        TarExtractor(),
+        PythonExtractor(),
+        SentencePieceExtractor(),
         ProgramExtractor(),
         JsonExtractor(),
         YamlExtractor(),

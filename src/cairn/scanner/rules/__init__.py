@@ -18,6 +18,7 @@ from cairn.scanner.rules.pickle_imports import PickleImports
 from cairn.scanner.rules.pickle_oddities import PickleOddities
 from cairn.scanner.rules.pickle_references import PickleReferences
 from cairn.scanner.rules.programs import Programs
+from cairn.scanner.rules.python_calls import PythonCalls
 from cairn.scanner.rules.references import References
 from cairn.scanner.rules.secrets import Secrets
 from cairn.scanner.rules.settings_code import SettingsCode
@@ -44,6 +45,7 @@ RULES: Registry[Rule] = Registry(
         Secrets(),
         KerasObjects(),
         GraphOperations(),
+        PythonCalls(),
         Malformed(),
         NotRead(),
     ],

@@ -20,7 +20,7 @@ _BY_MISTAKE = frozenset(
 _ALWAYS = frozenset(
     (
         *("Keras vocabulary", "HDF5 external link", "HDF5 external storage"),
-        *("HDF5 virtual dataset", "tar link", "tar device"),
+        *("HDF5 virtual dataset", "tar device"),
     )
 )
 
