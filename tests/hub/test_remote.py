@@ -69,6 +69,26 @@ def test_a_folder_is_signed_here_and_its_bundle_attached_there(
     assert "changed: config.json" in refused.stderr
 
 
+def test_the_origin_of_a_revision_is_stated_with_its_inputs(
+    model: LiveHub, key: Path, tmp_path: Path
+) -> None:
+    lock = tmp_path / "requirements.txt"
+    lock.write_text("torch==2.13.0\n")
+    there = ("--hub", model.url, "--token", model.hub.tokens["ann"])
+    who = ("--key", str(key), "--builder", "https://ci.example.org/train")
+    inputs = ("--base", "ann/m@main", "--environment", str(lock), "--parameter", "epochs=3")
+    assert "2 inputs" in cairn("attest", "ann/m@main", *who, *inputs, *there).stdout
+    told = model.hub.client("ann").get("/api/cairn/models/ann/m/provenance/main").json()
+    build = told["attestations"][-1]["build"]
+    assert [one["role"] for one in build["inputs"]] == ["base", "environment"]
+    assert build["inputs"][0]["uri"] == f"{model.url}/ann/m"
+    assert build["inputs"][0]["digests"]["gitCommit"] == told["commit"]
+    assert build["parameters"] == {"epochs": "3"}
+    cairn("attest", "ann/m", *who, "--parameter", "epochs", *there, expect=2)
+    shown = cairn("verify", "ann/m", data=model.hub.settings.data_dir, expect=1).stdout
+    assert "built by https://ci.example.org/train" in shown
+
+
 def test_refusals_of_a_hub_are_errors_with_its_words(model: LiveHub) -> None:
     tokens = model.hub.tokens
     with pytest.raises(UnauthenticatedError):

@@ -20,6 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "sign": ("sign:sign", "Sign a model with a key: OpenSSF Model Signing bundles."),
     "verify": ("verify:verify", "Check that somebody trusted signed exactly these files."),
     "attach": ("attach:attach", "Have a hub keep and show the signature of a revision."),
+    "attest": ("attest:attest", "State who built a revision, from what and how: SLSA provenance."),
     "store": ("store:store", "Statistics, verification, repair, garbage collection."),
     "log": ("log:log", "Show, check, mirror and prove what was published."),
     "user": ("user:user", "Add and list users; say how much they may keep."),

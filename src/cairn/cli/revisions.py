@@ -47,11 +47,11 @@ class KeptRevisions:
 
     def attach(self, repo: RepoId, revision: str, bundle: bytes) -> str:
         """See `Revisions.attach`."""
-        from cairn.workflows.attaching import attach_signature
+        from cairn.workflows.attaching import attach_bundle
         from cairn.workflows.revision_proof import prove
 
         view = self.view(repo, revision)
-        attach_signature(self.house, OPERATOR, view, bundle)
+        attach_bundle(self.house, OPERATOR, view, bundle)
         return prove(self.house, view).verdict.value
 
     def view(self, repo: RepoId, revision: str) -> "View":

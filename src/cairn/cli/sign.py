@@ -92,7 +92,7 @@ def sign(
     target = parse_target(model)
     from cairn.workflows.signing import read_signer
 
-    signer = read_signer(key, certificate, _ask_passphrase)
+    signer = read_signer(key, certificate, ask_passphrase)
     if isinstance(target, LocalTarget):
         if hub is not None:
             raise RequestError(f"{model} is here: sign it, and give the bundle to `cairn attach`")
@@ -154,7 +154,8 @@ def _make_key(path: Path, *, encrypt: bool, as_json: bool) -> None:
     out().print(f"fingerprint  {fingerprint}")
 
 
-def _ask_passphrase() -> str:
+def ask_passphrase() -> str:
+    """What a person types for an encrypted key."""
     words: str = click.prompt("Passphrase of the key", hide_input=True, err=True)
     return words
 

@@ -10,7 +10,7 @@ from cairn.cli.revisions import MAIN, KeptRevisions
 from cairn.cli.targets import RepoTarget
 
 if TYPE_CHECKING:
-    from cairn.workflows.revision_proof import RevisionProof
+    from cairn.workflows.revision_proof import CheckedBundle, RevisionProof
 
 
 def verify_revision(target: RepoTarget, data: Path | None, *, as_json: bool) -> None:
@@ -32,21 +32,35 @@ def _described(proof: "RevisionProof") -> dict[str, Any]:
     return {
         "verdict": proof.verdict.value,
         "signers": list(proof.signers),
-        "signatures": [
-            {
-                "sha256": one.attachment.digest.hex,
-                "verdict": one.verdict.value,
-                "signer": one.signer,
-                "reasons": list(one.reasons),
-            }
-            for one in proof.signatures
-        ],
+        "signatures": [_bundle(one) for one in proof.signatures],
+        "provenance": [{**_bundle(one), "builder": _builder(one)} for one in proof.provenance],
     }
+
+
+def _bundle(one: "CheckedBundle") -> dict[str, Any]:
+    return {
+        "sha256": one.attachment.digest.hex,
+        "verdict": one.verdict.value,
+        "signer": one.signer,
+        "reasons": list(one.reasons),
+    }
+
+
+def _builder(one: "CheckedBundle") -> str | None:
+    if one.claim is None or one.claim.provenance is None:
+        return None
+    return one.claim.provenance.builder
 
 
 def _print(proof: "RevisionProof", where: str) -> None:
     out().print(f"{visible(where)}: {proof.verdict.value}")
     for one in proof.signatures:
-        out().print(f"  {one.verdict.value}: {visible(one.signer)}")
-        for reason in one.reasons:
-            out().print(f"    {visible(reason)}")
+        _print_bundle(one, "signed by")
+    for one in proof.provenance:
+        _print_bundle(one, f"built by {_builder(one)}, states")
+
+
+def _print_bundle(one: "CheckedBundle", what: str) -> None:
+    out().print(f"  {one.verdict.value}: {visible(what)} {visible(one.signer)}")
+    for reason in one.reasons:
+        out().print(f"    {visible(reason)}")

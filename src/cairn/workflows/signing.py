@@ -79,13 +79,25 @@ def sign_digests(
     Raises:
         RequestError: there are no files, or one has an impossible name.
     """
+    manifest = manifest_of(name, digests, git_files=git_files)
+    left_out = digests.keys() - manifest.digests.keys()
+    return signer.sign(manifest.statement()), tuple(sorted(left_out))
+
+
+def manifest_of(
+    name: str, digests: Mapping[str, str], *, git_files: bool = False
+) -> SignedManifest:
+    """What a signature of files with these SHA-256 covers.
+
+    Raises:
+        RequestError: there are no files, or one has an impossible name.
+    """
     ignored = _ignored(git_files=git_files)
     kept = {path: one for path, one in digests.items() if path.partition("/")[0] not in ignored}
     try:
-        manifest = SignedManifest(name, kept, ignored=ignored)
+        return SignedManifest(name, kept, ignored=ignored)
     except NamingError as error:
         raise RequestError(f"{name}: {error}") from None
-    return signer.sign(manifest.statement()), tuple(sorted(digests.keys() - kept.keys()))
 
 
 def _ignored(*, git_files: bool) -> tuple[str, ...]:

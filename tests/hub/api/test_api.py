@@ -180,7 +180,7 @@ BOUNDED = settings(
     suppress_health_check=list(HealthCheck),
 )
 CHECKED = [not_a_server_error, status_code_conformance, response_schema_conformance]
-ATTACHED = ("signatures/{rev}", "bundle/{sha256}/{rev}")
+ATTACHED = ("signatures/{rev}", "provenance/{rev}", "bundle/{sha256}/{rev}")
 REPO_PATHS = tuple(f"/{{kind}}/{{namespace}}/{{name}}/{v}" for v in (*OF_A_REPO, *ATTACHED))
 LOG_PATHS = ("/log/checkpoint", "/log/key", "/log/tile/{path}")
 PATHS = ("/health", "/store", "/store/pause", *LOG_PATHS, *REPO_PATHS)

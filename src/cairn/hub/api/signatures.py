@@ -1,7 +1,7 @@
-"""Who signed a revision, and the digests one signs: without a file being sent."""
+"""Bundles about revisions: who signed one, the digests one signs, how one was built."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, Field
@@ -13,10 +13,10 @@ from cairn.hub.api.problems import PROBLEMS, Problem
 from cairn.hub.api.repos import Kind, Name, Rev, caller, open_revision
 from cairn.hub.bodies import read_bytes
 from cairn.hub.identity import house_of
-from cairn.provenance.signing import MAX_BUNDLE_BYTES
-from cairn.workflows.attaching import attach_signature
+from cairn.provenance.signing import MAX_BUNDLE_BYTES, InputRole
+from cairn.workflows.attaching import attach_bundle
 from cairn.workflows.browse import View
-from cairn.workflows.revision_proof import RevisionSignature, Verdict, prove, revision_digests
+from cairn.workflows.revision_proof import CheckedBundle, Claim, Verdict, prove, revision_digests
 
 router = APIRouter()
 
@@ -28,7 +28,7 @@ class Digests(BaseModel):
     sha256: dict[str, str] = Field(description="Path to 64 hex digits.")
 
 
-class SignatureChecked(BaseModel):
+class BundleChecked(BaseModel):
     """One bundle, and what the hub makes of it."""
 
     sha256: str = Field(description="Of the bundle itself, by which it is fetched.")
@@ -39,13 +39,48 @@ class SignatureChecked(BaseModel):
     received_at: datetime
 
 
+class Input(BaseModel):
+    """Something that went into a build."""
+
+    role: InputRole
+    uri: str
+    digests: dict[str, str] = Field(description="By algorithm, such as sha256 and gitCommit.")
+
+
+class Build(BaseModel):
+    """How files came to be, as somebody states it."""
+
+    evidence: Literal["attested"]
+    builder: str = Field(description="URI of who ran the build.")
+    build_type: str = Field(description="URI of the recipe.")
+    inputs: list[Input]
+    parameters: dict[str, Any]
+    started: datetime | None
+    finished: datetime | None
+    files: int = Field(description="How many files of the revision it names.")
+
+
+class Attested(BaseModel):
+    """One statement on a build; null where the bundle cannot be read."""
+
+    bundle: BundleChecked
+    build: Build | None
+
+
+class Provenance(BaseModel):
+    """What is stated of how a revision was built."""
+
+    commit: str
+    attestations: list[Attested]
+
+
 class Signatures(BaseModel):
     """The signatures of a revision; verified: somebody the hub believes signed these files."""
 
     commit: str
     verdict: Verdict
     signers: list[str] = Field(description="Who is believed and has signed.")
-    signatures: list[SignatureChecked]
+    signatures: list[BundleChecked]
 
 
 @router.get("/{kind}/{namespace}/{name}/digests/{rev:path}", responses=PROBLEMS)
@@ -85,6 +120,31 @@ async def signatures(
     return await threads.call_long(work)
 
 
+@router.get("/{kind}/{namespace}/{name}/provenance/{rev:path}", responses=PROBLEMS)
+async def provenance(
+    request: Request,
+    actor: Annotated[Actor, Depends(caller)],
+    kind: Kind,
+    namespace: Name,
+    name: Name,
+    rev: Rev,
+) -> Provenance:
+    """Who says that they built a revision, from what and how; checked now."""
+    house = house_of(request)
+
+    def work() -> Provenance:
+        view = open_revision(house, actor, kind, namespace, name, rev)
+        return Provenance(
+            commit=view.revision.id,
+            attestations=[
+                Attested(bundle=checked_bundle(one), build=_build(one.claim))
+                for one in prove(house, view).provenance
+            ],
+        )
+
+    return await threads.call_long(work)
+
+
 @router.post(
     "/{kind}/{namespace}/{name}/signatures/{rev:path}",
     status_code=201,
@@ -109,16 +169,17 @@ async def attach(
     name: Name,
     rev: Rev,
 ) -> Signatures:
-    """Attach a bundle that signs the files of a revision, for those who may write to the repo.
+    """Attach a bundle that signs the files of a revision, or says how they were built.
 
-    One that signs other files, or whose signature is not that of its key, is refused with 400.
+    For those who may write to the repo. A bundle about other files, or whose signature is not that
+    of its key, is refused with 400.
     """
     house = house_of(request)
     content = await read_bytes(request, MAX_BUNDLE_BYTES)
 
     def work() -> tuple[bool, Signatures]:
         view = open_revision(house, actor, kind, namespace, name, rev)
-        return attach_signature(house, actor, view, content), _told(request, view)
+        return attach_bundle(house, actor, view, content), _told(request, view)
 
     is_new, told = await threads.call_long(work)
     if not is_new:
@@ -161,16 +222,35 @@ def _told(request: Request, view: View) -> Signatures:
         commit=view.revision.id,
         verdict=proof.verdict,
         signers=list(proof.signers),
-        signatures=[_signature(one) for one in proof.signatures],
+        signatures=[checked_bundle(one) for one in proof.signatures],
     )
 
 
-def _signature(one: RevisionSignature) -> SignatureChecked:
-    return SignatureChecked(
+def checked_bundle(one: CheckedBundle) -> BundleChecked:
+    """A bundle as this API tells of it."""
+    return BundleChecked(
         sha256=one.attachment.digest.hex,
         verdict=one.verdict,
         signer=one.signer,
         reasons=list(one.reasons),
         sender=one.attachment.sender,
         received_at=one.attachment.received_at,
+    )
+
+
+def _build(claim: Claim | None) -> Build | None:
+    if claim is None or claim.provenance is None:
+        return None
+    built = claim.provenance
+    return Build(
+        evidence="attested",
+        builder=built.builder,
+        build_type=built.build_type,
+        inputs=[
+            Input(role=one.role, uri=one.uri, digests=dict(one.digests)) for one in built.inputs
+        ],
+        parameters=dict(built.parameters),
+        started=built.started,
+        finished=built.finished,
+        files=claim.covered,
     )

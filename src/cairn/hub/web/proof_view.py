@@ -1,13 +1,15 @@
-"""What a page says about the signatures of a revision."""
+"""What a page says about who signed and who built a revision."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 
 from cairn.hub.web.repo_view import RepoView
 from cairn.hub.web.visit import Visit
+from cairn.hub.web.wording import moment
 from cairn.workflows.browse import View
-from cairn.workflows.revision_proof import RevisionProof, RevisionSignature, Verdict, prove
+from cairn.workflows.revision_proof import CheckedBundle, Claim, RevisionProof, Verdict, prove
 
 _CLASSES = {Verdict.VERIFIED: "current", Verdict.INVALID: "bad", Verdict.UNKNOWN: "warn"}
 _WORDS = {
@@ -23,11 +25,13 @@ _SENTENCES = {
     Verdict.UNSIGNED: "Nobody has signed this revision.",
 }
 MAX_REASONS = 5
+MAX_FACTS = 24
+SHOWN_DIGEST_CHARS = 16
 
 
 @dataclass(frozen=True, slots=True)
-class SignatureRow:
-    """One signature as a page lists it."""
+class BundleRow:
+    """One bundle as a page lists it; `facts` are label, text and digest."""
 
     css_class: str
     verdict: str
@@ -36,16 +40,18 @@ class SignatureRow:
     sender: str
     received_at: datetime
     link: str
+    facts: Sequence[tuple[str, str, str]] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class ProofView:
-    """The badge of a revision, its sentence and its signatures."""
+    """The badge of a revision, its sentence, its signatures and what is stated of its origin."""
 
     css_class: str
     words: str
     sentence: str
-    rows: Sequence[SignatureRow]
+    signatures: Sequence[BundleRow]
+    origins: Sequence[BundleRow]
 
 
 def proof_view(visit: Visit, repo: RepoView) -> ProofView | None:
@@ -54,14 +60,17 @@ def proof_view(visit: Visit, repo: RepoView) -> ProofView | None:
         return None
     proof = prove(visit.house, View(repo.record, repo.revision))
     record, commit = repo.record.id, repo.revision.id
-    bundles = f"{visit.base}/api/cairn/{record.type.plural}/{record.full_name}/bundle"
+    address = f"{visit.base}/api/cairn/{record.type.plural}/{record.full_name}/bundle"
+
+    def rows(bundles: Sequence[CheckedBundle]) -> list[BundleRow]:
+        return [_row(one, f"{address}/{one.attachment.digest.hex}/{commit}") for one in bundles]
+
     return ProofView(
         css_class=_CLASSES.get(proof.verdict, ""),
         words=_words(proof),
         sentence=_SENTENCES[proof.verdict],
-        rows=[
-            _row(one, f"{bundles}/{one.attachment.digest.hex}/{commit}") for one in proof.signatures
-        ],
+        signatures=rows(proof.signatures),
+        origins=rows(proof.provenance),
     )
 
 
@@ -71,13 +80,27 @@ def _words(proof: RevisionProof) -> str:
     return _WORDS[proof.verdict]
 
 
-def _row(one: RevisionSignature, link: str) -> SignatureRow:
-    return SignatureRow(
-        _CLASSES.get(one.verdict, ""),
-        _WORDS[one.verdict],
-        one.signer,
-        one.reasons[:MAX_REASONS],
-        one.attachment.sender,
-        one.attachment.received_at,
-        link,
+def _row(one: CheckedBundle, link: str) -> BundleRow:
+    return BundleRow(
+        css_class=_CLASSES.get(one.verdict, ""),
+        verdict=_WORDS[one.verdict],
+        signer=one.signer,
+        reasons=one.reasons[:MAX_REASONS],
+        sender=one.attachment.sender,
+        received_at=one.attachment.received_at,
+        link=link,
+        facts=list(islice(_facts(one.claim), MAX_FACTS)),
     )
+
+
+def _facts(claim: Claim | None) -> Iterator[tuple[str, str, str]]:
+    if claim is None or claim.provenance is None:
+        return
+    built = claim.provenance
+    yield "built by", built.builder, ""
+    yield "recipe", built.build_type, ""
+    if built.finished is not None:
+        yield "finished", moment(built.finished), ""
+    for one in built.inputs:
+        yield one.role.value, one.uri, next(iter(one.digests.values()))[:SHOWN_DIGEST_CHARS]
+    yield "files named", f"{claim.covered:,}", ""

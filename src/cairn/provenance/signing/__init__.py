@@ -8,6 +8,14 @@ from cairn.provenance.signing.manifests import (
     SignedManifest,
     read_manifest,
 )
+from cairn.provenance.signing.slsa import (
+    PROVENANCE_TYPE,
+    BuildInput,
+    BuildProvenance,
+    InputRole,
+    read_provenance,
+    subject_digests,
+)
 from cairn.provenance.signing.trust import (
     SignatureCheck,
     Standing,
@@ -20,11 +28,15 @@ from cairn.provenance.signing.trust import (
 
 __all__ = [
     "ALLOWED_UNSIGNED",
+    "BuildInput",
+    "BuildProvenance",
     "Bundle",
     "DEFAULT_IGNORED",
     "Differences",
     "FoundFiles",
+    "InputRole",
     "MAX_BUNDLE_BYTES",
+    "PROVENANCE_TYPE",
     "SIGNATURE_TYPE",
     "SignatureCheck",
     "SignedManifest",
@@ -37,5 +49,7 @@ __all__ = [
     "compare",
     "read_bundle",
     "read_manifest",
+    "read_provenance",
     "read_trusted",
+    "subject_digests",
 ]
