@@ -5,6 +5,8 @@ import struct
 import tarfile
 import zipfile
 
+from tests.scanner.pickle_assembly import named, text
+
 MAGIC_NUMBER = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
 """The first pickle of torch's checkpoints from before torch 1.6."""
 
@@ -66,3 +68,12 @@ def flagged(archive: bytes, bits: int) -> bytes:
             raw[place + at] |= bits
             place = raw.find(magic, place + 4)
     return bytes(raw)
+
+
+def with_array(descr: str, shape: bytes, body: bytes, after: bytes = b".") -> bytes:
+    """A pickle as joblib writes it: the wrapper of an array, its bytes, and opcodes after them."""
+    dtype = named("numpy", "dtype") + b"(" + text(descr) + b"\x89\x88tR"
+    state = b"}(" + text("shape") + shape + text("dtype") + dtype
+    state += text("numpy_array_alignment_bytes") + b"K\x10u"
+    wrapper = named("joblib.numpy_pickle", "NumpyArrayWrapper") + b")\x81" + state + b"b"
+    return b"\x80\x04" + wrapper + body + after

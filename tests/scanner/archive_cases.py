@@ -16,6 +16,7 @@ from tests.scanner.archive_assembly import (
     patched,
     tarred,
     torch_zip,
+    with_array,
     zipped,
 )
 from tests.scanner.pickle_assembly import SYSTEM, called, program, text
@@ -174,6 +175,29 @@ CASES = [
         zlib.compress(SYSTEM, 9),
     ),
     case("JBL-001", "joblib's zlib", MALICIOUS, zlib.compress(SYSTEM, 3)),
+    case(
+        "JBL-arrays",
+        "an array in the middle of a pickle, padded; another of objects",
+        CLEAN,
+        with_array("<f8", b"K\x02\x85", b"\x03\xff\xff\xff" + struct.pack("<2d", 1, 2)),
+        with_array("|O", b"K\x01\x85", _SMALL),
+    ),
+    case(
+        "JBL-hidden",
+        "a pickle behind an array, in one of objects, or in its bytes",
+        MALICIOUS,
+        with_array("<f8", b"K\x01\x85", bytes(9), SYSTEM[2:]),
+        with_array("|O", b"K\x01\x85", SYSTEM),
+        with_array("|u1", b"K" + bytes([len(SYSTEM)]) + b"\x85", b"0" + SYSTEM),
+    ),
+    case(
+        "JBL-size",
+        "an array longer than the file, or of no type",
+        MALFORMED,
+        with_array("<f8", b"J\xff\xff\xff\x7f\x85", bytes(9)),
+        with_array("huh", b"K\x01\x85", bytes(9)),
+        with_array("<f8", b"N", bytes(9)),
+    ),
     case(
         "JBL-003",
         "joblib.load of another file",

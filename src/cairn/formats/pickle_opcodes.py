@@ -119,9 +119,11 @@ def decode(tape: Tape, report: Callable[[Anomaly], None]) -> Iterator[tuple[int,
             if type(argument) is Disputed:
                 report(Anomaly(argument.kind, offset, argument.detail))
                 argument = argument.value
+        end = tape.position
         yield offset, code, argument
-        if frame_end is not None and tape.position >= frame_end:
-            if tape.position > frame_end:
+        if frame_end is not None and (end >= frame_end or tape.position != end):
+            # What is passed over from inside a frame comes from behind it to a loader.
+            if end != frame_end:
                 report(Anomaly(AnomalyKind.FRAME_CROSSED, offset, NAMES[code]))
             frame_end = None
         if code == _STOP:

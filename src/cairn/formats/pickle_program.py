@@ -6,6 +6,7 @@ a scanner uses the globals, calls and anomalies, which are there even when the p
 breaks off: an unpickler would have run everything before the break.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from cairn.domain import Source
@@ -15,8 +16,8 @@ from cairn.formats.limits import (
     MAX_PICKLE_OBJECTS,
     MAX_PICKLE_OPCODES,
 )
-from cairn.formats.pickle_machine import ACTIONS
-from cairn.formats.pickle_opcodes import NAMES, decode
+from cairn.formats.pickle_machine import ACTIONS, Action
+from cairn.formats.pickle_opcodes import CODES, NAMES, decode
 from cairn.formats.pickle_tape import Tape
 from cairn.formats.pickle_values import (
     Anomaly,
@@ -80,6 +81,9 @@ class PickleProgram:
         return self.value
 
 
+BytesAfter = Callable[[Value, int], int]
+
+
 def read_program(
     source: Source,
     start: int = 0,
@@ -87,19 +91,22 @@ def read_program(
     max_opcodes: int = MAX_PICKLE_OPCODES,
     max_objects: int = MAX_PICKLE_OBJECTS,
     inline_bytes: int = MAX_PICKLE_INLINE_BYTES,
+    bytes_after: BytesAfter | None = None,
 ) -> PickleProgram:
     """Read the pickle that begins at `start`; never raises for what the bytes say.
 
     Work is bounded by `max_opcodes`, memory by `max_objects` and a constant times the bytes
     read: declared lengths are checked against the source before anything is allocated. Bytes
-    objects longer than `inline_bytes` are represented by their place.
+    objects longer than `inline_bytes` are represented by their place. `bytes_after` says how many
+    bytes behind a BUILD are no opcodes, from what was built and the offset: joblib's loader takes
+    arrays from there.
     """
     work = Workspace(source.name, max_objects)
     value: Value = None
     failure: UntrustedDataError | None = None
     tape = Tape(source, start, inline_bytes)
     offset, code = start, 0
-    actions = ACTIONS
+    actions = ACTIONS if bytes_after is None else _passing_over(tape, bytes_after)
     try:
         for offset, code, argument in decode(tape, work.report):
             work.steps += 1
@@ -127,3 +134,17 @@ def read_program(
         anomalies=work.anomalies,
         anomalies_dropped=work.anomalies_dropped,
     )
+
+
+def _passing_over(tape: Tape, bytes_after: BytesAfter) -> dict[int, Action]:
+    """The actions, of which BUILD passes over the bytes behind it."""
+    code = CODES["BUILD"]
+    build = ACTIONS[code]
+
+    def build_and_pass(work: Workspace, offset: int, argument: Value) -> None:
+        build(work, offset, argument)
+        length = bytes_after(work.stack[-1], tape.position)
+        if length:
+            tape.skip(length)
+
+    return {**ACTIONS, code: build_and_pass}

@@ -4,6 +4,7 @@ import zlib
 
 from cairn.domain import Source
 from cairn.formats import BytesSource, WindowSource
+from cairn.formats.limits import HEAD_BYTES
 from cairn.scanner.evidence.base import Unread
 from cairn.scanner.extractor import Extractor
 from cairn.scanner.inflating import METHODS, inflated
@@ -11,7 +12,6 @@ from cairn.scanner.trace import Trace
 
 _MAGICS = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\0": "xz", b"\x5d\0\0": "xz"}
 _ZLIB_FIRST = 0x78
-_PEEKED_BYTES = 64
 
 # Streams in one file; gzip's and bzip2's may follow each other.
 _MAX_STREAMS = 1000
@@ -36,7 +36,7 @@ class CompressedExtractor(Extractor):
         plain: list[bytes] = []
         method: str | None = ""
         for _ in range(_MAX_STREAMS):
-            method = _method(source.read_at(at, _PEEKED_BYTES))
+            method = _method(source.read_at(at, HEAD_BYTES))
             if method is None:
                 break
             found = inflated(source, at, source.size_bytes, method, trace)
@@ -61,7 +61,7 @@ def _is_zlib(head: bytes) -> bool:
     if int.from_bytes(head[:2], "big") % 31:
         return False
     try:
-        return bool(METHODS["zlib"]().decompress(head, _PEEKED_BYTES))
+        return bool(METHODS["zlib"]().decompress(head, 1))
     except zlib.error:
         return False
 

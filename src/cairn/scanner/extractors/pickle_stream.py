@@ -10,8 +10,9 @@ from cairn.formats.limits import HEAD_BYTES
 from cairn.formats.pickle_program import PickleProgram, read_program
 from cairn.scanner.evidence.base import Unread
 from cairn.scanner.extractor import Extractor
+from cairn.scanner.joblib_arrays import JoblibArrays, has_arrays
 from cairn.scanner.paths import base_name
-from cairn.scanner.pickle_notes import note_hidden, note_program
+from cairn.scanner.pickle_notes import note_deeds, note_hidden, note_program
 from cairn.scanner.pickle_search import calls_a_name, find_pickles, imports_a_name
 from cairn.scanner.trace import Trace
 
@@ -71,6 +72,8 @@ class PickleStreamExtractor(Extractor):
             program = read_program(source, at)
             if number and not program.opcodes:
                 break
+            if has_arrays(program):
+                program = _with_arrays(program, at, source, trace)
             note_program(program, at, source, trace, of_torch=of_torch)
             if program.failure is not None:
                 note_hidden(source, program.end, trace)
@@ -83,6 +86,16 @@ class PickleStreamExtractor(Extractor):
             return
         trace.note(Unread(trace.at(at), f"{source.size_bytes - at} bytes follow the last pickle"))
         note_hidden(source, at, trace)
+
+
+def _with_arrays(plain: PickleProgram, at: int, source: Source, trace: Trace) -> PickleProgram:
+    """The program as joblib reads it; what it does to other unpicklers is noted as well."""
+    note_deeds(plain, 0, trace)
+    arrays = JoblibArrays(source)
+    program = read_program(source, at, bytes_after=arrays.bytes_after)
+    for start, inner in arrays.inner:
+        note_program(inner, start, source, trace, of_torch=False)
+    return program
 
 
 def _after_padding(source: Source, program: PickleProgram) -> int:
