@@ -530,4 +530,41 @@ CASES = [
             "model.jpg": b"\xff\xd8\xff\xd9" + zipped(**{"data.pkl": PICKLE}),
         },
     ),
+    Case(
+        "SKO-001",
+        "skops schemas whose nodes call functions",
+        MALICIOUS,
+        numbered(
+            ".skops",
+            *(
+                zipped(**{"schema.json": _json(__module__=module, __class__=name, __loader__=node)})
+                for module, name, node in (
+                    ("operator", "methodcaller", "OperatorFuncNode"),
+                    ("builtins", "eval", "MethodNode"),
+                    ("builtins", "exec", "ObjectNode"),
+                )
+            ),
+        ),
+    ),
+    Case(
+        "SKO-000",
+        "an ordinary skops file",
+        CLEAN,
+        {
+            "a.skops": zipped(
+                **{
+                    "schema.json": _json(
+                        __module__="sklearn.linear_model._base",
+                        __class__="LinearRegression",
+                        __loader__="ObjectNode",
+                        content={
+                            "__class__": "dict",
+                            "__module__": "builtins",
+                            "__loader__": "DictNode",
+                        },
+                    )
+                }
+            )
+        },
+    ),
 ]

@@ -23,7 +23,7 @@ from cairn.scanner.trace import Trace
 _CODE_KEYS = frozenset(
     (
         *("auto_map", "custom_pipelines", "custom_pipeline", "custom_generate", "_target_"),
-        *("__loader__", "code_revision", "remote_code_repo"),
+        *("code_revision", "remote_code_repo"),
     )
 )
 # Keys by which loaders find files of the same folder.
@@ -147,4 +147,6 @@ def _note_objects(pointer: str, value: dict[str, Any], trace: Trace) -> None:
         trace.note(NamedCode(place, "module", kind[:_MOST_SHOWN]))
     owner, name = value.get("__module__"), value.get("__class__")
     if isinstance(owner, str) and isinstance(name, str):
-        trace.note(NamedCode(place, "__class__", f"{owner}.{name}"[:_MOST_SHOWN]))
+        loader = value.get("__loader__")
+        key = f"skops {loader[:100]}" if isinstance(loader, str) else "__class__"
+        trace.note(NamedCode(place, key, f"{owner}.{name}"[:_MOST_SHOWN]))

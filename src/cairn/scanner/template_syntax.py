@@ -5,6 +5,7 @@ rendered them without a sandbox (CVE-2024-34359). Syntax: https://jinja.palletsp
 """
 
 from collections.abc import Iterator
+from functools import cache
 from re import compile as pattern
 
 from jinja2 import Environment, TemplateError, nodes
@@ -60,11 +61,8 @@ def template_uses(text: str) -> tuple[Use, ...]:
     """
     if len(text) > MAX_TEMPLATE_CHARS:
         raise LimitError(f"a template of {len(text)} characters")
-    environment = Environment(  # noqa: S701 - nothing is rendered
-        extensions=["jinja2.ext.loopcontrols", "jinja2.ext.do", _Generation]
-    )
     try:
-        tree = environment.parse(text)
+        tree = _environment().parse(text)
         found: dict[tuple[str, str], int] = {}
         for use, name, line in _uses(tree):
             found.setdefault((use, name), line)
@@ -73,6 +71,14 @@ def template_uses(text: str) -> tuple[Use, ...]:
     except RecursionError:
         raise LimitError("a template is nested too deeply") from None
     return tuple((use, name, line) for (use, name), line in found.items())
+
+
+@cache
+def _environment() -> Environment:
+    """Takes long to make, and parsing leaves nothing in it."""
+    return Environment(  # noqa: S701 - nothing is rendered
+        extensions=["jinja2.ext.loopcontrols", "jinja2.ext.do", _Generation]
+    )
 
 
 def _uses(tree: nodes.Template) -> Iterator[Use]:

@@ -19,6 +19,24 @@ _TARGETS = frozenset(
         *("torchaudio", "transformers", "diffusers", "omegaconf"),
     )
 )
+# What skops writes for estimators: nodes that make a value of its type and set its state.
+_SKOPS_NODES = frozenset(
+    (
+        *("ObjectNode", "TypeNode", "DictNode", "ListNode", "TupleNode", "SetNode", "JsonNode"),
+        *("NdArrayNode", "SparseMatrixNode", "DTypeNode", "RandomStateNode", "SliceNode"),
+        *("RandomGeneratorNode", "MaskedArrayNode", "CachedNode", "DefaultDictNode", "BytesNode"),
+        *("BytearrayNode", "TreeNode", "LossNode", "_DictWithDeprecatedKeysNode"),
+    )
+)
+_SKOPS_PACKAGES = frozenset(("sklearn", "numpy", "scipy"))
+_PLAIN = frozenset(
+    (
+        *("builtins.dict", "builtins.list", "builtins.tuple", "builtins.set", "builtins.str"),
+        *("builtins.int", "builtins.float", "builtins.bool", "builtins.NoneType"),
+        *("builtins.slice", "builtins.bytes", "builtins.bytearray", "collections.defaultdict"),
+        *("collections.OrderedDict", "numpy.ndarray", "numpy.dtype"),
+    )
+)
 
 
 class SettingsCode(Rule):
@@ -52,6 +70,9 @@ def _verdict(key: str, target: str) -> Verdict:
     if key == "YAML tag":
         harmless = target in ("tuple:", "tuple", "str:", "none:", "bool:", "int:", "float:")
         return Verdict.CLEAN if harmless else Verdict.MALICIOUS
+    node = key.removeprefix("skops ")
+    if node in _SKOPS_NODES and (target in _PLAIN or _is_class_of(target, _SKOPS_PACKAGES)):
+        return Verdict.CLEAN
     if runs_code(target):
         return Verdict.MALICIOUS
     if key == "pipeline component":
