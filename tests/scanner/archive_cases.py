@@ -62,6 +62,15 @@ def _agent(key: str) -> bytes:
     return zipped({"data": settings.encode()})
 
 
+def _script(line: str) -> bytes:
+    """A TorchScript archive whose code has a line."""
+    code = (
+        f"class Net(Module):\n  def forward(self: __torch__.Net, x: Tensor) -> Tensor:\n  {line}\n"
+    )
+    members = {"s/data.pkl": b"\x80\x02}q\x00.", "s/constants.pkl": b"\x80\x02)."}
+    return zipped({**members, "s/code/__torch__.py": code.encode()})
+
+
 def _legacy(*last: bytes) -> bytes:
     return MAGIC_NUMBER + b"\x80\x02M\xe9\x03." + b"\x80\x02}q\x00." + b"".join(last)
 
@@ -92,6 +101,24 @@ CASES = [
         MALICIOUS,
         tarred({"sys_info": _SMALL, "pickle": SYSTEM, "storages": _SMALL, "tensors": _SMALL}),
     ),
+    case(
+        "TZ-014",
+        "TorchScript code that reaches files, Python, or a library",
+        SUSPICIOUS,
+        *map(
+            _script,
+            (
+                'torch.save([x], "f")',
+                'y = torch . from_file("f")',
+                'ops.aten.from_file("f")',
+                "y = ops.acme.run(x)",
+                "y = ^Function(1)(x)",
+                "t = torch\n  t.save(x)",
+                '"prim::PythonOp"',
+            ),
+        ),
+    ),
+    case("TZ-script", "TorchScript code that computes", CLEAN, _script("y = torch.add(x, x)")),
     case(
         "TZ-011",
         "the fourth or fifth of torch's stacked pickles",

@@ -7,7 +7,16 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from cairn.domain import Place
 from cairn.errors import MalformedError
-from cairn.scanner.evidence import archives, base, contents, graphs, pickles, settings, templates
+from cairn.scanner.evidence import (
+    archives,
+    base,
+    contents,
+    graphs,
+    pickles,
+    scripts,
+    settings,
+    templates,
+)
 from cairn.scanner.evidence.base import Evidence
 
 MODULES: tuple[ModuleType, ...] = (
@@ -16,6 +25,7 @@ MODULES: tuple[ModuleType, ...] = (
     contents,
     graphs,
     pickles,
+    scripts,
     settings,
     templates,
 )

@@ -19,6 +19,7 @@ from cairn.scanner.extractors.program import ProgramExtractor
 from cairn.scanner.extractors.python_source import PythonExtractor
 from cairn.scanner.extractors.raw_numbers import RawNumbersExtractor
 from cairn.scanner.extractors.safetensors import SafetensorsExtractor
+from cairn.scanner.extractors.script_code import ScriptCodeExtractor
 from cairn.scanner.extractors.sentencepiece import SentencePieceExtractor
 from cairn.scanner.extractors.table import TableExtractor
 from cairn.scanner.extractors.tar_archive import TarExtractor
@@ -36,6 +37,7 @@ EXTRACTORS: Registry[Extractor] = Registry(
         ZipExtractor(),
         NpyExtractor(),
         CompressedExtractor(),
+        ScriptCodeExtractor(),
         SafetensorsExtractor(),
         GgufExtractor(),
         *(

@@ -20,6 +20,7 @@ from cairn.scanner.rules.pickle_references import PickleReferences
 from cairn.scanner.rules.programs import Programs
 from cairn.scanner.rules.python_calls import PythonCalls
 from cairn.scanner.rules.references import References
+from cairn.scanner.rules.script_operators import ScriptOperators
 from cairn.scanner.rules.secrets import Secrets
 from cairn.scanner.rules.settings_code import SettingsCode
 from cairn.scanner.rules.templates import Templates
@@ -33,6 +34,7 @@ RULES: Registry[Rule] = Registry(
         PickleReferences(),
         PickleExpansion(),
         CarriedPickles(),
+        ScriptOperators(),
         ArchiveNames(),
         ArchiveEncryption(),
         SettingsCode(),
