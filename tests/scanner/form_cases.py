@@ -5,9 +5,11 @@ Each has an id, what it does, the verdict it must get, and its files.
 
 import io
 import json
+import lzma
 import struct
 import tarfile
 import zipfile
+import zlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -114,6 +116,30 @@ def member(name: str, data: bytes = b"", **fields: Any) -> tuple[tarfile.TarInfo
 
 def _link(kind: bytes, target: str) -> bytes:
     return tar(member("a", type=kind, linkname=target))
+
+
+def seven_zip(data: bytes, packed: bytes, coders: bytes, sizes: int = 1) -> bytes:
+    """One member called `data.pkl`; all sizes below 128, so each is one byte."""
+    name = "data.pkl\0".encode("utf-16-le")
+    header = bytes([1, 4, 6, 0, 1, 9, len(packed), 0, 7, 0x0B, 1, 0]) + coders
+    header += bytes([0x0C]) + bytes([len(data)]) * sizes + bytes([0, 0, 5, 1, 0x11])
+    header += bytes([len(name) + 1, 0]) + name + bytes(2)
+    start = struct.pack("<QQI", len(packed), len(header), zlib.crc32(header))
+    return (
+        b"7z\xbc\xaf\x27\x1c\0\x04" + struct.pack("<I", zlib.crc32(start)) + start + packed + header
+    )
+
+
+def _xz(data: bytes) -> bytes:
+    filters = [{"id": lzma.FILTER_X86}, {"id": lzma.FILTER_LZMA2, "dict_size": 1 << 16}]
+    return lzma.compress(data, lzma.FORMAT_RAW, filters=filters)
+
+
+_COPY = b"\x01\x01\0"
+_BRANCH_AND_LZMA2 = b"\x02\x04\x03\x03\x01\x03\x21\x21\x01\x08\0\x01"
+_TURNED = b"\x02\x21\x21\x01\x08\x04\x03\x03\x01\x03\x01\0"
+_AES = b"\x01\x24\x06\xf1\x07\x01\x01\0"
+_ZSTANDARD = b"\x01\x04\x04\xf7\x11\x01"
 
 
 def zipped(**files: bytes) -> bytes:
@@ -433,7 +459,7 @@ CASES = [
         "containers nobody unpacks under names of checkpoints",
         SUSPICIOUS,
         {
-            "a.pt": b"7z\xbc\xaf\x27\x1c\0\x04" + bytes(24),
+            "a.pt": seven_zip(PICKLE, PICKLE, _ZSTANDARD),
             "b.bin": b"Rar!\x1a\x07\x01\0" + bytes(24),
             "c.pt": b"\x28\xb5\x2f\xfd" + bytes(24),
             "d.ckpt": b"\x04\x22\x4d\x18" + bytes(24),
@@ -567,4 +593,22 @@ CASES = [
             )
         },
     ),
+    Case(
+        "TZ-009",
+        "a pickle in a 7z archive under the name of a checkpoint",
+        MALICIOUS,
+        {
+            "copied.pt": seven_zip(PICKLE, PICKLE, _COPY),
+            "packed.bin": seven_zip(PICKLE, _xz(PICKLE), _BRANCH_AND_LZMA2, 2),
+            "turned.7z": seven_zip(PICKLE, _xz(PICKLE), _TURNED, 2),
+            "behind.7z": seven_zip(b"text", b"text", _COPY) + PICKLE,
+        },
+    ),
+    Case(
+        "ARC-005-7z",
+        "an encrypted 7z archive",
+        SUSPICIOUS,
+        {"a.7z": seven_zip(PICKLE, PICKLE, _AES)},
+    ),
+    Case("ARC-010", "a 7z archive of text", CLEAN, {"a.7z": seven_zip(b"text", b"text", _COPY)}),
 ]

@@ -15,7 +15,7 @@ from cairn.formats import BytesSource
 from cairn.scanner import gather, report_of
 from tests.formats.tensorflow_files import field
 from tests.scanner import form_cases, graph_cases
-from tests.scanner.form_cases import ELF, Case
+from tests.scanner.form_cases import ELF, Case, seven_zip
 
 
 def scanned(name: str, data: bytes) -> FileReport:
@@ -133,3 +133,11 @@ def test_a_tokenizer_of_sentencepiece_is_clean() -> None:
     data = piece + other + field(2, field(1, b"corpus.txt")) + field(3, b"")
     assert scanned("tokenizer.model", data).findings == ()
     assert scanned("tokenizer.model", data + field(9, b"more")).verdict is Verdict.MALFORMED
+
+
+def test_a_7z_archive_that_does_not_unpack_is_never_clean() -> None:
+    whole = seven_zip(b"text", b"text", b"\x01\x01\0")
+    for damaged in (whole[:-4], whole[:40], seven_zip(b"texts", b"text", b"\x01\x01\0")):
+        assert scanned("a.7z", damaged).verdict is Verdict.MALFORMED
+    unknown = seven_zip(b"text", b"text", b"\x01\x04\x04\xf7\x11\x01")
+    assert scanned("a.7z", unknown).verdict is Verdict.UNREAD

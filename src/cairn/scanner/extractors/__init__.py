@@ -21,6 +21,7 @@ from cairn.scanner.extractors.raw_numbers import RawNumbersExtractor
 from cairn.scanner.extractors.safetensors import SafetensorsExtractor
 from cairn.scanner.extractors.script_code import ScriptCodeExtractor
 from cairn.scanner.extractors.sentencepiece import SentencePieceExtractor
+from cairn.scanner.extractors.seven_zip import SevenZipExtractor
 from cairn.scanner.extractors.table import TableExtractor
 from cairn.scanner.extractors.tar_archive import TarExtractor
 from cairn.scanner.extractors.tensorflow_graph import TensorflowGraphExtractor
@@ -55,6 +56,7 @@ EXTRACTORS: Registry[Extractor] = Registry(
         TarExtractor(),
         PythonExtractor(),
         SentencePieceExtractor(),
+        SevenZipExtractor(),
         ProgramExtractor(),
         JsonExtractor(),
         YamlExtractor(),

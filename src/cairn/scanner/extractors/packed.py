@@ -9,7 +9,6 @@ _FORMS = {
     b"Rar!\x1a\x07": "a RAR archive",
     b"\x28\xb5\x2f\xfd": "Zstandard data",
     b"\x04\x22\x4d\x18": "LZ4 data",
-    b"7z\xbc\xaf\x27\x1c": "a 7z archive",
     b"%PDF": "a PDF document",
     b"MSCF\0\0\0\0": "a cabinet archive",
 }
