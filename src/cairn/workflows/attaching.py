@@ -1,12 +1,17 @@
 """Attaches a bundle to a revision: only one that holds, for the files the revision has."""
 
+from collections.abc import Iterable
+
 from cairn.domain import Actor
-from cairn.errors import IntegrityError
+from cairn.errors import IntegrityError, LimitError
 from cairn.provenance.signing import Standing, check_signature, read_bundle
 from cairn.workflows.access import require_writer
 from cairn.workflows.browse import View
 from cairn.workflows.house import House
 from cairn.workflows.revision_proof import SOURCE, claim_of, revision_digests, trusted_in
+
+BASE_BYTES = 64 << 10  # certificates, parameters and inputs of a build
+FILE_BYTES = 512
 
 
 def attach_bundle(house: House, actor: Actor, view: View, content: bytes) -> bool:
@@ -21,8 +26,10 @@ def attach_bundle(house: House, actor: Actor, view: View, content: bytes) -> boo
         ConflictError: the revision has too many attachments.
     """
     require_writer(actor, view.repo.id.namespace)
+    digests = revision_digests(house, view)
+    _check_size(content, digests)
     bundle = read_bundle(content, SOURCE)
-    claim = claim_of(bundle, revision_digests(house, view))
+    claim = claim_of(bundle, digests)
     if claim.differences:
         raise IntegrityError(
             f"the bundle is about other files than revision {view.revision.id} has:"
@@ -35,3 +42,17 @@ def attach_bundle(house: House, actor: Actor, view: View, content: bytes) -> boo
     return house.catalog.attachments.add(
         view.repo, view.revision.id, claim.kind.value, content, actor
     )
+
+
+def _check_size(content: bytes, paths: Iterable[str]) -> None:
+    """Refuse padding: every look at the revision's page reads all of its bundles.
+
+    A path takes at most four bytes for each of its own, as escapes in base64; digest and
+    punctuation of its resource take some 300.
+    """
+    limit = BASE_BYTES + sum(4 * len(path.encode()) + FILE_BYTES for path in paths)
+    if len(content) > limit:
+        raise LimitError(
+            f"it has {len(content):,} bytes; for these files it may have {limit:,}",
+            source=SOURCE,
+        )

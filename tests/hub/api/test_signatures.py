@@ -156,7 +156,22 @@ def test_signatures_of_a_private_repo_are_not_told_to_others(hub: Hub, ann: Test
         assert hub.client("bob").get(OF_MAIN.format(what)).status_code == 404
 
 
-@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b"\xff", b"[" * 100_000])
+def test_a_padded_bundle_is_refused(model: Repo, ann: TestClient) -> None:
+    content = bundle_of(ann)
+    assert "for these files" in attach(ann, content + b" " * 100_000, 413)["error"]
+    attach(ann, content + b" " * 10_000)
+
+
+def test_a_bundle_of_a_thousand_files_with_long_names_fits(ann: TestClient) -> None:
+    repo = Repo(ann).create()
+    folder = "\u4e2d" * 80
+    names = [f"{folder}/{number}" for number in range(1000)]
+    assert repo.commit(*(repo.file(name, b"x") for name in names)).status_code == 200
+    indented = json.dumps(json.loads(bundle_of(ann)), indent=4).encode()
+    assert attach(ann, indented)["verdict"] == "unknown"
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b"\xff", b"[" * 60_000])
 def test_what_is_no_bundle_is_refused(model: Repo, ann: TestClient, content: bytes) -> None:
     attach(ann, content, 400)
 
