@@ -82,6 +82,12 @@ def test_ordinary_side_files_are_clean(name: str, data: bytes) -> None:
     assert scanned(name, data).findings == ()
 
 
+def test_a_placeholder_with_underscores_is_no_way_into_the_interpreter() -> None:
+    for text, verdict in (("__image__", Verdict.SUSPICIOUS), ("__class__", Verdict.MALICIOUS)):
+        template = f"{{{{ messages[0]['content'] | replace('x', '{text}') }}}}"
+        assert scanned("chat_template.jinja", template.encode()).verdict is verdict
+
+
 def _chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 

@@ -63,7 +63,8 @@ def _note_keys(source: Source, trace: Trace) -> int:
                 alignment = value
             if not isinstance(value, str):
                 continue
-            note_header_text(key, value, trace)
+            if "template" not in key:
+                note_header_text(key, value, trace)
             if looks_like_template(value):
                 note_template(value, key, trace)
     except LimitError as error:

@@ -47,6 +47,16 @@ _GLOBALS = frozenset(
         *("popen", "open", "eval", "exec", "import", "getattr", "globals", "locals", "vars"),
     )
 )
+# Attributes by which text leads to the interpreter; placeholders such as `__image__` do not.
+_WAYS_IN = frozenset(
+    f"__{name}__"
+    for name in (
+        *("class", "mro", "base", "bases", "subclasses", "globals", "builtins", "import", "init"),
+        *("dict", "code", "closure", "getattribute", "getattr", "reduce", "reduce_ex", "module"),
+        *("self", "func", "call", "loader", "spec", "getitem", "new", "wrapped", "get", "set"),
+        *("init_subclass", "subclasshook", "enter", "exit", "kwdefaults", "defaults", "traceback"),
+    )
+)
 _ALLOWED = {"call": _CALLS, "method": _METHODS, "filter": _FILTERS, "test": _TESTS}
 _RUNNING = frozenset(
     ("popen", "system", "mro", "eval", "exec", "spawn", "getoutput", "load_module")
@@ -64,6 +74,7 @@ class Templates(Rule):
     """
 
     name: ClassVar[str] = "templates"
+    version: ClassVar[int] = 2
     title: ClassVar[str] = "A template reaches for more than messages"
     about: ClassVar[tuple[type[Evidence], ...]] = (TemplateUse,)
 
@@ -89,8 +100,7 @@ def _verdict(use: str, name: str) -> tuple[Verdict, str] | None:
             hidden = name.startswith("__") or not name.startswith("_")
             return (bad if hidden else odd), f"reaches for the attribute {name}"
         case "text":
-            dunder = name.strip("_") != name and name.startswith("__") and name.endswith("__")
-            return (bad if dunder else odd), f"holds the text {name!r}"
+            return (bad if name in _WAYS_IN else odd), f"holds the text {name!r}"
         case "name" if name in _GLOBALS or name.startswith("__"):
             return bad if name.startswith("__") else odd, f"uses the variable {name}"
         case "filter" if name == "attr":
