@@ -147,6 +147,28 @@ def test_sig_004_loops_of_links_and_links_to_folders_are_named(
     assert dict(found.differences.others).keys() == {"loop", "up"}
 
 
+@pytest.mark.parametrize("make", [os.link, os.symlink], ids=["hard link", "symbolic link"])
+def test_the_bundle_under_a_second_name_is_a_file_nobody_signed(model: SignedModel, make) -> None:
+    make(model.bundle, model.folder / "evil.py")
+    found = model.verify(follow_links=True)
+    assert found.differences.added == ("evil.py",)
+    assert not model.verify().is_verified
+
+
+def test_a_folder_reached_by_a_link_is_verified_as_itself(
+    model: SignedModel, tmp_path: Path
+) -> None:
+    (tmp_path / "link").symlink_to(model.folder)
+    assert SignedModel(tmp_path / "link", model.trusted).verify().is_verified
+
+
+def test_a_single_file_that_is_a_link_is_not_signed(tmp_path: Path) -> None:
+    (tmp_path / "real.gguf").write_bytes(b"GGUF")
+    (tmp_path / "model.gguf").symlink_to("real.gguf")
+    with pytest.raises(RequestError, match="symbolic link"):
+        files_to_sign(tmp_path / "model.gguf", tmp_path / "model.gguf.sig")
+
+
 def test_a_pipe_is_named_and_not_waited_for(model: SignedModel) -> None:
     os.mkfifo(model.folder / "pipe")
     assert dict(model.verify().differences.others) == {"pipe": "pipe, socket or device"}

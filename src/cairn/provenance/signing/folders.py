@@ -48,9 +48,11 @@ def list_model(root: Path, *, follow_links: bool, besides: Path) -> Listing:
         NotFoundError: there is nothing. RequestError: a folder cannot be listed.
     """
     if root.is_file():
-        return Listing({root.name: root})
+        what = _what_else(root, follow_links=follow_links)
+        return Listing({root.name: root}) if what is None else Listing({}, {root.name: what})
     if not root.is_dir():
         raise NotFoundError(f"{root}: no such file or folder")
+    bundle = _place(besides)
     files: dict[str, Path] = {}
     others: dict[str, str] = {}
     for path in _below(root):
@@ -58,7 +60,7 @@ def list_model(root: Path, *, follow_links: bool, besides: Path) -> Listing:
         what = _what_else(path, follow_links=follow_links)
         if what is not None:
             others[name] = what
-        elif not _is_same(path, besides):
+        elif _place(path) != bundle:
             files[name] = path
     return Listing(files, others, (root / GIT_FOLDER).is_dir())
 
@@ -105,8 +107,9 @@ def _what_else(path: Path, *, follow_links: bool) -> str | None:
     return None if stat.S_ISREG(mode) else "pipe, socket or device"
 
 
-def _is_same(path: Path, other: Path) -> bool:
-    return other.exists() and path.samefile(other)
+def _place(path: Path) -> Path:
+    """Where a path is, whatever its folder is called by; a link to the same file is elsewhere."""
+    return path.parent.resolve() / path.name
 
 
 def _hash_file(path: Path, algorithm: str, flags: int, progress: Callable[[int], None]) -> str:
