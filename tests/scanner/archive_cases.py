@@ -84,6 +84,7 @@ CASES = [
         MALICIOUS,
         torch_zip(**{"archive/extra/cfg.p": SYSTEM}),
         torch_zip(**{"archive/data/1": SYSTEM}),
+        torch_zip(**{"archive/data/1": b"N0" * 3000 + SYSTEM[2:]}),
     ),
     case(
         "TZ-003", "a local name that differs from the directory's", MALICIOUS, _other_name_inside()

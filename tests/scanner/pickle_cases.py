@@ -56,6 +56,12 @@ CASES = [
     case("PKL-001", "GLOBAL and REDUCE of os.system", MALICIOUS, SYSTEM),
     case("PKL-002", "the same in protocol 0", MALICIOUS, b"cos\nsystem\n(S'true'\ntR."),
     case(
+        "PKL-late",
+        "a payload far behind opcodes that do nothing, all of it text",
+        MALICIOUS,
+        b"I1\n0" * 3000 + b"cos\nsystem\n(S'true'\ntR.",
+    ),
+    case(
         "PKL-003",
         "STACK_GLOBAL with both operands from the memo",
         MALICIOUS,

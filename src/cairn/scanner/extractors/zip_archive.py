@@ -30,7 +30,10 @@ _METHODS = {8: "deflate", 12: "bzip2"}
 _STORAGE = re.compile(r"(?P<top>[^/]+)/(data|constants|data/weights|data/constants)/[^/]+\Z")
 _TORCH_MARKS = ("/data.pkl", "/archive_format")
 _TORCH_READERS = ("torch-zip", "torchscript", "torch-export")
+
+# Numbers that are opcodes all the way: nearly all tensors are not after a few.
 _PEEKED_OPCODES = 1000
+_SEARCHED_OPCODES = 1_000_000
 _BLOCK_BYTES = 4 << 20
 
 
@@ -106,8 +109,6 @@ def _examine_member(member: Member, source: Source, trace: Trace) -> None:
 def _examine_loosely(source: Source, trace: Trace) -> None:
     """Examine whatever the local headers describe, as it is stored and as it inflates."""
     trace.spend(source.size_bytes)
-    for at, name in directory_names(source):
-        _note_name(name, at, trace)
     for member in loose_members(source):
         _note_name(member.name, member.start, trace)
         stored = WindowSource(source, member.start, member.stop, member.name)
@@ -116,6 +117,8 @@ def _examine_loosely(source: Source, trace: Trace) -> None:
         if member.method == _STORED or _runs(stored):
             trace.enter(member.name, stored)
         _examine_inflated(member, source, trace)
+    for at, name in directory_names(source):
+        _note_name(name, at, trace)
 
 
 def _examine_inflated(member: LooseMember, source: Source, trace: Trace) -> None:
@@ -139,7 +142,11 @@ def _runs(content: Source) -> bool:
     """Whether bytes that should be a tensor's are a program or an archive."""
     if content.read_at(0, 4) in _STARTS:
         return True
-    return calls_a_name(read_program(content, max_opcodes=_PEEKED_OPCODES))
+    for most in (_PEEKED_OPCODES, _SEARCHED_OPCODES):
+        program = read_program(content, max_opcodes=most)
+        if program.opcodes <= most:
+            return calls_a_name(program)
+    return True  # neither ends nor breaks off: examined as a pickle, it says why
 
 
 def _checksum(content: Source) -> int:
