@@ -106,7 +106,7 @@ class Settings(BaseSettings):
         ge=0,
         description="Most bytes of files that the hub keeps to be read fast instead of small: the"
         " newest of the repos that are downloaded most, then of those changed last (docs/store.md)."
-        " 0: it leaves every file as it is kept.",
+        " 0: it changes no file's profile.",
     )
     small_max_depth: int = Field(
         default=5,

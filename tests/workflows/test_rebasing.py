@@ -7,7 +7,7 @@ import pytest
 from cairn.bootstrap import open_house
 from cairn.config import Settings
 from cairn.domain import Blob
-from cairn.store import SMALL
+from cairn.store import FAST, SMALL
 from cairn.workflows.house import House
 from cairn.workflows.rebasing import LOOK_S, Rebasing
 from cairn.workflows.remake import remake_blob
@@ -60,3 +60,10 @@ def test_a_blob_that_stays_too_deep_is_named_again_only_after_a_while(
     assert [rebasing.next_blob() for _ in range(5)] == [*chain[3:], None]
     now_s[0] = LOOK_S
     assert rebasing.next_blob() == chain[3]
+
+
+def test_what_is_kept_fast_in_a_long_chain_is_left_so(house: House, chain: list[Blob]) -> None:
+    remake_blob(house, chain[-1].digest, FAST.up_to(6))
+    assert chain[-1].digest in house.store.take_stock().deeper_than(2)
+    rebasing = Rebasing(house, SHORT)
+    assert [rebasing.next_blob() for _ in range(4)] == [*chain[3:-1], None]

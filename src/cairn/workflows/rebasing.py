@@ -35,13 +35,16 @@ class Rebasing:
         return self._found.pop() if self._found else None
 
     def _too_deep(self) -> list[Blob]:
-        """The last of a chain first."""
+        """The last of a chain first; without what somebody had made to be read fast, so deep."""
         store = self.house.store
         deepest = self.profile.max_chain + self.profile.conversions
+        fast = store.kept_fast()
         found = []
         for digest in store.oldest_first(store.take_stock().deeper_than(deepest)):
             try:
-                if store.has(digest):  # else it is damaged, and stays as it is
+                if digest not in fast and store.has(
+                    digest
+                ):  # else it is damaged, and stays as it is
                     found.append(store.blob(digest))
             except (BlobNotFoundError, IntegrityError):
                 continue
