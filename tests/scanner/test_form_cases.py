@@ -15,7 +15,7 @@ from cairn.formats import BytesSource
 from cairn.scanner import gather, report_of
 from tests.formats.tensorflow_files import field
 from tests.scanner import form_cases, graph_cases
-from tests.scanner.form_cases import ELF, Case, seven_zip
+from tests.scanner.form_cases import ELF, PICKLE, Case, seven_zip
 
 
 def scanned(name: str, data: bytes) -> FileReport:
@@ -147,3 +147,20 @@ def test_a_7z_archive_that_does_not_unpack_is_never_clean() -> None:
         assert scanned("a.7z", damaged).verdict is Verdict.MALFORMED
     unknown = seven_zip(b"text", b"text", b"\x01\x04\x04\xf7\x11\x01")
     assert scanned("a.7z", unknown).verdict is Verdict.UNREAD
+
+
+def _record(event: bytes) -> bytes:
+    return struct.pack("<Q", len(event)) + bytes(4) + event + bytes(4)
+
+
+def test_what_tensorflow_leaves_beside_models_is_clean_and_nothing_else_under_its_name() -> None:
+    time = b"\x09" + bytes(8)
+    log = _record(time + field(3, b"brain.Event:2")) + _record(time + field(2, 7) + field(5, b""))
+    assert scanned("events.out.tfevents.1", log).findings == ()
+    assert scanned("events.out.tfevents.1", log + b"more").verdict is Verdict.MALFORMED
+    assert scanned("events.out.tfevents.1", log + _record(PICKLE)).verdict is Verdict.MALFORMED
+    hashes = b"".join(field(number, 1 << 60) for number in range(1, 6)) + field(6, field(1, 1))
+    assert scanned("fingerprint.pb", hashes).findings == ()
+    assert scanned("fingerprint.pb", hashes + field(9, b"x")).verdict is Verdict.MALFORMED
+    assert scanned("variables.data-00000-of-00001", bytes(64)).findings == ()
+    assert scanned("variables.data-00000-of-00001", ELF).verdict is Verdict.MALICIOUS

@@ -4,6 +4,7 @@ from cairn.plugins import Registry
 from cairn.scanner.extractor import Extractor
 from cairn.scanner.extractors.compressed import CompressedExtractor
 from cairn.scanner.extractors.disguise import DisguiseExtractor
+from cairn.scanner.extractors.event_log import EventLogExtractor
 from cairn.scanner.extractors.gguf import GgufExtractor
 from cairn.scanner.extractors.hdf5 import Hdf5Extractor
 from cairn.scanner.extractors.image import ImageExtractor
@@ -24,6 +25,7 @@ from cairn.scanner.extractors.sentencepiece import SentencePieceExtractor
 from cairn.scanner.extractors.seven_zip import SevenZipExtractor
 from cairn.scanner.extractors.table import TableExtractor
 from cairn.scanner.extractors.tar_archive import TarExtractor
+from cairn.scanner.extractors.tensorflow_fingerprint import TensorflowFingerprintExtractor
 from cairn.scanner.extractors.tensorflow_graph import TensorflowGraphExtractor
 from cairn.scanner.extractors.text import TextExtractor
 from cairn.scanner.extractors.yaml_document import YamlExtractor
@@ -57,6 +59,8 @@ EXTRACTORS: Registry[Extractor] = Registry(
         PythonExtractor(),
         SentencePieceExtractor(),
         SevenZipExtractor(),
+        EventLogExtractor(),
+        TensorflowFingerprintExtractor(),
         ProgramExtractor(),
         JsonExtractor(),
         YamlExtractor(),
