@@ -433,6 +433,9 @@ CASES = [
                 metadata={}, weight_map={"a": "../../other/model.safetensors"}
             ),
             "absolute.index.json": _json(weight_map={"a": "/etc/passwd"}),
+            "modules.json": json.dumps(
+                [{"idx": 0, "path": "../../x", "type": "sentence_transformers.models.Dense"}]
+            ).encode(),
         },
     ),
     Case(

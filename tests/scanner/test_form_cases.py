@@ -65,6 +65,7 @@ def test_what_chat_templates_do_is_clean(template: str) -> None:
         ("config.json", b'{"model_type": "bert", "_name_or_path": "/content/bert"}'),
         ("adapter_config.json", b'{"base_model_name_or_path": "meta-llama/Llama-3"}'),
         ("hparams.yaml", b"optim:\n  _target_: torch.optim.AdamW\n  lr: 0.1\n"),
+        ("data_config.json", b'[{"path": "../data/train.json", "url": "https://x.example"}]'),
         ("generation_config.json", b'{"x": NaN}'),
         (".gitattributes", b"*.bin filter=lfs diff=lfs merge=lfs -text\n"),
         ("setup.py", b"import os\nimport json\nx = json.loads('1')\nos.path.join('a', 'b')\n"),

@@ -32,7 +32,7 @@ _WITHIN = frozenset(("weight_map", "serializedFile", "modelFile", "weights_file"
 _FOLLOWED = frozenset(
     (
         *("base_model_name_or_path", "pretrained_model_name_or_path", "tokenizer_file"),
-        *("vocab_file", "merges_file", "spm_file", "sp_model_file", "path"),
+        *("vocab_file", "merges_file", "spm_file", "sp_model_file"),
     )
 )
 # Layers of Keras that open the file their vocabulary names.
@@ -145,6 +145,8 @@ def _note_objects(pointer: str, value: dict[str, Any], trace: Trace) -> None:
     kind, path = value.get("type"), value.get("path")
     if isinstance(kind, str) and isinstance(path, str) and "idx" in value:
         trace.note(NamedCode(place, "module", kind[:_MOST_SHOWN]))
+        if leads_elsewhere(path):
+            trace.note(Reference(place, "the folder of a module", path[:_MOST_SHOWN]))
     owner, name = value.get("__module__"), value.get("__class__")
     if isinstance(owner, str) and isinstance(name, str):
         loader = value.get("__loader__")

@@ -13,7 +13,7 @@ from cairn.scanner.rule import Rule
 _BY_MISTAKE = frozenset(
     (
         *("base_model_name_or_path", "pretrained_model_name_or_path", "tokenizer_file"),
-        *("vocab_file", "merges_file", "spm_file", "sp_model_file", "path"),
+        *("vocab_file", "merges_file", "spm_file", "sp_model_file"),
     )
 )
 # These open another file wherever it lies: there is no harmless use in a checkpoint.
