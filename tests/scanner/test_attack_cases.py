@@ -1,9 +1,11 @@
 """Every known attack on unpicklers gets the verdict it must get, and controls are clean."""
 
+from pathlib import Path
+
 import pytest
 
 from cairn.domain import FileReport, Verdict
-from cairn.formats import BytesSource
+from cairn.formats import BytesSource, FileSource
 from cairn.scanner import gather, report_of
 from tests.scanner import archive_cases, pickle_cases
 from tests.scanner.pickle_assembly import SYSTEM, called, named, program, text
@@ -58,3 +60,10 @@ def test_what_a_carried_pickle_calls_is_named() -> None:
 def test_a_shared_list_that_is_not_endless_is_clean() -> None:
     shared = b"]\x94(" + b"K\x01" * 50 + b"e0"
     assert scanned("file", b"\x80\x04" + shared + b"](" + b"h\x00" * 1000 + b"e.").findings == ()
+
+
+def test_an_end_of_archive_that_stands_first_is_read_within_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "file.bin"
+    path.write_bytes(b"\xfe" + b"PK\x05\x06" + bytes(18))
+    with FileSource(path) as source:  # refuses offsets before its first byte
+        assert report_of("file.bin", 23, gather(source)).verdict is Verdict.UNREAD

@@ -25,7 +25,7 @@ _BLOCK_BYTES = 4 << 20
 _ENCRYPTED = 0x1
 
 # Places looked at in one archive, some 20 microseconds each: two for each member.
-_MAX_PLACES = 65_536
+_MAX_PLACES = 32_768
 
 # The end record is followed by a comment of at most this many bytes.
 MAX_TAIL_BYTES = 0xFFFF + _END.size
@@ -55,7 +55,7 @@ def ends_like_a_zip(source: Source) -> bool:
 
 def _has_directory(source: Source, at: int, raw: bytes) -> bool:
     length = _END.unpack_from(raw)[5]
-    if source.read_at(at - _LOCATOR_BYTES, 4) == _LOCATOR_MAGIC:
+    if at >= _LOCATOR_BYTES and source.read_at(at - _LOCATOR_BYTES, 4) == _LOCATOR_MAGIC:
         return True
     return 0 < length <= at and source.read_at(at - length, 4) == _RECORD_MAGIC
 
