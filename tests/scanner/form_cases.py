@@ -362,6 +362,9 @@ CASES = [
             "processor_config.json": _json(chat_template={"default": SSTI}),
             "filter.jinja": b"{{ messages|attr('\\x5f\\x5fclass\\x5f\\x5f') }}",
             "globals.jinja": b"{{ cycler.__init__.__globals__.os.popen('id').read() }}",
+            "pieces.jinja": b"{{ ''['__cla' ~ 'ss__'] }}",
+            "sum.jinja": b"{{ ''['_' + '_cl' + 'ass__'] }}",
+            "variable.jinja": b"{% set k = '__' ~ 'mro__' %}{{ x[k] }}",
             "import.jinja": b"{{ lipsum['__globals__']['os'].popen('true') }}",
         },
     ),
@@ -378,7 +381,7 @@ CASES = [
                 [{"idx": 0, "name": "0", "path": "", "type": "mine.Net"}]
             ).encode(),
             "model_index.json": _json(_class_name="Pipe", unet=["mine", "Net"]),
-            "computed.jinja": b"{% set k = '_' ~ '_class' %}{{ messages[k] }}",
+            "computed.jinja": b"{% set k = 'a' ~ messages[0].role %}{{ messages[k] }}",
             "loop.jinja": b"{% for i in range(99999999) %}x{% endfor %}",
             "include.jinja": b"{% include '/etc/passwd' %}",
         },

@@ -4,7 +4,7 @@ Chat templates travel in GGUF files, tokenizer settings and `chat_template.jinja
 rendered them without a sandbox (CVE-2024-34359). Syntax: https://jinja.palletsprojects.com/.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from re import compile as pattern
 
@@ -99,7 +99,7 @@ def _all(tree: nodes.Node) -> Iterator[nodes.Node]:
         waiting += reversed(list(node.iter_child_nodes()))
 
 
-def _uses_of(node: nodes.Node, built: set[str]) -> Iterator[tuple[str, str]]:
+def _uses_of(node: nodes.Node, built: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     match node:
         case nodes.Getattr() | nodes.Getitem():
             yield from _reach(node, built)
@@ -121,14 +121,17 @@ def _uses_of(node: nodes.Node, built: set[str]) -> Iterator[tuple[str, str]]:
         yield "node", type(node).__name__
 
 
-def _reach(node: nodes.Getattr | nodes.Getitem, built: set[str]) -> Iterator[tuple[str, str]]:
+def _reach(
+    node: nodes.Getattr | nodes.Getitem, built: Mapping[str, str]
+) -> Iterator[tuple[str, str]]:
     """What is got from a value, by a name in the template or by one it computes."""
     match node:
         case nodes.Getattr(attr=key) | nodes.Getitem(arg=nodes.Const(value=str() as key)):
             if key.startswith("_") or _FRAMES.fullmatch(key):
                 yield "attribute", key
         case nodes.Getitem(arg=arg) if _is_built(arg, built):
-            yield "key", type(arg).__name__
+            spelled = _pieces(arg, built)
+            yield ("attribute", spelled) if spelled.startswith("__") else ("key", spelled)
 
 
 def _call(callee: nodes.Node, node: nodes.Call) -> Iterator[tuple[str, str]]:
@@ -154,16 +157,25 @@ def _large_numbers(*values: nodes.Node) -> Iterator[tuple[str, str]]:
                 yield "work", str(number) if digits < 64 else f"more than 2**{digits - 1}"
 
 
-def _names_built_of_text(tree: nodes.Template) -> set[str]:
+def _names_built_of_text(tree: nodes.Template) -> Mapping[str, str]:
     """Variables set to a text put together from pieces, which may spell what a filter looks for."""
     return {
-        node.target.name
+        node.target.name: _pieces(node.node, {})
         for node in tree.find_all(nodes.Assign)
-        if isinstance(node.target, nodes.Name) and _is_built(node.node, set())
+        if isinstance(node.target, nodes.Name) and _is_built(node.node, {})
     }
 
 
-def _is_built(node: nodes.Node, built: set[str]) -> bool:
+def _pieces(node: nodes.Node, built: Mapping[str, str]) -> str:
+    """The constants that a text is put together from, in order."""
+    if isinstance(node, nodes.Name):
+        return built.get(node.name, "")
+    return "".join(
+        piece.value for piece in node.find_all(nodes.Const) if isinstance(piece.value, str)
+    )
+
+
+def _is_built(node: nodes.Node, built: Mapping[str, str]) -> bool:
     match node:
         case nodes.Name(name=name):
             return name in built
