@@ -4,6 +4,8 @@ Each has an id, what it does, the verdict it must get, and its files.
 """
 
 import base64
+import gzip
+import zlib
 from dataclasses import dataclass
 
 from cairn.domain import Verdict
@@ -224,6 +226,8 @@ CASES = [
         program(text(SYSTEM.hex())),
         program(raw(SYSTEM)),
         program(raw(base64.b64encode(SYSTEM))),
+        program(raw(gzip.compress(SYSTEM))),
+        program(text(base64.b64encode(zlib.compress(SYSTEM)).decode())),
     ),
     case(
         "PKL-039", "a class of __main__", SUSPICIOUS, program(named("__main__", "Net") + b")\x81")

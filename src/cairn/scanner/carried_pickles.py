@@ -1,6 +1,6 @@
 """Pickles that a pickle holds as plain bytes or text: harmless to it, and bait for what comes next.
 
-Bytes are searched as they are and unpacked; text as base64 and as hex.
+Bytes are searched as they are, text as base64 and as hex; compressed streams are unpacked.
 """
 
 import base64
@@ -10,8 +10,11 @@ import re
 from collections.abc import Iterator
 
 from cairn.domain import Source
+from cairn.errors import MalformedError
+from cairn.formats import BytesSource
 from cairn.formats.pickle_program import Global, Payload, Value
 from cairn.scanner.evidence.pickles import CarriedPickle
+from cairn.scanner.inflating import inflated, method_of
 from cairn.scanner.pickle_search import find_pickles
 from cairn.scanner.trace import Trace
 
@@ -33,7 +36,8 @@ def note_carried(values: Iterator[Value], source: Source, trace: Trace) -> None:
         LimitError: searching takes more than the file's budget.
     """
     seen: set[tuple[str, str, str]] = set()
-    for encoding, data in _readings(values, source):
+    for encoding, packed in _readings(values, source):
+        data = _unpacked(packed, trace)
         trace.spend(len(data))
         for program in find_pickles(data):
             for call in program.calls:
@@ -41,6 +45,17 @@ def note_carried(values: Iterator[Value], source: Source, trace: Trace) -> None:
                 if isinstance(name, Global) and (encoding, name.module, name.name) not in seen:
                     seen.add((encoding, name.module, name.name))
                     trace.note(CarriedPickle(trace.at(), encoding, name.module, name.name))
+
+
+def _unpacked(data: bytes, trace: Trace) -> bytes:
+    """What a compressed stream holds; data that is none, or a broken one, as it is."""
+    method = method_of(data)
+    if method is None:
+        return data
+    try:
+        return inflated(BytesSource(data), 0, len(data), method, trace).plain
+    except MalformedError:
+        return data
 
 
 def _readings(values: Iterator[Value], source: Source) -> Iterator[tuple[str, bytes]]:

@@ -58,6 +58,28 @@ METHODS: dict[str, Callable[[], _Decompressor]] = {
 }
 
 
+_MAGICS = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\0": "xz", b"\x5d\0\0": "xz"}
+_ZLIB_FIRST = b"\x78"
+
+
+def method_of(head: bytes) -> str | None:
+    """How a stream is compressed, by its magic number; zlib's has none, so some must unpack."""
+    known = next((method for magic, method in _MAGICS.items() if head.startswith(magic)), None)
+    if known is None and head.startswith(_ZLIB_FIRST) and _is_zlib(head):
+        return "zlib"
+    return known
+
+
+def _is_zlib(head: bytes) -> bool:
+    """The check of RFC 1950, and that something unpacks."""
+    if int.from_bytes(head[:2], "big") % 31:
+        return False
+    try:
+        return bool(METHODS["zlib"]().decompress(head, 1))
+    except zlib.error:
+        return False
+
+
 class Inflated(NamedTuple):
     """Plain bytes, and how many packed ones they were made of."""
 
