@@ -136,6 +136,12 @@ class Settings(BaseSettings):
         description="Seconds in which a hub reads all that it keeps back once, spread evenly, to"
         " find damage; 0: never.",
     )
+    scan_policy: Literal["hold", "warn", "allow"] = Field(
+        default="allow",
+        description="What scans decide: `hold` scans a file before anybody but writers gets it"
+        " and keeps malicious ones back; `warn` gives all out and says what was found; `allow`"
+        " gives all out and scans nothing.",
+    )
     tensor_health: bool = Field(
         default=True, description="Measure the values of pushed tensors in the background."
     )

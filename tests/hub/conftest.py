@@ -189,7 +189,11 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveHub]:
     folder = tmp_path_factory.mktemp("live")
     hub = make_hub(folder / "data")
     small_parts = hub.settings.model_copy(
-        update={"lfs_multipart_threshold_bytes": 3_000_000, "lfs_part_bytes": 1_000_000}
+        update={
+            "lfs_multipart_threshold_bytes": 3_000_000,
+            "lfs_part_bytes": 1_000_000,
+            "scan_policy": "hold",
+        }
     )
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))

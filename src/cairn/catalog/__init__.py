@@ -1,6 +1,7 @@
 """Who, which repo, which revision: the only room with SQL, on SQLite or PostgreSQL."""
 
 from cairn.catalog.arrivals import Arrival
+from cairn.catalog.blob_scans import KeptScan
 from cairn.catalog.changes import Change, DeleteFile, DeleteFolder, PutFile
 from cairn.catalog.comparisons import Asked, Trees
 from cairn.catalog.logbook import Logged, WaitingEvent
@@ -41,6 +42,7 @@ __all__ = [
     "DeleteFolder",
     "Facets",
     "FileChange",
+    "KeptScan",
     "Location",
     "Logged",
     "PastCommit",

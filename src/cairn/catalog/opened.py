@@ -9,6 +9,7 @@ from cairn.catalog.arrivals import Arrivals
 from cairn.catalog.attachments import Attachments
 from cairn.catalog.audit import Audit
 from cairn.catalog.blob_health import BlobHealth
+from cairn.catalog.blob_scans import BlobScans
 from cairn.catalog.chunk_lists import ChunkLists
 from cairn.catalog.comparisons import Comparisons
 from cairn.catalog.database import Database
@@ -38,6 +39,7 @@ class Catalog:
     quotas: Quotas
     audit: Audit
     blob_health: BlobHealth
+    blob_scans: BlobScans
     comparisons: Comparisons
     chunk_lists: ChunkLists
     logbook: Logbook
@@ -84,6 +86,7 @@ def open_catalog(url: str, *, clock: Callable[[], datetime] = utc_now) -> Catalo
         quotas=Quotas(database, clock),
         audit=Audit(database),
         blob_health=BlobHealth(database),
+        blob_scans=BlobScans(database),
         comparisons=Comparisons(database, clock),
         chunk_lists=ChunkLists(database, clock),
         logbook=Logbook(database, clock),

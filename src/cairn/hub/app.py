@@ -1,9 +1,10 @@
 """The hub as one ASGI application: which rooms of routes it has and what wraps them.
 
 `request.app.state` holds `house`, `settings`, `signer`, `checkpoints`, `comparisons` and `views`
-(made lately), `on_upload` (call it while bytes arrive) and `journal` (of optimizing). Routes are
-tried in order: Xet, the Hugging Face wire, our own API, pages. Each package gives a list
-`routes`; `hub.web.routes` may also give `error_page(request, status, message)` for browsers.
+(made lately), `releasing` (of files), `on_upload` (call it while bytes arrive) and `journal` (of
+optimizing). Routes are tried in order: Xet, the Hugging Face wire, our own API, pages. Each
+package gives a list `routes`; `hub.web.routes` may also give `error_page(request, status, message)`
+for browsers.
 """
 
 from collections.abc import Callable
@@ -24,6 +25,7 @@ from cairn.hub.comparisons import comparison_memory
 from cairn.hub.hf import routes as hf
 from cairn.hub.memory import Memory
 from cairn.hub.rim import Rim
+from cairn.hub.scan_desk import ScanDesk
 from cairn.hub.signing import Signer
 from cairn.hub.urls import HostGuard, PathPrefix
 from cairn.hub.views import view_memory
@@ -31,6 +33,7 @@ from cairn.hub.web import routes as web
 from cairn.hub.xet import routes as xet
 from cairn.workflows.house import House
 from cairn.workflows.journal import Journal
+from cairn.workflows.releasing import Releasing
 
 MAX_README_CHARACTERS = 16 << 20  # rendered cards kept in memory: a few hundred usual ones
 
@@ -44,13 +47,14 @@ def create_app(
     secret: bytes | None = None,
     on_upload: Callable[[], None] = lambda: None,
     journal: Journal | None = None,
+    scans: ScanDesk | None = None,
     lifespan: Lifespan | None = None,
 ) -> FastAPI:
     """The hub over an opened house.
 
     `secret` signs URLs and tokens; without it `settings.secret` is used. `on_upload` is
     called whenever bytes arrive, so that background work can wait; it must not block. `journal`
-    is that of the worker; without one nothing is optimized here.
+    is that of the worker; without one nothing is optimized here. `scans` is the worker's, too.
 
     Raises:
         RequestError: neither the argument nor the setting gives a secret.
@@ -84,6 +88,8 @@ def create_app(
     app.state.store_totals = TotalsMemory()
     app.state.on_upload = on_upload
     app.state.journal = journal or Journal(house.clock())
+    desk = scans or ScanDesk(house)
+    app.state.releasing = Releasing(house, settings.scan_policy, desk.scan)
     app.state.error_page = getattr(web, "error_page", None)
     errors.install(app)
     app.router.routes.extend([*xet.routes, *hf.routes])

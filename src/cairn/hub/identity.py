@@ -15,6 +15,7 @@ from cairn.hub import threads
 from cairn.hub.errors import BAD_CREDENTIALS_MESSAGE
 from cairn.hub.urls import base_url
 from cairn.workflows.house import House
+from cairn.workflows.releasing import Releasing
 
 SESSION_COOKIE = "cairn_session"
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -24,6 +25,12 @@ def house_of(request: Request) -> House:
     """The opened rooms this hub serves."""
     house: House = request.app.state.house
     return house
+
+
+def releasing_of(request: Request) -> Releasing:
+    """What says whether files may be given out."""
+    releasing: Releasing = request.app.state.releasing
+    return releasing
 
 
 async def actor_of(request: Request) -> Actor:

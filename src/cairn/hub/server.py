@@ -16,6 +16,7 @@ from cairn.bootstrap import signing_secret
 from cairn.config import Settings
 from cairn.errors import UnavailableError
 from cairn.hub.app import create_app
+from cairn.hub.scan_desk import ScanDesk
 from cairn.hub.wire import BufferedHttp
 from cairn.hub.worker import Worker
 from cairn.workflows.house import House
@@ -48,13 +49,15 @@ def run(
     configure_logging(settings.log_level)
     bound_port = listener.getsockname()[1]
     settings = settings.model_copy(update={"port": bound_port})
-    worker = Worker(house, settings)
+    scans = ScanDesk(house)
+    worker = Worker(house, settings, scans)
     app = create_app(
         house,
         settings,
         secret=signing_secret(settings),
         on_upload=worker.uploading,
         journal=worker.journal,
+        scans=scans,
     )
     config = uvicorn.Config(
         app,

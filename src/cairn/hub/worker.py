@@ -15,8 +15,10 @@ import structlog
 
 from cairn.bootstrap import profiles_of
 from cairn.config import Settings
+from cairn.domain import Verdict
 from cairn.errors import CairnError, IntegrityError
 from cairn.hub.reading_process import ReadingProcess
+from cairn.hub.scan_desk import ScanDesk
 from cairn.store import SMALL, StoppedError
 from cairn.workflows.describe import describe_pending
 from cairn.workflows.heat import Change, Heat
@@ -32,6 +34,7 @@ from cairn.workflows.rebasing import Rebasing
 from cairn.workflows.remake import remake_blobs
 from cairn.workflows.rounds import verify_due
 from cairn.workflows.stored_health import any_pending as any_to_measure
+from cairn.workflows.stored_scans import Judged, judge_pending, scan_pending
 from cairn.workflows.transparency import settle
 
 POLL_S = 1.0
@@ -50,8 +53,9 @@ log = structlog.get_logger("cairn.worker")
 class Worker:
     """One thread that works whenever there is something to do and nobody is uploading."""
 
-    def __init__(self, house: House, settings: Settings) -> None:
+    def __init__(self, house: House, settings: Settings, scans: ScanDesk | None = None) -> None:
         self._house = house
+        self._scans = scans or ScanDesk(house)
         self._settings = settings
         self._profiles = profiles_of(settings)
         self._heat = Heat(house, settings.fast_bytes)
@@ -78,6 +82,7 @@ class Worker:
         self._stop.set()
         self._thread.join(timeout_s)
         self._reading.stop()
+        self._scans.close()
 
     def uploading(self) -> None:
         """Note that bytes are arriving: optimizing waits until it is quiet."""
@@ -89,6 +94,8 @@ class Worker:
         while not self._stop.wait(POLL_S):
             self._guard("log", lambda: settle(self._house))
             self._guard("describe", lambda: describe_pending(self._house))
+            if self._settings.scan_policy != "allow":
+                self._guard("scan", self._scan)
             if self._settings.optimize and self._quiet() and not paused_since(self._house):
                 self._guard("optimize", self._optimize)
                 if time.monotonic() >= self._next_remake:
@@ -109,6 +116,16 @@ class Worker:
                     self._guard("compact", self._compact)
                 self._guard("tune", self._house.catalog.tune)
                 self._guard("count", lambda: count_stored_if_limited(self._house))
+
+    def _scan(self) -> None:
+        """Scan what landed, and judge anew what older rules judged."""
+        for judged in scan_pending(self._house, self._scans.scan):
+            _log_verdict("scanned", judged)
+            if self._stop.is_set():
+                return
+        for judged in judge_pending(self._house):
+            _log_verdict("verdict changed", judged)
+        self._scans.rest()
 
     def _quiet(self) -> bool:
         return time.monotonic() - self._last_upload >= self._settings.optimize_delay_s
@@ -240,6 +257,11 @@ class Worker:
             log.warning("step failed", step=step, error=str(error))
         except Exception:
             log.exception("step crashed", step=step)
+
+
+def _log_verdict(event: str, judged: Judged) -> None:
+    tell = log.warning if judged.verdict is Verdict.MALICIOUS else log.info
+    tell(event, blob=judged.blob_hex, name=judged.name, verdict=judged.verdict.value)
 
 
 def _lower_priority() -> None:

@@ -2,6 +2,20 @@
 
 from cairn.scanner.extractors import EXTRACTORS
 from cairn.scanner.rules import RULES
-from cairn.scanner.scan import gather, judge, report_of, rules_version
+from cairn.scanner.scan import (
+    extraction_version,
+    gather,
+    judge,
+    report_of,
+    rules_version,
+)
 
-__all__ = ["EXTRACTORS", "RULES", "gather", "judge", "report_of", "rules_version"]
+__all__ = [
+    "EXTRACTORS",
+    "RULES",
+    "extraction_version",
+    "gather",
+    "judge",
+    "report_of",
+    "rules_version",
+]

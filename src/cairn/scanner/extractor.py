@@ -1,13 +1,19 @@
 """What an extractor is: it takes content of one form apart and notes evidence."""
 
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 from cairn.domain import Source
 from cairn.scanner.trace import Trace
 
 
 class Extractor(ABC):
-    """One form of content. Subclasses hold no state and never run what they read."""
+    """One form of content. Subclasses hold no state and never run what they read.
+
+    `version` counts changes of what it notes of the same bytes: they are read anew when it grows.
+    """
+
+    version: ClassVar[int] = 1
 
     @property
     @abstractmethod

@@ -79,3 +79,11 @@ def rules_version(rules: Registry[Rule] = RULES) -> str:
     for framework, domain, name, harmless in all_rulings():
         digest.update(f"{framework} {domain} {name} {harmless}\n".encode())
     return digest.hexdigest()[:16]
+
+
+def extraction_version(extractors: Registry[Extractor] = EXTRACTORS) -> str:
+    """Names the extractors: another one means that evidence may differ."""
+    digest = sha256()
+    for extractor in sorted(extractors, key=lambda extractor: extractor.name):
+        digest.update(f"{extractor.name} {extractor.version}\n".encode())
+    return digest.hexdigest()[:16]

@@ -36,11 +36,12 @@ def collect_garbage(house: House, grace_s: float) -> Collected:
     """Remove blobs that no revision and no upload of the last `grace_s` seconds needs.
 
     Safe beside running uploads: a blob put or wanted within the grace period stays. What was
-    measured of blobs that no repo holds, which chunks they consist of, and what was found between
-    trees that are gone goes too.
+    measured and scanned of blobs that no repo holds, which chunks they consist of, and what was
+    found between trees that are gone goes too.
     """
     house.catalog.uploads.expire(house.clock() - timedelta(seconds=grace_s))
     house.catalog.blob_health.forget_unowned()
+    house.catalog.blob_scans.forget_unowned()
     house.catalog.comparisons.forget_unowned()
     house.catalog.chunk_lists.forget_unowned()
     return house.store.collect(house.catalog.history.live_digests, grace_s)

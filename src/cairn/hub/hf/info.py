@@ -15,6 +15,7 @@ from cairn.hub.routing import api_route
 from cairn.workflows import browse
 from cairn.workflows.access import readable
 from cairn.workflows.house import House
+from cairn.workflows.stored_scans import known_verdicts
 
 
 async def info(request: Request) -> Response:
@@ -26,9 +27,20 @@ async def info(request: Request) -> Response:
         _describe, house_of(request), actor, repo_id_of(request), revision_of(request), blobs=blobs
     )
     if flag_of(request, "securityStatus") or "securityRepoStatus" in expand:
-        shape["securityRepoStatus"] = {"scansDone": False, "filesWithIssues": []}
+        shape["securityRepoStatus"] = await threads.call(
+            _security, house_of(request), actor, repo_id_of(request), revision_of(request)
+        )
     # In a thread: a repo may have tens of thousands of files to name.
     return await threads.call(WireResponse, shapes.only(shape, expand) if expand else shape)
+
+
+def _security(house: House, actor: Actor, repo_id: RepoId, revision: str | None) -> Json:
+    record = readable(house, actor, repo_id)
+    at = browse.head(house, record)
+    if revision is not None:
+        at = browse.view(house, actor, repo_id, revision).revision
+    entries = {} if at is None else house.catalog.history.manifest(at.tree).entries
+    return shapes.repo_security(entries, known_verdicts(house, entries.values()))
 
 
 def _describe(

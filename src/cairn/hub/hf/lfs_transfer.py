@@ -19,7 +19,7 @@ from cairn.errors import ForbiddenError, NamingError, NotFoundError, RequestErro
 from cairn.hub import bodies, threads
 from cairn.hub.blob_response import blob_response
 from cairn.hub.hf.lfs import MAX_PARTS, OBJECTS, LfsResponse
-from cairn.hub.identity import house_of
+from cairn.hub.identity import house_of, releasing_of
 from cairn.hub.routing import raw_path, repo_routes
 from cairn.hub.signing import Signer
 from cairn.store import BlobWriter
@@ -129,6 +129,7 @@ async def get_object(request: Request) -> Response:
     grant, house = _grant(request), house_of(request)
     if not await threads.call(_referenced, house, grant):
         raise NotFoundError(f"no file of this repo has {grant.blob.digest}")
+    await threads.call_long(releasing_of(request).release_blob, grant.blob)
     oid = grant.blob.digest.hex
     return blob_response(request, grant.blob, oid, oid, {})
 

@@ -8,14 +8,15 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from cairn.catalog import gitobjects
-from cairn.domain import Actor, Entry, RepoId
+from cairn.domain import Actor, Entry, RepoId, Verdict
 from cairn.errors import EntryNotFoundError, NotFoundError, RepoNotFoundError
 from cairn.hub import threads
 from cairn.hub.blob_response import blob_response
+from cairn.hub.errors import header_text
 from cairn.hub.file_response import content_disposition
 from cairn.hub.hf import views
 from cairn.hub.hf.params import repo_id_of
-from cairn.hub.identity import house_of, visitor_of
+from cairn.hub.identity import house_of, releasing_of, visitor_of
 from cairn.hub.routing import RawRoute, repo_routes
 from cairn.workflows import browse
 from cairn.workflows.browse import View
@@ -45,14 +46,38 @@ async def resolve(request: Request) -> Response:
         made = await views.implied(request, view, path, _headers(view))
         _count(request, view)
         return made
-    _count(request, view)
     if "view" in request.query_params:
+        _count(request, view)
         return await views.asked_for(request, view, entry, _headers(view))
+    warning = await _released(request, actor, view, entry)
+    _count(request, view)
     etag = entry.blob.digest.hex if entry.lfs else entry.oid
-    headers = _headers(view)
+    headers = {**_headers(view), **warning}
     if entry.lfs:
         headers |= {"X-Linked-Etag": f'"{etag}"', "X-Linked-Size": str(entry.blob.size_bytes)}
     return blob_response(request, entry.blob, entry.path, etag, headers)
+
+
+async def _released(request: Request, actor: Actor, view: View, entry: Entry) -> dict[str, str]:
+    """What clients are to print of a file that they may have.
+
+    Raises:
+        BlockedError: they may not.
+        UnavailableError: it has to be scanned first, and cannot be now.
+    """
+    if request.method == "HEAD":
+        # No bytes. huggingface_hub takes a refusal here for a bad connection, one of GET for what
+        # it is.
+        return {}
+    releasing = releasing_of(request)
+    if await threads.call(releasing.is_held, actor, view.repo.id, entry):
+        await threads.call_long(releasing.scan_now, entry)
+    verdict = await threads.call(releasing.release, entry)
+    if verdict is None or verdict.rank < Verdict.SUSPICIOUS.rank:
+        return {}
+    # huggingface_hub prints the first message of each topic.
+    words = f"{entry.path}: the scan of this file says {verdict.value}; look at its page first"
+    return {"X-HF-Warning": header_text(f"scan-{entry.oid};{words}")}
 
 
 def _headers(view: View) -> dict[str, str]:
@@ -82,6 +107,7 @@ async def raw(request: Request) -> Response:
     )
     headers = _headers(view)
     if not entry.lfs:
+        headers |= await _released(request, actor, view, entry)
         return blob_response(request, entry.blob, entry.path, entry.oid, headers)
     headers |= {"ETag": f'"{entry.oid}"', "Content-Disposition": content_disposition(entry.path)}
     pointer = gitobjects.lfs_pointer(entry.blob)

@@ -8,7 +8,7 @@ from typing import Any
 from starlette.responses import JSONResponse
 
 from cairn.catalog import RepoRecord
-from cairn.domain import Directory, Entry, Manifest, RepoType, Revision
+from cairn.domain import Directory, Entry, Manifest, RepoType, Revision, Verdict
 
 Json = dict[str, Any]
 
@@ -40,8 +40,31 @@ def _sendable(value: Any) -> Any:
     return value
 
 
-# Nothing has looked at the files yet; what was not read is not called safe.
-_UNSCANNED: Json = {"status": "unscanned", "avScan": None, "pickleImportScan": None}
+# The words of the HF hub; what was not read is not called safe. huggingface_hub's own test is
+# `status == "safe"`.
+_STATUS = {
+    None: "unscanned",
+    Verdict.CLEAN: "safe",
+    Verdict.UNREAD: "caution",
+    Verdict.MALFORMED: "caution",
+    Verdict.SUSPICIOUS: "suspicious",
+    Verdict.MALICIOUS: "unsafe",
+}
+
+
+def file_security(verdict: Verdict | None) -> Json:
+    """What a scan says of a file; None: none was made yet."""
+    return {"status": _STATUS[verdict], "avScan": None, "pickleImportScan": None}
+
+
+def repo_security(paths: Collection[str], verdicts: Mapping[str, Verdict]) -> Json:
+    """What scans say of a revision's files: those that are not clean, by path."""
+    issues = [
+        {"path": path, "level": _STATUS[verdicts[path]]}
+        for path in paths
+        if verdicts.get(path, Verdict.CLEAN) is not Verdict.CLEAN
+    ]
+    return {"scansDone": all(path in verdicts for path in paths), "filesWithIssues": issues}
 
 
 def timestamp(when: datetime) -> str:
@@ -55,8 +78,14 @@ def last_commit(revision: Revision) -> Json:
     return {"id": revision.id, "title": title, "date": timestamp(revision.created_at)}
 
 
-def node(one: Entry | Directory, changed_by: Revision | None, *, expand: bool) -> Json:
-    """A file or directory in a tree listing."""
+def node(
+    one: Entry | Directory,
+    changed_by: Revision | None,
+    verdict: Verdict | None,
+    *,
+    expand: bool,
+) -> Json:
+    """A file or directory in a tree listing; `verdict` is that of the file's scan."""
     if isinstance(one, Directory):
         shape: Json = {"type": "directory", "oid": one.oid, "size": 0, "path": one.path}
     else:
@@ -68,7 +97,7 @@ def node(one: Entry | Directory, changed_by: Revision | None, *, expand: bool) -
                 "pointerSize": one.pointer_size_bytes,
             }
         if expand:
-            shape["securityFileStatus"] = _UNSCANNED
+            shape["securityFileStatus"] = file_security(verdict)
     if expand:
         shape["lastCommit"] = last_commit(changed_by) if changed_by is not None else None
     return shape

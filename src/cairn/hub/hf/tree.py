@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute
 
+from cairn.domain import Entry
 from cairn.errors import LimitError, RequestError
 from cairn.hub import threads
 from cairn.hub.bodies import flag, read_form_or_json
@@ -18,6 +19,7 @@ from cairn.hub.routing import api_route
 from cairn.workflows import browse
 from cairn.workflows.browse import Node, View
 from cairn.workflows.house import House
+from cairn.workflows.stored_scans import known_verdicts
 
 # As on the HF hub: naming the last commit of an entry costs a walk through history.
 PAGE_ENTRIES = 1000
@@ -65,7 +67,12 @@ async def paths_info(request: Request) -> Response:
 
 def _shape(house: House, view: View, nodes: list[Node], *, expand: bool) -> list[Json]:
     changes = browse.last_changes(house, view, [one.path for one in nodes]) if expand else {}
-    return [shapes.node(one, changes.get(one.path), expand=expand) for one in nodes]
+    files = [one for one in nodes if isinstance(one, Entry)]
+    verdicts = known_verdicts(house, files) if expand else {}
+    return [
+        shapes.node(one, changes.get(one.path), verdicts.get(one.path), expand=expand)
+        for one in nodes
+    ]
 
 
 def _encode_cursor(path: str) -> str:

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from cairn.domain import Place, Source
-from cairn.errors import MalformedError
+from cairn.errors import MalformedError, UnavailableError
 from cairn.formats import FileSource
 from cairn.scanner.confined.wire import MAX_READ_BYTES, Json, Line
 from cairn.scanner.evidence.base import Evidence, Unread
@@ -80,6 +80,7 @@ class ScanProcess:
         """What a file holds; what stopped the scan of it is `Unread` at the end.
 
         Raises:
+            UnavailableError: no process can be started.
             CairnError: the source could not be read.
         """
         found: list[Evidence] = []
@@ -133,7 +134,7 @@ class ScanProcess:
                 self._held = tuple(str(name) for name in names)
                 self._ready = True
             case _:
-                raise ConnectionError("the scanning process did not start")
+                raise UnavailableError("the process that takes files apart did not start")
 
     def _receive(self, end: float) -> Json | None:
         self._socket.settimeout(max(0.001, end - time.monotonic()))

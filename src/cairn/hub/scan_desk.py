@@ -1,0 +1,54 @@
+"""The hub's one scanning process: the worker and requests take turns at it."""
+
+import threading
+import time
+
+from cairn.domain import Blob, Verdict
+from cairn.scanner.confined import ScanProcess
+from cairn.workflows.house import House
+from cairn.workflows.stored_scans import scan_blob
+
+IDLE_S = 60.0
+"""A process without work is ended after this: it keeps some 30 MB."""
+
+
+class ScanDesk:
+    """Scans blobs one after the other. May be used from any thread."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+        self._lock = threading.Lock()
+        self._process: ScanProcess | None = None
+        self._used_at = 0.0
+
+    def scan(self, blob: Blob, name: str) -> Verdict:
+        """The verdict on a blob as a file of this name, scanned now unless somebody just did.
+
+        Raises:
+            BlobNotFoundError, IntegrityError: the store lost or damaged it.
+            UnavailableError: no scanning process can be started.
+        """
+        asked_at = time.monotonic()
+        with self._lock:
+            if self._used_at > asked_at:  # others had their turn: it may have been the same file
+                known = self._house.catalog.blob_scans.verdicts([(blob.digest, name)])
+                if known:
+                    return known[blob.digest, name]
+            if self._process is None:
+                self._process = ScanProcess()
+            try:
+                return scan_blob(self._house, blob, name, self._process.gather)
+            finally:
+                self._used_at = time.monotonic()
+
+    def rest(self) -> None:
+        """End the process if nobody needed it lately."""
+        if time.monotonic() - self._used_at > IDLE_S:
+            self.close()
+
+    def close(self) -> None:
+        """End the process; the next scan starts another one."""
+        with self._lock:
+            if self._process is not None:
+                self._process.close()
+                self._process = None

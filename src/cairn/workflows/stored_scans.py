@@ -1,0 +1,104 @@
+"""Scans of what a hub keeps: each blob once per name it has, remembered by content.
+
+What is left to do can be read off the catalog (docs/decisions/0007-derived-jobs.md). Evidence is
+kept, so new rules judge it without reading a file again.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from cairn.catalog import KeptScan
+from cairn.domain import Blob, Entry, FileReport, Verdict
+from cairn.errors import BlobNotFoundError, IntegrityError
+from cairn.scanner import extraction_version, judge, report_of, rules_version
+from cairn.scanner.evidence.base import Evidence
+from cairn.scanner.evidence.kinds import decode, encode
+from cairn.workflows.house import House
+from cairn.workflows.scan import Gather
+from cairn.workflows.stored_file import StoredFile
+
+BLOBS_AT_ONCE = 20
+"""Blobs of one pass; after it other work of the background gets its turn."""
+
+KEPT_AT_ONCE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A blob under a name, and the verdict on it; `before` is the one that stood until now."""
+
+    blob_hex: str
+    name: str
+    verdict: Verdict
+    before: Verdict | None = None
+
+
+def name_of(path: str) -> str:
+    """What of a path a scan goes by: loaders know files by the last part."""
+    return path.rpartition("/")[2]
+
+
+def scan_blob(house: House, blob: Blob, name: str, gather: Gather) -> Verdict:
+    """Scan a blob as a file of this name, and keep what was found.
+
+    Raises:
+        BlobNotFoundError, IntegrityError: the store lost or damaged it.
+        UnavailableError: no scanning process can be started.
+    """
+    with house.store.open(blob.digest) as reader:
+        evidence = gather(StoredFile(name, reader))
+    verdict = _verdict(evidence)
+    text = json.dumps([encode(one) for one in evidence], separators=(",", ":"))
+    named = (blob.digest, name)
+    house.catalog.blob_scans.put(named, extraction_version(), rules_version(), verdict, text)
+    return verdict
+
+
+def scan_pending(house: House, scan: Callable[[Blob, str], Verdict]) -> Iterator[Judged]:
+    """Scan blobs that these extractors never saw, under every name they have, smallest first."""
+    due = house.catalog.blob_scans.due(extraction_version(), BLOBS_AT_ONCE)
+    places = house.catalog.history.locations(blob.digest for blob in due)
+    for blob in due:
+        for name in sorted({name_of(place.path) for place in places[blob.digest]} or {""}):
+            try:
+                yield Judged(blob.digest.hex, name, scan(blob, name))
+            except (BlobNotFoundError, IntegrityError):
+                continue  # verify and the pages tell
+
+
+def judge_pending(house: House) -> Iterator[Judged]:
+    """Judge kept evidence by today's rules; gives the scans whose verdict is another one now."""
+    for kept in house.catalog.blob_scans.stale(rules_version(), KEPT_AT_ONCE):
+        verdict = _verdict(_evidence(kept))
+        house.catalog.blob_scans.judge((kept.digest, kept.name), rules_version(), verdict)
+        if verdict is not kept.verdict:
+            yield Judged(kept.digest.hex, kept.name, verdict, kept.verdict)
+
+
+def known_verdicts(house: House, entries: Iterable[Entry]) -> dict[str, Verdict]:
+    """The verdicts on those of a revision's files that were scanned, by path."""
+    named = {entry.path: (entry.blob.digest, name_of(entry.path)) for entry in entries}
+    found = house.catalog.blob_scans.verdicts(named.values())
+    return {path: found[one] for path, one in named.items() if one in found}
+
+
+def known_reports(house: House, entries: Iterable[Entry]) -> dict[str, FileReport]:
+    """The reports on those of a revision's files that were scanned, by path."""
+    listed = list(entries)
+    kept = house.catalog.blob_scans.get((e.blob.digest, name_of(e.path)) for e in listed)
+    reports = {}
+    for entry in listed:
+        scan = kept.get((entry.blob.digest, name_of(entry.path)))
+        if scan is not None:
+            evidence = _evidence(scan)
+            reports[entry.path] = report_of(entry.path, entry.blob.size_bytes, evidence)
+    return reports
+
+
+def _evidence(kept: KeptScan) -> tuple[Evidence, ...]:
+    return tuple(decode(told) for told in json.loads(kept.evidence))
+
+
+def _verdict(evidence: tuple[Evidence, ...]) -> Verdict:
+    return Verdict.worst(finding.verdict for finding in judge(evidence))

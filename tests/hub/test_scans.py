@@ -1,0 +1,157 @@
+"""Pushes are scanned before others get them; what is malicious stays; clients are told."""
+
+import pickle
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from cairn.domain import Verdict
+from cairn.hub.errors import DISABLED_MESSAGE
+from cairn.hub.scan_desk import ScanDesk
+from cairn.hub.worker import Worker
+from cairn.workflows import stored_scans
+from cairn.workflows.stored_scans import judge_pending, scan_pending
+from tests.hub.conftest import Hub, LiveHub, Repo
+from tests.hub.test_stock_client import script
+
+# Opcodes written by hand: nothing here is ever unpickled.
+MALICIOUS = b"cos\nsystem\n(S'true'\ntR."
+SUSPICIOUS = b"\x80\x02cnobody_knows\nthis\n."
+CLEAN = pickle.dumps({"epoch": 3}, protocol=4)
+FILES = {"bad.pkl": MALICIOUS, "odd.pkl": SUSPICIOUS, "good.pkl": CLEAN}
+
+
+@pytest.fixture
+def hub(hub: Hub) -> Hub:
+    return replace(hub, settings=hub.settings.model_copy(update={"scan_policy": "hold"}))
+
+
+@pytest.fixture
+def pushed(repo: Repo) -> Repo:
+    assert repo.commit(*(repo.file(path, data) for path, data in FILES.items())).status_code == 200
+    return repo
+
+
+def scan_all(hub: Hub) -> dict[str, Verdict]:
+    desk = ScanDesk(hub.house)
+    found = {one.name: one.verdict for one in scan_pending(hub.house, desk.scan)}
+    desk.close()
+    return found
+
+
+@pytest.mark.parametrize("way", ["resolve", "raw"])
+def test_others_get_a_fresh_file_only_after_its_scan(hub: Hub, pushed: Repo, way: str) -> None:
+    others = pushed.through(hub.client())
+    bad = others.client.get(f"{others.files}/{way}/main/bad.pkl")
+    assert bad.status_code == 403
+    assert bad.headers["x-error-message"] == DISABLED_MESSAGE
+    assert bad.headers["x-error-code"] == "DisabledRepo"
+    good = others.client.get(f"{others.files}/{way}/main/good.pkl")
+    assert good.content == CLEAN and "x-hf-warning" not in good.headers
+    odd = others.client.get(f"{others.files}/{way}/main/odd.pkl")
+    assert odd.content == SUSPICIOUS and "suspicious" in odd.headers["x-hf-warning"]
+
+
+def test_writers_need_not_wait_but_do_not_get_what_is_malicious_either(
+    hub: Hub, pushed: Repo
+) -> None:
+    path = f"{pushed.files}/resolve/main/bad.pkl"
+    assert pushed.client.get(path).status_code == 200
+    assert scan_all(hub)["bad.pkl"] is Verdict.MALICIOUS
+    assert pushed.client.get(path).status_code == 403
+    assert pushed.client.head(path).status_code == 200  # it says what there is, and no bytes
+
+
+def test_a_scan_goes_by_content_and_name_so_another_repo_is_warned_as_well(
+    hub: Hub, pushed: Repo
+) -> None:
+    scan_all(hub)
+    other = Repo(hub.client("eve"), "eve/copy").create()
+    other.put("folder/bad.pkl", MALICIOUS)
+    assert other.client.get(f"{other.files}/resolve/main/folder/bad.pkl").status_code == 403
+
+
+def test_large_files_are_kept_back_from_git_lfs_too(hub: Hub, repo: Repo) -> None:
+    oid = repo.put_large(MALICIOUS)
+    assert repo.commit(repo.large("bad.bin", oid)).status_code == 200
+    shape = repo.batch({"oid": oid, "size": len(MALICIOUS)}, operation="download").json()
+    link = shape["objects"][0]["actions"]["download"]["href"]
+    answer = repo.client.get(link)
+    assert answer.status_code == 403 and answer.json()["message"] == DISABLED_MESSAGE
+
+
+@pytest.mark.parametrize(("policy", "warned"), [("warn", True), ("allow", False)])
+def test_other_policies_give_everything_out(
+    hub: Hub, pushed: Repo, policy: str, warned: bool
+) -> None:
+    scan_all(hub)
+    answer = hub.client(scan_policy=policy).get(f"{pushed.files}/resolve/main/bad.pkl")
+    assert answer.content == MALICIOUS
+    assert ("malicious" in answer.headers.get("x-hf-warning", "")) is warned
+
+
+def test_listings_say_what_scans_found_in_the_words_of_the_ecosystem(
+    hub: Hub, pushed: Repo
+) -> None:
+    def told() -> tuple[dict, dict]:
+        tree = pushed.client.get(f"{pushed.api}/tree/main?expand=true").json()
+        info = pushed.client.get(f"{pushed.api}?securityStatus=true").json()
+        files = {one["path"]: one["securityFileStatus"]["status"] for one in tree}
+        return files, info["securityRepoStatus"]
+
+    files, repo = told()
+    assert set(files.values()) == {"unscanned"}
+    assert repo == {"scansDone": False, "filesWithIssues": []}
+    scan_all(hub)
+    files, repo = told()
+    assert files["bad.pkl"] == "unsafe" and files["good.pkl"] == "safe"
+    assert files["odd.pkl"] == "suspicious"
+    assert repo["scansDone"] is True
+    assert {"path": "bad.pkl", "level": "unsafe"} in repo["filesWithIssues"]
+    assert "good.pkl" not in [one["path"] for one in repo["filesWithIssues"]]
+
+
+def test_what_was_scanned_is_not_scanned_again(hub: Hub, pushed: Repo) -> None:
+    assert set(scan_all(hub)) >= set(FILES)
+    assert scan_all(hub) == {}
+
+
+def test_new_rules_judge_what_is_kept_without_reading_a_file(
+    hub: Hub, pushed: Repo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scan_all(hub)
+    assert list(judge_pending(hub.house)) == []
+    monkeypatch.setattr(stored_scans, "rules_version", lambda: "newer")
+    monkeypatch.setattr(stored_scans, "judge", lambda evidence: ())
+    monkeypatch.setattr(hub.house.store, "open", None)
+    changed = {one.name: (one.before, one.verdict) for one in judge_pending(hub.house)}
+    assert changed["bad.pkl"] == (Verdict.MALICIOUS, Verdict.CLEAN)
+    assert "good.pkl" not in changed
+    assert list(judge_pending(hub.house)) == []
+    assert pushed.client.get(f"{pushed.files}/resolve/main/bad.pkl").status_code == 200
+
+
+def test_the_worker_scans_what_landed(hub: Hub, pushed: Repo, tmp_path: Path) -> None:
+    worker = Worker(hub.house, hub.settings)
+    worker._scan()
+    worker._scans.close()
+    assert scan_all(hub) == {}
+
+
+def test_the_stock_client_says_that_access_is_disabled_and_reads_the_status(live: LiveHub) -> None:
+    live.run(
+        script(f"""
+        api.create_repo("ann/scanned")
+        api.create_commit("ann/scanned", [
+            CommitOperationAdd("bad.pkl", {MALICIOUS!r}), CommitOperationAdd("good.pkl", {CLEAN!r}),
+        ], commit_message="push")
+        error = raises(DisabledRepoError, hf_hub_download, "ann/scanned", "bad.pkl", token=False)
+        path = hf_hub_download("ann/scanned", "good.pkl", token=False)
+        assert open(path, "rb").read() == {CLEAN!r}
+        by_path = {{f.path: f for f in api.list_repo_tree("ann/scanned", expand=True)}}
+        assert by_path["good.pkl"].security.safe and not by_path["bad.pkl"].security.safe
+        status = api.model_info("ann/scanned", securityStatus=True).security_repo_status
+        assert {{"path": "bad.pkl", "level": "unsafe"}} in status["filesWithIssues"]
+    """)
+    )
