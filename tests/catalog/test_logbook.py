@@ -1,5 +1,7 @@
 """What moves a ref waits for the log in the same transaction; the log has no gap and no double."""
 
+import hashlib
+
 import pytest
 from sqlalchemy import delete, text, update
 from sqlalchemy.exc import DBAPIError
@@ -51,6 +53,19 @@ def test_every_way_to_move_a_ref_waits_in_order_with_who_did_it(catalog: Catalog
     assert {event.repo for event in events(catalog)} == {repo.id}
     trees = [waiting.tree for waiting in catalog.logbook.waiting(9)]
     assert trees == [first.tree, first.tree, second.tree, None, None]
+
+
+def test_a_signature_waits_with_what_it_is_about_and_the_same_one_only_once(
+    catalog: Catalog,
+) -> None:
+    repo = new_repo(catalog)
+    head = commit(catalog, repo, put("a"))
+    for _ in range(2):
+        catalog.attachments.add(repo, head.id, "signature", b"{}", ADA)
+    _, event = events(catalog)
+    digest = f"sha256:{hashlib.sha256(b'{}').hexdigest()}"
+    assert (event.kind, event.actor) == (LogKind.ATTACHED, "ada")
+    assert event.details == {"commit": head.id, "digest": digest, "what": "signature"}
 
 
 def test_an_import_waits_with_where_each_branch_was(catalog: Catalog) -> None:

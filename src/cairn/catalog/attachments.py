@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import func, select
 
-from cairn.catalog import audit
+from cairn.catalog import audit, log_waiting
 from cairn.catalog.database import Database, insert_if_new
 from cairn.catalog.records import Attachment, RepoRecord
 from cairn.catalog.schema import attachments
@@ -52,6 +52,8 @@ class Attachments:
                 raise ConflictError(f"a revision has at most {MAX_OF_REVISION} attachments")
             detail = f"{commit} {kind} {digest.hexdigest()}"
             audit.note(connection, now, by, "attachment.add", repo.id, detail)
+            facts = {"commit": commit, "digest": f"sha256:{digest.hexdigest()}", "what": kind}
+            log_waiting.attached(connection, repo.uid, facts, actor=by.name, at=now)
         return True
 
     def of(self, uid: str, commit: str) -> list[Attachment]:

@@ -39,6 +39,22 @@ def ref_moved(
     note(connection, uid, event, private=row.private, tree=row.tree)
 
 
+def attached(
+    connection: Connection,
+    uid: str,
+    details: Mapping[str, str],
+    *,
+    actor: str,
+    at: datetime,
+) -> None:
+    """Note that a statement was attached to a revision of a repo."""
+    query = select(repos.c.type, repos.c.namespace, repos.c.name, repos.c.private)
+    row = connection.execute(query.where(repos.c.uid == uid)).one()
+    repo = RepoId(RepoType(row.type), row.namespace, row.name)
+    event = LogEvent(LogKind.ATTACHED, repo, actor, at, details=details)
+    note(connection, uid, event, private=row.private)
+
+
 def note(
     connection: Connection,
     uid: str,

@@ -14,6 +14,7 @@ MAX_DETAILS_BYTES = 8192  # an entry of the log has at most 65,535 bytes, escape
 class LogKind(StrEnum):
     """Which sort of thing happened."""
 
+    ATTACHED = "attached"
     REF = "ref"
     REF_FOUND = "ref.found"
     REPO_DELETED = "repo.delete"
@@ -24,8 +25,9 @@ class LogEvent:
     """One thing that happened to a repo and is logged for good.
 
     A ref was moved from commit `old` (None: it came into being) to `new` (None: it went away).
-    `REF_FOUND` says that the hub found a ref at `new` which the log did not tell of. `at` is when
-    it was done, by the hub's clock; `details` are further facts, digests among them.
+    `REF_FOUND` says that the hub found a ref at `new` which the log did not tell of; `ATTACHED`
+    that a statement, such as a signature, was kept about a revision: `details` say which. `at` is
+    when it was done, by the hub's clock; `details` are further facts, digests among them.
 
     Raises:
         RequestError: a ref without its commits, a time without a zone, or details of more than

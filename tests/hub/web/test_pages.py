@@ -10,6 +10,7 @@ import pytest
 
 from cairn.domain import RepoType
 from cairn.workflows.rounds import verify_due
+from cairn.workflows.transparency import settle
 from tests.hub.web.homes import HTML, Home, open_home, safetensors
 
 EVIL = "<img src=x onerror=alert(1)>"
@@ -284,6 +285,19 @@ def test_a_commit_says_what_it_added_changed_and_removed(home):
     assert "1 change" in html
     assert '<span class="mark changed">' in html
     assert "11 B → 31 B" in html
+
+
+def test_a_commit_leads_to_its_proof_in_the_log_once_it_is_there(home):
+    repo = _model(home)
+    made = home.commit(repo, {"logged.txt": b"x"}, title="Log")
+    page = f"/ada/model/commit/{made.id}"
+    assert "no entry of its own yet" in home.page(page)
+    number = settle(home.house) - 1
+    assert f"log entry {number}" in home.page("/ada/model")
+    html = home.page(page)
+    assert f"entry {number}, <a href=" in html
+    address = re.search(r'href="([^"]+/log/[^"]+)"', html)[1]
+    assert home.client.get(address).json()["number"] == number
 
 
 def test_the_tensor_table_counts_filters_and_sorts(furnished):

@@ -34,7 +34,8 @@ class Chip:
 class RepoView:
     """A repo as the visitor sees it, at the revision the URL names.
 
-    `root` is the URL path of the repo's page. `revision` is None while the repo is empty.
+    `root` is the URL path of the repo's page. `revision` is None while the repo is empty. `logged`
+    is the number of its entry in the transparency log, None for one that has none or waits.
     """
 
     record: RepoRecord
@@ -43,6 +44,7 @@ class RepoView:
     revision: Revision | None
     refs: Sequence[Ref]
     commits: int
+    logged: int | None
     base: str
 
     @property
@@ -50,6 +52,13 @@ class RepoView:
         """The revision as the menu says it: commit ids are cut short."""
         name = self.revision_name
         return name[:SHORT_COMMIT] if is_commit_id(name) else name
+
+    @property
+    def log_proof(self) -> str:
+        """Where the proof is that the revision is in the log."""
+        assert self.revision is not None
+        repo = self.record.id
+        return f"{self.base}/api/cairn/{repo.type.plural}/{repo.full_name}/log/{self.revision.id}"
 
     @property
     def branches(self) -> list[Ref]:
@@ -141,8 +150,18 @@ def load_repo(visit: Visit, *, files: bool = True) -> RepoView:
             raise
         revision = None
     commits = history.count_commits(record.uid, revision.id) if revision else 0
+    entry = visit.house.catalog.logbook.of_commit(record.uid, revision.id) if revision else None
     root = f"{visit.base}/{record.id.url_path}"
-    return RepoView(record, root, name, revision, refs, commits, visit.base)
+    return RepoView(
+        record=record,
+        root=root,
+        revision_name=name,
+        revision=revision,
+        refs=refs,
+        commits=commits,
+        logged=entry.number if entry else None,
+        base=visit.base,
+    )
 
 
 def _record(visit: Visit, *, files: bool) -> RepoRecord:
