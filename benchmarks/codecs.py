@@ -43,7 +43,7 @@ CLASSES = {
     "F32 fine-tune": ("tuned-b.safetensors", "base.safetensors"),
     "BF16, cast of a fine-tune": ("tuned-b-bf16.safetensors", "base-bf16.safetensors"),
     "BF16, trained in it": ("trained-in-bf16.safetensors", "base-bf16.safetensors"),
-    "F32 step of a training": ("series-60.safetensors", "series-40.safetensors"),
+    "F32 step of a training": ("series-4.safetensors", "series-3.safetensors"),
 }
 
 
