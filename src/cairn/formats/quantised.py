@@ -133,8 +133,9 @@ def _iq4_nl(b: Bytes) -> Floats:
 
 def _mxfp4(b: Bytes) -> Floats:
     """The scale is a power of two, halved because the levels are doubled."""
-    exponent = b[:, :1].astype(np.float32) - 128
-    return np.exp2(exponent, dtype=np.float32) * _E2M1_DOUBLED[_codes(b[:, 1:], 4, 16)]
+    exponent = b[:, :1].astype(np.int32) - 128
+    # Not `exp2`, which on some processors is one unit of the last place off.
+    return np.ldexp(np.float32(1), exponent) * _E2M1_DOUBLED[_codes(b[:, 1:], 4, 16)]
 
 
 # --- 64 and 128 elements ---------------------------------------------------------------------
