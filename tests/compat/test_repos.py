@@ -13,7 +13,7 @@ from tests.compat.hubs import Hub
 def test_whoami_tells_the_user_the_organisations_and_the_token(client: Client) -> None:
     me = client.api.whoami()
     assert (me["name"], me["type"]) == ("alice", "user")
-    assert [org["name"] for org in me["orgs"]] == ["acme"]
+    assert "acme" in [org["name"] for org in me["orgs"]]  # other tests give alice more
     assert me["auth"]["accessToken"]["role"] == "write"
 
 
