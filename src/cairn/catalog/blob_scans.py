@@ -12,8 +12,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, and_, delete, exists, insert, or_, select, update
 
 from cairn.catalog.database import Database
-from cairn.catalog.scan_tables import blob_scans
-from cairn.catalog.schema import repo_blobs
+from cairn.catalog.schema import blob_scans, repo_blobs
 from cairn.domain import Blob, Digest, Verdict
 
 _BATCH = 250  # blobs and names named in one query

@@ -1,0 +1,51 @@
+"""Every table of the catalog, for SQLite and PostgreSQL alike.
+
+The full-text table `repo_search` is missing here: it is FTS5 on one and a tsvector column
+on the other, made by the migration and used only by `search_index`.
+"""
+
+from cairn.catalog.schema.accounts import accounts, memberships, sessions, tokens
+from cairn.catalog.schema.base import metadata
+from cairn.catalog.schema.blobs import blob_health, blob_scans, comparisons
+from cairn.catalog.schema.chunks import chunk_keys, chunk_lists, chunk_runs
+from cairn.catalog.schema.history import commits, refs, repo_blobs, trees, uploads
+from cairn.catalog.schema.namespaces import quotas, stored_counts
+from cairn.catalog.schema.provenance import (
+    attachments,
+    audit,
+    log_entries,
+    log_tiles,
+    log_waiting,
+    trusted_signers,
+)
+from cairn.catalog.schema.repos import descriptions, repo_tags, repos
+
+__all__ = [
+    "accounts",
+    "attachments",
+    "audit",
+    "blob_health",
+    "blob_scans",
+    "chunk_keys",
+    "chunk_lists",
+    "chunk_runs",
+    "commits",
+    "comparisons",
+    "descriptions",
+    "log_entries",
+    "log_tiles",
+    "log_waiting",
+    "memberships",
+    "metadata",
+    "quotas",
+    "refs",
+    "repo_blobs",
+    "repo_tags",
+    "repos",
+    "sessions",
+    "stored_counts",
+    "tokens",
+    "trees",
+    "trusted_signers",
+    "uploads",
+]

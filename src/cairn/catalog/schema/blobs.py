@@ -1,0 +1,44 @@
+"""The tables of what is known about bytes, whoever has them."""
+
+from sqlalchemy import BigInteger, Column, Integer, LargeBinary, Table, Text
+
+from cairn.catalog.moments import Moment
+from cairn.catalog.schema.base import metadata
+
+# What was measured of the tensors in a blob: zlib-compressed text. No foreign key: it is about
+# bytes, whoever has them.
+blob_health = Table(
+    "blob_health",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),
+    Column("schema", Integer, nullable=False),
+    Column("content", LargeBinary, nullable=False),
+)
+
+# Two trees whose tensors somebody wants compared, and what was found: zlib-compressed text.
+# Neither content nor failure: it waits. No repo is named: trees are shared by all.
+comparisons = Table(
+    "comparisons",
+    metadata,
+    Column("before", LargeBinary, primary_key=True),
+    Column("after", LargeBinary, primary_key=True),
+    Column("schema", Integer, nullable=False),
+    Column("asked_at", Moment, nullable=False, index=True),
+    Column("done_bytes", BigInteger, nullable=False),
+    Column("total_bytes", BigInteger, nullable=False),
+    Column("content", LargeBinary),
+    Column("failure", Text),
+)
+
+# What scans found in blobs under the names they have: zlib-compressed evidence, and what the last
+# rules said of it. No foreign key: it is about bytes, whoever has them.
+blob_scans = Table(
+    "blob_scans",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("extraction", Text, nullable=False),
+    Column("rules", Text, nullable=False, index=True),
+    Column("verdict", Text, nullable=False),
+    Column("evidence", LargeBinary, nullable=False),
+)
