@@ -16,6 +16,7 @@ from cairn.catalog.database import Database
 from cairn.catalog.history import History
 from cairn.catalog.logbook import Logbook
 from cairn.catalog.migration import upgrade
+from cairn.catalog.notifications import Notifications
 from cairn.catalog.past_commits import PastCommits
 from cairn.catalog.quotas import Quotas
 from cairn.catalog.repos import Repos
@@ -45,6 +46,7 @@ class Catalog:
     logbook: Logbook
     attachments: Attachments
     trusted_signers: TrustedSigners
+    notifications: Notifications
     database: Database
 
     def tune(self) -> None:
@@ -92,5 +94,6 @@ def open_catalog(url: str, *, clock: Callable[[], datetime] = utc_now) -> Catalo
         logbook=Logbook(database, clock),
         attachments=Attachments(database, clock),
         trusted_signers=TrustedSigners(database, clock),
+        notifications=Notifications(database, clock),
         database=database,
     )

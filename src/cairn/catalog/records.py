@@ -220,3 +220,19 @@ class TrustedSigner:
     pem: str
     identity: str
     added_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """Something that an account is told. `link` is a path of the hub, empty for none.
+
+    `repo` is None if it is about none, or that is gone. `read_at` is None until it is read.
+    """
+
+    id: int
+    at: datetime
+    kind: str
+    text: str
+    link: str
+    repo: RepoId | None
+    read_at: datetime | None

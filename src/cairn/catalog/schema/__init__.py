@@ -10,6 +10,7 @@ from cairn.catalog.schema.blobs import blob_health, blob_scans, comparisons
 from cairn.catalog.schema.chunks import chunk_keys, chunk_lists, chunk_runs
 from cairn.catalog.schema.history import commits, refs, repo_blobs, trees, uploads
 from cairn.catalog.schema.namespaces import quotas, stored_counts
+from cairn.catalog.schema.people import notifications
 from cairn.catalog.schema.provenance import (
     attachments,
     audit,
@@ -37,6 +38,7 @@ __all__ = [
     "log_waiting",
     "memberships",
     "metadata",
+    "notifications",
     "quotas",
     "refs",
     "repo_blobs",

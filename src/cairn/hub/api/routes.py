@@ -2,8 +2,18 @@
 
 from fastapi import APIRouter
 
-from cairn.hub.api import compare, health, inspect, log, signatures, sizes, store, tensor_health
+from cairn.hub.api import (
+    compare,
+    health,
+    inspect,
+    log,
+    notifications,
+    signatures,
+    sizes,
+    store,
+    tensor_health,
+)
 
 router = APIRouter(prefix="/api/cairn", tags=["cairn"])
-for part in (health, log, store, inspect, tensor_health, compare, sizes, signatures):
+for part in (health, log, store, inspect, tensor_health, compare, sizes, signatures, notifications):
     router.include_router(part.router)

@@ -73,6 +73,13 @@ class Visit:
         """The house's clock."""
         return self.house.clock()
 
+    @property
+    def unread(self) -> int:
+        """How many notifications the visitor has not read."""
+        if self.actor.account is None:
+            return 0
+        return self.house.catalog.notifications.count_unread(self.actor.name)
+
     def param(self, name: str) -> str:
         """A decoded path parameter, empty if the route has none of that name."""
         return str(self.request.path_params.get(name, ""))
@@ -113,7 +120,8 @@ class Visit:
 
     def render(self, template: str, status: int = 200, **context: Any) -> Response:
         """A page from a template, never cached by others because it depends on the visitor."""
-        return render(self.request, template, status, visit=self, viewer=self.actor, **context)
+        known = {"visit": self, "viewer": self.actor, "unread": self.unread}
+        return render(self.request, template, status, **known, **context)
 
     def redirect(self, path: str) -> Response:
         """Send the browser to another page of ours with a GET."""
@@ -137,7 +145,8 @@ def endpoint(page: Page, *, long: bool = False) -> Callable[[Request], Awaitable
 def render(request: Request, template: str, status_code: int = 200, **context: Any) -> Response:
     """A page from a template; needs no visit, so that errors can be shown before there is one."""
     base = urlsplit(base_url(request)).path.rstrip("/")
-    known = {"viewer": ANONYMOUS, "base": base, "path": request.url.path, "version": __version__}
+    known = {"viewer": ANONYMOUS, "base": base, "path": request.url.path, "unread": 0}
+    known["version"] = __version__
     html = _templates().get_template(template).render({**known, **context})
     headers = {
         "Content-Security-Policy": CONTENT_SECURITY_POLICY,

@@ -1,0 +1,55 @@
+"""What the visitor is told, with a button that says it was read."""
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+
+from cairn.errors import RequestError
+from cairn.hub import threads
+from cairn.hub.identity import house_of, require_user, visitor_of
+from cairn.hub.routing import RawRoute
+from cairn.hub.web.forms import read_form
+from cairn.hub.web.visit import Visit, endpoint
+
+PAGE_SIZE = 50
+_MAX_ID_DIGITS = 18
+
+
+def _page(visit: Visit) -> Response:
+    if visit.actor.account is None:
+        return visit.redirect("/login?next=/notifications")
+    before = visit.text("before")
+    found = visit.house.catalog.notifications.of(
+        visit.actor.name, PAGE_SIZE + 1, before=_number(before) if before else None
+    )
+    shown = found[:PAGE_SIZE]
+    older = visit.with_query(before=shown[-1].id) if len(found) > PAGE_SIZE else None
+    return visit.render(
+        "notifications.html",
+        shown=shown,
+        first="/notifications" if before else None,
+        older=older,
+        newest=shown[0].id if shown and not before else None,
+        now=visit.now,
+    )
+
+
+async def _read(request: Request) -> Response:
+    visit = Visit(request, house_of(request), await visitor_of(request))
+    require_user(visit.actor)
+    form = await read_form(request)
+    kept = visit.house.catalog.notifications
+    await threads.call(kept.mark_read, visit.actor.name, _number(form.get("up_to", "")))
+    return visit.redirect("/notifications")
+
+
+def _number(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) <= _MAX_ID_DIGITS):
+        raise RequestError(f"{text[:40]!r} is not the number of a notification")
+    return int(text)
+
+
+routes: list[BaseRoute] = [
+    RawRoute("/notifications", endpoint(_page), ("GET", "HEAD")),
+    RawRoute("/notifications/read", _read, ("POST",)),
+]
