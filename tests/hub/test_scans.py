@@ -10,8 +10,9 @@ from cairn.domain import Verdict
 from cairn.hub.errors import DISABLED_MESSAGE
 from cairn.hub.scan_desk import ScanDesk
 from cairn.hub.worker import Worker
-from cairn.workflows import stored_scans
-from cairn.workflows.stored_scans import judge_pending, scan_pending
+from cairn.workflows import rejudging
+from cairn.workflows.rejudging import Rescans
+from cairn.workflows.stored_scans import scan_pending
 from tests.hub.conftest import Hub, LiveHub, Repo
 from tests.hub.test_stock_client import script
 
@@ -121,14 +122,16 @@ def test_new_rules_judge_what_is_kept_without_reading_a_file(
     hub: Hub, pushed: Repo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scan_all(hub)
-    assert list(judge_pending(hub.house)) == []
-    monkeypatch.setattr(stored_scans, "rules_version", lambda: "newer")
-    monkeypatch.setattr(stored_scans, "judge", lambda evidence: ())
+    rescans = Rescans(hub.house)
+    assert not rescans.take_turn()
+    monkeypatch.setattr(rejudging, "rules_version", lambda: "newer")
+    monkeypatch.setattr(rejudging, "judge", lambda evidence: ())
     monkeypatch.setattr(hub.house.store, "open", None)
-    changed = {one.name: (one.before, one.verdict) for one in judge_pending(hub.house)}
+    assert rescans.take_turn()
+    changed = {one.name: (one.before, one.verdict) for one in rescans.judge(60)}
     assert changed["bad.pkl"] == (Verdict.MALICIOUS, Verdict.CLEAN)
     assert "good.pkl" not in changed
-    assert list(judge_pending(hub.house)) == []
+    assert not rescans.take_turn()
     assert pushed.client.get(f"{pushed.files}/resolve/main/bad.pkl").status_code == 200
 
 
@@ -137,6 +140,35 @@ def test_the_worker_scans_what_landed(hub: Hub, pushed: Repo, tmp_path: Path) ->
     worker._scan()
     worker._scans.close()
     assert scan_all(hub) == {}
+
+
+def test_how_far_judging_is_can_be_asked_for(
+    hub: Hub, pushed: Repo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def told() -> dict:
+        return hub.client().get("/api/cairn/rescans").json()
+
+    def page() -> str:
+        answer = pushed.client.get("/ann/m/storage/main", headers={"accept": "text/html"})
+        assert answer.status_code == 200
+        return answer.text
+
+    assert told() == {"scan_policy": "hold", "progress": None}
+    worker = Worker(hub.house, hub.settings)
+    worker._scan()
+    worker._scans.close()
+    progress = told()["progress"]
+    assert progress["total"] == progress["done"] == len(FILES) + 1  # and .gitattributes
+    assert (progress["percent"], progress["unread_blobs"]) == (100, 0)
+    assert "<progress" not in page()
+    monkeypatch.setattr(rejudging, "rules_version", lambda: "newer")
+    assert worker._rescans.take_turn()
+    progress = told()["progress"]
+    assert (progress["rules"], progress["done"], progress["percent"]) == ("newer", 0, 0)
+    assert progress["active"]
+    assert f'<progress max="{progress["total"]}" value="0"' in page()
+    assert list(worker._rescans.judge(60)) == []
+    assert told()["progress"]["percent"] == 100
 
 
 def test_the_stock_client_says_that_access_is_disabled_and_reads_the_status(live: LiveHub) -> None:

@@ -1,7 +1,7 @@
 """Who, which repo, which revision: the only room with SQL, on SQLite or PostgreSQL."""
 
 from cairn.catalog.arrivals import Arrival
-from cairn.catalog.blob_scans import KeptScan
+from cairn.catalog.blob_scans import KeptScan, Named
 from cairn.catalog.changes import Change, DeleteFile, DeleteFolder, PutFile
 from cairn.catalog.comparisons import Asked, Trees
 from cairn.catalog.logbook import Logged, WaitingEvent
@@ -26,6 +26,8 @@ from cairn.catalog.records import (
     TokenRecord,
     TrustedSigner,
 )
+from cairn.catalog.rule_sets import RuleSet
+from cairn.catalog.verdict_changes import VerdictChange
 
 __all__ = [
     "Arrival",
@@ -45,6 +47,7 @@ __all__ = [
     "FileChange",
     "KeptScan",
     "Location",
+    "Named",
     "Logged",
     "Notification",
     "PastCommit",
@@ -52,10 +55,12 @@ __all__ = [
     "RepoPage",
     "RepoQuery",
     "RepoRecord",
+    "RuleSet",
     "SortKey",
     "TokenRecord",
     "Trees",
-    "WaitingEvent",
     "TrustedSigner",
+    "VerdictChange",
+    "WaitingEvent",
     "open_catalog",
 ]

@@ -20,10 +20,12 @@ from cairn.catalog.notifications import Notifications
 from cairn.catalog.past_commits import PastCommits
 from cairn.catalog.quotas import Quotas
 from cairn.catalog.repos import Repos
+from cairn.catalog.rule_sets import RuleSets
 from cairn.catalog.tokens import Tokens
 from cairn.catalog.tree_store import TreeStore
 from cairn.catalog.trusted_signers import TrustedSigners
 from cairn.catalog.uploads import Uploads
+from cairn.catalog.verdict_changes import VerdictChanges
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,8 @@ class Catalog:
     audit: Audit
     blob_health: BlobHealth
     blob_scans: BlobScans
+    rule_sets: RuleSets
+    verdict_changes: VerdictChanges
     comparisons: Comparisons
     chunk_lists: ChunkLists
     logbook: Logbook
@@ -88,7 +92,9 @@ def open_catalog(url: str, *, clock: Callable[[], datetime] = utc_now) -> Catalo
         quotas=Quotas(database, clock),
         audit=Audit(database),
         blob_health=BlobHealth(database),
-        blob_scans=BlobScans(database),
+        blob_scans=BlobScans(database, clock),
+        rule_sets=RuleSets(database, clock),
+        verdict_changes=VerdictChanges(database, clock),
         comparisons=Comparisons(database, clock),
         chunk_lists=ChunkLists(database, clock),
         logbook=Logbook(database, clock),

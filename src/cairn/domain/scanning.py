@@ -24,6 +24,11 @@ class Verdict(Enum):
         """0 for clean, more for worse."""
         return _RANKS[self]
 
+    @property
+    def is_dangerous(self) -> bool:
+        """Whether something was found that harms, or may: not only that nobody knows."""
+        return self in (Verdict.SUSPICIOUS, Verdict.MALICIOUS)
+
     @classmethod
     def worst(cls, verdicts: "Iterable[Verdict]") -> "Verdict":
         """The worst of some; clean if there are none."""

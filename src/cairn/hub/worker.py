@@ -31,10 +31,11 @@ from cairn.workflows.optimize import optimize_pending
 from cairn.workflows.pace import Budget, Pace
 from cairn.workflows.pausing import paused_since
 from cairn.workflows.rebasing import Rebasing
+from cairn.workflows.rejudging import Judged, Rescans
 from cairn.workflows.remake import remake_blobs
 from cairn.workflows.rounds import verify_due
 from cairn.workflows.stored_health import any_pending as any_to_measure
-from cairn.workflows.stored_scans import Judged, judge_pending, scan_pending
+from cairn.workflows.stored_scans import scan_pending
 from cairn.workflows.transparency import settle
 
 POLL_S = 1.0
@@ -43,6 +44,7 @@ REMAKE_S = 60.0  # looking for what got hot or cold asks for the heads of many r
 REST_PER_SURVEY_S = 200.0  # however many these are, it takes half a per cent of a core
 VERIFY_S = 60.0  # looking for blobs that are due lists a part of the store
 VERIFY_STEP_S = 2.0  # then other work has its turn
+REJUDGE_STEP_S = 2.0
 HEALTH_S = 20.0  # looking for blobs to measure goes through all blobs of all repos
 RETRY_S = (60.0, 3600.0)  # a reading process that crashed is started again after this, at most that
 NICENESS = 10  # below the threads that answer requests, above nothing else on the machine
@@ -56,6 +58,7 @@ class Worker:
     def __init__(self, house: House, settings: Settings, scans: ScanDesk | None = None) -> None:
         self._house = house
         self._scans = scans or ScanDesk(house)
+        self._rescans = Rescans(house)
         self._settings = settings
         self._profiles = profiles_of(settings)
         self._heat = Heat(house, settings.fast_bytes)
@@ -83,6 +86,7 @@ class Worker:
         self._thread.join(timeout_s)
         self._reading.stop()
         self._scans.close()
+        self._guard("end turn", self._rescans.end_turn)
 
     def uploading(self) -> None:
         """Note that bytes are arriving: optimizing waits until it is quiet."""
@@ -119,12 +123,13 @@ class Worker:
 
     def _scan(self) -> None:
         """Scan what landed, and judge anew what older rules judged."""
-        for judged in scan_pending(self._house, self._scans.scan):
-            _log_verdict("scanned", judged)
-            if self._stop.is_set():
-                return
-        for judged in judge_pending(self._house):
-            _log_verdict("verdict changed", judged)
+        if self._rescans.take_turn():
+            for judged in scan_pending(self._house, self._scans.scan):
+                _log_verdict("scanned", judged)
+                if self._stop.is_set() or not self._rescans.take_turn():
+                    return
+            for judged in self._rescans.judge(REJUDGE_STEP_S):
+                _log_verdict("verdict changed", judged)
         self._scans.rest()
 
     def _quiet(self) -> bool:
@@ -261,7 +266,8 @@ class Worker:
 
 def _log_verdict(event: str, judged: Judged) -> None:
     tell = log.warning if judged.verdict is Verdict.MALICIOUS else log.info
-    tell(event, blob=judged.blob_hex, name=judged.name, verdict=judged.verdict.value)
+    before = {} if judged.before is None else {"before": judged.before.value}
+    tell(event, blob=judged.blob_hex, name=judged.name, verdict=judged.verdict.value, **before)
 
 
 def _lower_priority() -> None:

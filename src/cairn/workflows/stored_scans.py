@@ -1,37 +1,23 @@
 """Scans of what a hub keeps: each blob once per name it has, remembered by content.
 
 What is left to do can be read off the catalog (docs/decisions/0007-derived-jobs.md). Evidence is
-kept, so new rules judge it without reading a file again.
+kept, so that `rejudging` needs no file.
 """
 
 import json
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 
-from cairn.catalog import KeptScan
 from cairn.domain import Blob, Entry, FileReport, Verdict
 from cairn.errors import BlobNotFoundError, IntegrityError
-from cairn.scanner import extraction_version, judge, report_of, rules_version
-from cairn.scanner.evidence.base import Evidence
-from cairn.scanner.evidence.kinds import decode, encode
+from cairn.scanner import extraction_version, report_of, rules_version
+from cairn.scanner.evidence.kinds import encode
 from cairn.workflows.house import House
+from cairn.workflows.rejudging import Judged, evidence_of, verdict_on
 from cairn.workflows.scan import Gather
 from cairn.workflows.stored_file import StoredFile
 
 BLOBS_AT_ONCE = 20
 """Blobs of one pass; after it other work of the background gets its turn."""
-
-KEPT_AT_ONCE = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """A blob under a name, and the verdict on it; `before` is the one that stood until now."""
-
-    blob_hex: str
-    name: str
-    verdict: Verdict
-    before: Verdict | None = None
 
 
 def name_of(path: str) -> str:
@@ -48,7 +34,7 @@ def scan_blob(house: House, blob: Blob, name: str, gather: Gather) -> Verdict:
     """
     with house.store.open(blob.digest) as reader:
         evidence = gather(StoredFile(name, reader))
-    verdict = _verdict(evidence)
+    verdict = verdict_on(evidence)
     text = json.dumps([encode(one) for one in evidence], separators=(",", ":"))
     named = (blob.digest, name)
     house.catalog.blob_scans.put(named, extraction_version(), rules_version(), verdict, text)
@@ -56,7 +42,7 @@ def scan_blob(house: House, blob: Blob, name: str, gather: Gather) -> Verdict:
 
 
 def scan_pending(house: House, scan: Callable[[Blob, str], Verdict]) -> Iterator[Judged]:
-    """Scan blobs that these extractors never saw, under every name they have, smallest first."""
+    """Scan blobs that these extractors never saw, under every name they have."""
     due = house.catalog.blob_scans.due(extraction_version(), BLOBS_AT_ONCE)
     places = house.catalog.history.locations(blob.digest for blob in due)
     for blob in due:
@@ -65,15 +51,6 @@ def scan_pending(house: House, scan: Callable[[Blob, str], Verdict]) -> Iterator
                 yield Judged(blob.digest.hex, name, scan(blob, name))
             except (BlobNotFoundError, IntegrityError):
                 continue  # verify and the pages tell
-
-
-def judge_pending(house: House) -> Iterator[Judged]:
-    """Judge kept evidence by today's rules; gives the scans whose verdict is another one now."""
-    for kept in house.catalog.blob_scans.stale(rules_version(), KEPT_AT_ONCE):
-        verdict = _verdict(_evidence(kept))
-        house.catalog.blob_scans.judge((kept.digest, kept.name), rules_version(), verdict)
-        if verdict is not kept.verdict:
-            yield Judged(kept.digest.hex, kept.name, verdict, kept.verdict)
 
 
 def known_verdicts(house: House, entries: Iterable[Entry]) -> dict[str, Verdict]:
@@ -91,14 +68,6 @@ def known_reports(house: House, entries: Iterable[Entry]) -> dict[str, FileRepor
     for entry in listed:
         scan = kept.get((entry.blob.digest, name_of(entry.path)))
         if scan is not None:
-            evidence = _evidence(scan)
+            evidence = evidence_of(scan)
             reports[entry.path] = report_of(entry.path, entry.blob.size_bytes, evidence)
     return reports
-
-
-def _evidence(kept: KeptScan) -> tuple[Evidence, ...]:
-    return tuple(decode(told) for told in json.loads(kept.evidence))
-
-
-def _verdict(evidence: tuple[Evidence, ...]) -> Verdict:
-    return Verdict.worst(finding.verdict for finding in judge(evidence))

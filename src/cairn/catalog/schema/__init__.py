@@ -20,6 +20,7 @@ from cairn.catalog.schema.provenance import (
     trusted_signers,
 )
 from cairn.catalog.schema.repos import descriptions, repo_tags, repos
+from cairn.catalog.schema.rescans import rule_sets, verdict_changes
 
 __all__ = [
     "accounts",
@@ -44,10 +45,12 @@ __all__ = [
     "repo_blobs",
     "repo_tags",
     "repos",
+    "rule_sets",
     "sessions",
     "stored_counts",
     "tokens",
     "trees",
     "trusted_signers",
     "uploads",
+    "verdict_changes",
 ]

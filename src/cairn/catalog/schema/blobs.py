@@ -41,4 +41,5 @@ blob_scans = Table(
     Column("rules", Text, nullable=False, index=True),
     Column("verdict", Text, nullable=False),
     Column("evidence", LargeBinary, nullable=False),
+    Column("judged_at", Moment),
 )

@@ -8,6 +8,7 @@ from cairn.hub.api import (
     inspect,
     log,
     notifications,
+    rescans,
     signatures,
     sizes,
     store,
@@ -15,5 +16,16 @@ from cairn.hub.api import (
 )
 
 router = APIRouter(prefix="/api/cairn", tags=["cairn"])
-for part in (health, log, store, inspect, tensor_health, compare, sizes, signatures, notifications):
+for part in (
+    health,
+    log,
+    store,
+    rescans,
+    inspect,
+    tensor_health,
+    compare,
+    sizes,
+    signatures,
+    notifications,
+):
     router.include_router(part.router)

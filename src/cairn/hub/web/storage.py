@@ -15,6 +15,7 @@ from cairn.hub.web.wording import bytes_text
 from cairn.workflows import browse
 from cairn.workflows.house import House
 from cairn.workflows.pausing import paused_since
+from cairn.workflows.rejudging import rescan_progress
 from cairn.workflows.rounds import reading
 
 MAX_REVISIONS = 30
@@ -89,6 +90,7 @@ def _storage(visit: Visit) -> Response:
         optimizes=visit.request.app.state.settings.optimize,
         lost=[file for file in files if file.lost],
         reading=reading(visit.house),
+        rescan=rescan_progress(visit.house),
         verify_every_s=visit.request.app.state.settings.verify_every_s,
     )
 

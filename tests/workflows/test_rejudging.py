@@ -1,0 +1,111 @@
+"""New rules judge kept evidence: in turns, in bounded steps, without a file, whatever is killed."""
+
+import pickle
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cairn.domain import Verdict
+from cairn.scanner import gather, judge
+from cairn.workflows import rejudging
+from cairn.workflows.rejudging import Rescans, rescan_progress
+from cairn.workflows.stored_scans import scan_blob, scan_pending
+from tests.hub.web.homes import Home, open_home
+
+# Opcodes written by hand: nothing here is ever unpickled.
+MALICIOUS = b"cos\nsystem\n(S'true'\ntR."
+FILES = {f"{i}.pkl": pickle.dumps({"epoch": i}, protocol=4) for i in range(5)}
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Home]:
+    with open_home(tmp_path) as opened:
+        opened.repo("ada/one", {**FILES, "bad.pkl": MALICIOUS})
+        scans = scan_pending(opened.house, lambda blob, name: scan(opened, blob, name))
+        assert len(list(scans)) >= len(FILES) + 1
+        yield opened
+
+
+def scan(home: Home, blob, name: str) -> Verdict:
+    return scan_blob(home.house, blob, name, gather)
+
+
+@pytest.fixture
+def newer(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other rules, which find fault with nothing."""
+    monkeypatch.setattr(rejudging, "rules_version", lambda: "newer")
+    monkeypatch.setattr(rejudging, "judge", lambda evidence: ())
+    monkeypatch.setattr(rejudging, "BATCH", 2)
+
+
+def test_nothing_is_done_under_the_rules_that_judged_already(home: Home) -> None:
+    assert not Rescans(home.house).take_turn()
+    progress = rescan_progress(home.house)
+    assert progress is not None and progress.percent == 100 and not progress.active
+
+
+@pytest.mark.usefixtures("newer")
+def test_a_round_ends_after_the_batch_in_hand_and_the_next_goes_on_there(home: Home) -> None:
+    first = Rescans(home.house)
+    assert first.take_turn()
+    assert [one.name for one in first.judge(0)] == ["bad.pkl"]  # held ones first
+    progress = rescan_progress(home.house)
+    assert progress is not None
+    assert progress.done == 2 and progress.active and progress.eta_s is not None
+    # Killed here: others wait until its turn is over, then do only what is left.
+    second = Rescans(home.house)
+    assert not second.take_turn()
+    first.end_turn()
+    assert second.take_turn()
+    assert list(second.judge(60)) == []
+    progress = rescan_progress(home.house)
+    assert progress is not None
+    assert progress.done == progress.total and progress.eta_s is None
+
+
+@pytest.mark.usefixtures("newer")
+def test_an_older_worker_does_not_undo_what_a_newer_one_judged(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    newer = Rescans(home.house)
+    assert newer.take_turn() and list(newer.judge(60))
+    newer.end_turn()
+    monkeypatch.setattr(rejudging, "rules_version", lambda: "older")
+    older = Rescans(home.house)
+    older._announced = ("older", rejudging.extraction_version())  # it came before the newer one
+    assert not older.take_turn()
+
+
+def test_evidence_that_another_version_wrote_is_read_again_and_not_called_clean(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scans = home.house.catalog.blob_scans
+    named = scans.stale("newer", 1)[0]
+    scans.put(named, rejudging.extraction_version(), "old", Verdict.CLEAN, '[{"kind": "novel"}]')
+    monkeypatch.setattr(rejudging, "rules_version", lambda: "newer")
+    rescans = Rescans(home.house)
+    assert rescans.take_turn()
+    assert [(one.before, one.verdict) for one in rescans.judge(60)] == [
+        (Verdict.CLEAN, Verdict.UNREAD)
+    ]
+    assert [j.verdict for j in scan_pending(home.house, lambda b, n: scan(home, b, n))] == [
+        Verdict.MALICIOUS
+    ]
+
+
+def test_a_changed_verdict_is_recorded_and_only_worse_ones_are_recalls(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rejudging, "judge", lambda evidence: ())
+    for version, rule in (("lax", lambda evidence: ()), ("strict", judge)):
+        monkeypatch.setattr(rejudging, "rules_version", lambda version=version: version)
+        monkeypatch.setattr(rejudging, "judge", rule)
+        rescans = Rescans(home.house)
+        assert rescans.take_turn() and len(list(rescans.judge(60))) == 1
+        rescans.end_turn()
+    changes = home.house.catalog.verdict_changes.untold(9)
+    assert [(c.name, c.after, c.rules, c.is_recall) for c in changes] == [
+        ("bad.pkl", Verdict.CLEAN, "lax", False),
+        ("bad.pkl", Verdict.MALICIOUS, "strict", True),
+    ]
