@@ -5,7 +5,7 @@ import secrets
 from datetime import UTC, datetime
 from pathlib import Path
 
-from cairn.catalog import Catalog, open_catalog
+from cairn.catalog import Catalog, SignInRules, open_catalog
 from cairn.config import Settings
 from cairn.domain import Quota, Scope
 from cairn.errors import UnavailableError
@@ -34,12 +34,18 @@ def open_house(settings: Settings) -> House:
             f"cannot use data directory {settings.data_dir}: {error.strerror}"
         ) from error
     return House(
-        catalog=open_catalog(settings.resolved_database_url()),
+        catalog=open_catalog(settings.resolved_database_url(), rules=_sign_in_rules(settings)),
         store=open_local_store(settings.store_dir),
         readers=READERS.extended(settings.readers),
         clock=lambda: datetime.now(UTC),
         signatory=_signatory(settings),
         default_quota=Quota(settings.quota_logical_bytes, settings.quota_stored_bytes),
+    )
+
+
+def _sign_in_rules(settings: Settings) -> SignInRules:
+    return SignInRules(
+        settings.session_idle_s, settings.session_max_s, settings.password_min_characters
     )
 
 

@@ -77,6 +77,34 @@ class Settings(BaseSettings):
         default=None,
         description="File that gets the first administrator's token at first start (mode 0600).",
     )
+    password_min_characters: int = Field(
+        default=8,
+        ge=8,
+        le=64,
+        description="Least length of a new password. NIST SP 800-63B asks for 8, its fourth"
+        " revision for 15 where nothing else is asked for.",
+    )
+    session_idle_s: float = Field(
+        default=3 * 24 * 3600.0,
+        gt=0,
+        description="Seconds without a request after which a browser has to sign in again.",
+    )
+    session_max_s: float = Field(
+        default=14 * 24 * 3600.0,
+        gt=0,
+        description="Seconds after which a browser has to sign in again in any case.",
+    )
+    sign_in_account_attempts: int = Field(
+        default=20,
+        ge=1,
+        description="Failed attempts to sign in to one account in 15 minutes before more are"
+        " answered 429; sessions and tokens that are there go on.",
+    )
+    sign_in_address_attempts: int = Field(
+        default=100,
+        ge=1,
+        description="The same from one address (an IPv6 /64 is one).",
+    )
     log_key_file: Path | None = Field(
         default=None,
         description="File with the key that signs the transparency log (docs/security/log.md);"

@@ -20,6 +20,7 @@
     │   │   └── TrailingBytesError  they go on where the format ends
     │   ├── LimitError          they exceed a cap of ours
     │   └── UnknownFormatError  no reader recognises them
+    ├── ThrottledError          too many requests: wait, then try again
     ├── IntegrityError          stored or sent bytes do not match their digest
     ├── UnavailableError        try again later
     └── MissingExtraError       an optional dependency is not installed
@@ -132,6 +133,14 @@ class UnknownFormatError(UntrustedDataError):
 
 class IntegrityError(CairnError):
     """Bytes do not match the digest they are kept or sent under."""
+
+
+class ThrottledError(CairnError):
+    """The caller asks too often: after `retry_after_s` seconds it may again."""
+
+    def __init__(self, message: str, *, retry_after_s: float) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class UnavailableError(CairnError):

@@ -1,4 +1,4 @@
-"""Names, memberships, tokens and sessions."""
+"""Names, memberships and tokens."""
 
 import hashlib
 from datetime import timedelta
@@ -7,10 +7,9 @@ import pytest
 from sqlalchemy import select
 
 from cairn.catalog import Catalog, TokenRecord, schema
-from cairn.domain import ANONYMOUS, Account, OrgRole, Scope
+from cairn.domain import Account, OrgRole, Scope
 from cairn.errors import (
     ConflictError,
-    ForbiddenError,
     NamingError,
     NotFoundError,
     RequestError,
@@ -109,8 +108,6 @@ def test_only_the_hash_of_a_token_is_kept(catalog: Catalog) -> None:
 def test_an_unknown_token_is_refused(catalog: Catalog, secret: str) -> None:
     with pytest.raises(UnauthenticatedError):
         catalog.tokens.actor(secret)
-    with pytest.raises(UnauthenticatedError):
-        catalog.tokens.session_actor(secret)
 
 
 def test_revoked_and_expired_tokens_are_refused(catalog: Catalog, clock) -> None:
@@ -159,54 +156,6 @@ def test_last_use_is_noted_in_steps_of_ten_minutes(catalog: Catalog, clock) -> N
         catalog.tokens.actor(secret)
         (token,) = catalog.tokens.list("ada")
         assert token.last_used_at == start + timedelta(minutes=noted)
-
-
-def test_a_session_lasts_until_it_ends_or_expires(catalog: Catalog, clock) -> None:
-    catalog.accounts.create_user("ada")
-    actor = catalog.tokens.actor(catalog.tokens.create("ada", "laptop", Scope.WRITE))
-    cookie = catalog.tokens.start_session(actor, ttl_s=3600)
-    opened = catalog.tokens.session_actor(cookie)
-    assert (opened.name, opened.scope) == ("ada", Scope.WRITE)
-    other = catalog.tokens.start_session(actor, ttl_s=3600)
-    catalog.tokens.end_session(cookie)
-    with pytest.raises(UnauthenticatedError):
-        catalog.tokens.session_actor(cookie)
-    clock.advance(seconds=3600)
-    with pytest.raises(UnauthenticatedError):
-        catalog.tokens.session_actor(other)
-    with pytest.raises(ForbiddenError):
-        catalog.tokens.start_session(ANONYMOUS, ttl_s=1)
-
-
-def test_a_session_ends_with_the_token_it_was_opened_with(catalog: Catalog, clock) -> None:
-    catalog.accounts.create_user("ada")
-    lost = catalog.tokens.actor(catalog.tokens.create("ada", "lost", Scope.WRITE))
-    until = clock() + timedelta(minutes=5)
-    brief = catalog.tokens.actor(
-        catalog.tokens.create("ada", "brief", Scope.READ, expires_at=until)
-    )
-    stolen = catalog.tokens.start_session(lost, ttl_s=3600)
-    short = catalog.tokens.start_session(brief, ttl_s=3600)
-    assert catalog.tokens.session_actor(short).scope is Scope.READ
-    catalog.tokens.revoke("ada", "lost")
-    with pytest.raises(UnauthenticatedError):
-        catalog.tokens.session_actor(stolen)
-    clock.advance(minutes=5)
-    with pytest.raises(UnauthenticatedError):
-        catalog.tokens.session_actor(short)
-    with pytest.raises(ForbiddenError):
-        catalog.tokens.start_session(lost, ttl_s=3600)
-
-
-def test_expired_sessions_are_swept_when_new_ones_start(catalog: Catalog, clock) -> None:
-    catalog.accounts.create_user("ada")
-    actor = catalog.tokens.actor(catalog.tokens.create("ada", "laptop", Scope.READ))
-    for _ in range(3):
-        catalog.tokens.start_session(actor, ttl_s=10)
-    clock.advance(seconds=10)
-    catalog.tokens.start_session(actor, ttl_s=10)
-    with catalog.database.read() as connection:
-        assert len(connection.execute(select(schema.sessions)).all()) == 1
 
 
 def test_token_creation_and_revocation_are_audited(catalog: Catalog) -> None:

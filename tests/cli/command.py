@@ -16,11 +16,13 @@ def cairn(
     data: Path | None = None,
     expect: int = 0,
     env: Mapping[str, str] | None = None,
+    stdin: str = "",
 ) -> subprocess.CompletedProcess[str]:
     """Run `cairn ARGUMENTS`, with `--data` last, and check its exit code."""
     place = [] if data is None else ["--data", str(data)]
     done = subprocess.run(
         [str(CAIRN), *arguments, *place],
+        input=stdin,
         capture_output=True,
         text=True,
         timeout=120,
@@ -28,6 +30,24 @@ def cairn(
     )
     assert done.returncode == expect, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done
+
+
+def typed_into_cairn(*arguments: str, typed: list[str]) -> str:
+    """What `cairn ARGUMENTS` prints when each line is typed at a terminal after a question."""
+    ours, its = pty.openpty()
+    told = b""
+    with subprocess.Popen(
+        [str(CAIRN), *arguments], stdin=its, stdout=its, stderr=its, start_new_session=True
+    ) as running:
+        os.close(its)
+        with suppress(OSError):  # as below
+            while block := os.read(ours, 4096):
+                told += block
+                if block.rstrip(b" ").endswith(b":") and typed:
+                    os.write(ours, typed.pop(0).encode() + b"\n")
+    os.close(ours)
+    assert running.returncode == 0, told
+    return told.decode()
 
 
 def cairn_on_a_terminal(*arguments: str, columns: int) -> str:

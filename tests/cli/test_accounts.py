@@ -7,7 +7,8 @@ import pytest
 
 from cairn.bootstrap import open_house
 from cairn.config import load_settings
-from tests.cli.command import cairn
+from cairn.errors import UnauthenticatedError
+from tests.cli.command import cairn, typed_into_cairn
 
 
 @pytest.fixture
@@ -58,6 +59,48 @@ def test_a_user_cannot_be_added_twice(data: Path) -> None:
     again = cairn("user", "add", "Ann", data=data, expect=4)
     assert "Ann" in again.stderr
     assert "Traceback" not in again.stderr
+
+
+GOOD = "a sentence nobody knows"
+
+
+def _knows(data: Path, name: str, password: str) -> bool:
+    house = open_house(load_settings(data_dir=data))
+    try:
+        return house.catalog.passwords.check(name, password).name == name
+    except UnauthenticatedError:
+        return False
+    finally:
+        house.catalog.close()
+
+
+def test_passwords_come_from_standard_input(data: Path) -> None:
+    cairn("user", "add", "ann", "--password-stdin", data=data, stdin=f"{GOOD}\nmore\n")
+    assert _knows(data, "ann", GOOD)
+    told = cairn("user", "passwd", "ANN", "--password-stdin", data=data, stdin="quite another one")
+    assert "set the password of ann" in told.stdout
+    assert not _knows(data, "ann", GOOD) and _knows(data, "ann", "quite another one")
+    cairn("user", "passwd", "ann", "--remove", data=data)
+    assert not _knows(data, "ann", "quite another one")
+
+
+def test_a_bad_password_makes_no_user(data: Path) -> None:
+    for password, why in (("short", "at least 8"), ("password1", "first"), ("", "no password")):
+        stdin = ("user", "add", "ann", "--password-stdin")
+        assert why in cairn(*stdin, data=data, stdin=f"{password}\n", expect=2).stderr
+    assert json.loads(cairn("user", "list", "--json", data=data).stdout) == []
+    refused = cairn("user", "add", "ann", "--password", data=data, stdin=GOOD, expect=2)
+    assert "--password-stdin" in refused.stderr
+
+
+def test_a_password_is_typed_twice_and_not_shown(data: Path) -> None:
+    cairn("user", "add", "ann", data=data)
+    shown = typed_into_cairn(
+        "user", "passwd", "ann", "--data", str(data), typed=[GOOD, "something else", GOOD, GOOD]
+    )
+    assert GOOD not in shown and "something else" not in shown
+    assert "do not match" in shown
+    assert _knows(data, "ann", GOOD)
 
 
 def test_a_bad_name_is_refused_with_the_rule(data: Path) -> None:

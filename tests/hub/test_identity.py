@@ -95,8 +95,7 @@ def test_a_gated_repo_shows_its_description_and_keeps_its_files(hub, repo):
 
 def test_a_session_cookie_opens_pages_and_not_the_api(hub, repo):
     repo.client.put(f"{repo.api}/settings", json={"private": True})
-    actor = hub.house.catalog.tokens.actor(hub.tokens["ann"])
-    session = hub.house.catalog.tokens.start_session(actor, 60)
+    session = hub.house.catalog.sessions.start("ann", "password")
     cookie = {"Cookie": f"cairn_session={session}"}
     client = hub.client()
     assert client.get("/ann/m/resolve/main/.gitattributes", headers=cookie).status_code == 200

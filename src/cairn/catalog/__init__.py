@@ -22,11 +22,13 @@ from cairn.catalog.records import (
     RepoPage,
     RepoQuery,
     RepoRecord,
+    SessionRecord,
     SortKey,
     TokenRecord,
     TrustedSigner,
 )
 from cairn.catalog.rule_sets import RuleSet
+from cairn.catalog.sign_in_rules import SignInRules
 from cairn.catalog.verdict_changes import VerdictChange
 
 __all__ = [
@@ -56,6 +58,8 @@ __all__ = [
     "RepoQuery",
     "RepoRecord",
     "RuleSet",
+    "SessionRecord",
+    "SignInRules",
     "SortKey",
     "TokenRecord",
     "Trees",

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, Row, delete, exists, insert, select
 
 from cairn.catalog.database import Database, insert_if_new, storable
 from cairn.catalog.schema import accounts, memberships
-from cairn.domain import Account, OrgRole, check_name
+from cairn.domain import Account, Actor, OrgRole, Scope, check_name
 from cairn.errors import ConflictError, NotFoundError, RequestError
 
 # First segments of the hub's own URLs: a namespace of that name could not be reached.
@@ -41,6 +41,12 @@ def roles_of(connection: Connection, member: str) -> dict[str, OrgRole]:
         .order_by(accounts.c.key)
     )
     return {name: OrgRole(role) for name, role in connection.execute(query)}
+
+
+def actor_of(connection: Connection, key: str, scope: Scope, token_name: str) -> Actor:
+    """The user of this key with the rights they have now, as far as `scope` lets them."""
+    row = connection.execute(select(accounts).where(accounts.c.key == key)).one()
+    return Actor(account_of(row), scope, token_name, roles_of(connection, key))
 
 
 class Accounts:

@@ -43,11 +43,17 @@ class Audit:
         self._database = database
 
     def record(
-        self, at: datetime, by: Actor | None, action: str, *, repo: RepoId | None = None
+        self,
+        at: datetime,
+        by: Actor | None,
+        action: str,
+        *,
+        repo: RepoId | None = None,
+        detail: str = "",
     ) -> None:
         """Add an action that changed nothing in the catalog itself."""
         with self._database.write() as connection:
-            note(connection, at, by, action, repo)
+            note(connection, at, by, action, repo, detail)
 
     def recent(self, limit: int = 100) -> list[AuditRecord]:
         """The last `limit` actions, newest first."""

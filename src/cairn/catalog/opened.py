@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from cairn.catalog.accounts import Accounts
 from cairn.catalog.arrivals import Arrivals
 from cairn.catalog.attachments import Attachments
+from cairn.catalog.attempts import Attempts
 from cairn.catalog.audit import Audit
 from cairn.catalog.blob_health import BlobHealth
 from cairn.catalog.blob_scans import BlobScans
@@ -17,10 +18,13 @@ from cairn.catalog.history import History
 from cairn.catalog.logbook import Logbook
 from cairn.catalog.migration import upgrade
 from cairn.catalog.notifications import Notifications
+from cairn.catalog.passwords import Passwords
 from cairn.catalog.past_commits import PastCommits
 from cairn.catalog.quotas import Quotas
 from cairn.catalog.repos import Repos
 from cairn.catalog.rule_sets import RuleSets
+from cairn.catalog.sessions import Sessions
+from cairn.catalog.sign_in_rules import SignInRules
 from cairn.catalog.tokens import Tokens
 from cairn.catalog.tree_store import TreeStore
 from cairn.catalog.trusted_signers import TrustedSigners
@@ -34,6 +38,9 @@ class Catalog:
 
     accounts: Accounts
     tokens: Tokens
+    passwords: Passwords
+    sessions: Sessions
+    attempts: Attempts
     repos: Repos
     history: History
     past_commits: PastCommits
@@ -68,7 +75,9 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def open_catalog(url: str, *, clock: Callable[[], datetime] = utc_now) -> Catalog:
+def open_catalog(
+    url: str, *, clock: Callable[[], datetime] = utc_now, rules: SignInRules | None = None
+) -> Catalog:
     """Open the catalog at `sqlite:///path/to/file` or `postgresql+psycopg://...`.
 
     Creates or upgrades its tables; several processes may do so at once.
@@ -78,12 +87,16 @@ def open_catalog(url: str, *, clock: Callable[[], datetime] = utc_now) -> Catalo
         MissingExtraError: the PostgreSQL driver is not installed.
         UnavailableError: the database cannot be reached, or a newer Cairn upgraded it.
     """
+    rules = rules or SignInRules()
     database = Database(url)
     upgrade(database)
     trees = TreeStore(database)
     return Catalog(
         accounts=Accounts(database, clock),
         tokens=Tokens(database, clock),
+        passwords=Passwords(database, clock, rules),
+        sessions=Sessions(database, clock, rules),
+        attempts=Attempts(database, clock),
         repos=Repos(database, clock),
         history=History(database, trees, clock),
         past_commits=PastCommits(database, trees),

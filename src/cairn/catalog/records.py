@@ -131,6 +131,23 @@ class TokenRecord:
     last_used_at: datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class SessionRecord:
+    """A browser session without its cookie. `seen_at` is exact to five minutes.
+
+    `way` is how it was opened (`password`, `token`, `oidc`), `address` and `agent` whence.
+    """
+
+    id: int
+    way: str
+    address: str
+    agent: str
+    created_at: datetime
+    seen_at: datetime
+    expires_at: datetime
+    is_current: bool
+
+
 class ChangeKind(Enum):
     """What a commit did to a path."""
 

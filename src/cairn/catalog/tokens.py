@@ -1,21 +1,20 @@
-"""What callers prove themselves with: access tokens and browser sessions, kept only as hashes."""
+"""What clients prove themselves with: access tokens, kept only as hashes."""
 
-import hashlib
 import secrets
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, insert, or_, select, update
+from sqlalchemy import ColumnElement, and_, insert, select, update
 
 from cairn.catalog import audit
-from cairn.catalog.accounts import account_of, find, key_of, roles_of
+from cairn.catalog.accounts import actor_of, find, key_of
 from cairn.catalog.database import Database
 from cairn.catalog.records import TokenRecord
-from cairn.catalog.schema import accounts, sessions, tokens
+from cairn.catalog.schema import accounts, tokens
+from cairn.catalog.secret_hash import secret_hash
 from cairn.domain import Actor, Scope
 from cairn.errors import (
     ConflictError,
-    ForbiddenError,
     NotFoundError,
     RequestError,
     UnauthenticatedError,
@@ -28,13 +27,8 @@ MAX_NAME_LENGTH = 100
 _SECRET_BYTES = 32
 
 
-def _hash(plaintext: str) -> bytes:
-    """A plain SHA-256 is enough: the secret has 256 random bits, nothing to guess."""
-    return hashlib.sha256(plaintext.encode(errors="surrogatepass")).digest()
-
-
 class Tokens:
-    """Access tokens and sessions."""
+    """Access tokens by account."""
 
     def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
         self._database = database
@@ -64,7 +58,7 @@ class Tokens:
         row = {
             "owner": key_of(user),
             "name": name,
-            "hash": _hash(plaintext),
+            "hash": secret_hash(plaintext),
             "scope": scope.value,
             "created_at": now,
             "expires_at": expires_at,
@@ -92,13 +86,13 @@ class Tokens:
         now = self._clock()
         with self._database.read() as connection:
             row = connection.execute(
-                select(tokens).where(tokens.c.hash == _hash(plaintext))
+                select(tokens).where(tokens.c.hash == secret_hash(plaintext))
             ).one_or_none()
             if row is None or row.revoked_at is not None:
                 raise UnauthenticatedError("this token is not valid; it may have been revoked")
             if row.expires_at is not None and row.expires_at <= now:
                 raise UnauthenticatedError("this token has expired; create a new one")
-            actor = self._actor(connection, row.owner, row.scope, row.name)
+            actor = actor_of(connection, row.owner, Scope(row.scope), row.name)
         if row.last_used_at is None or now - row.last_used_at >= LAST_USED_STEP:
             self._note_use(row.id, now)
         return actor
@@ -131,64 +125,6 @@ class Tokens:
             if done.rowcount == 0:
                 raise NotFoundError(f"{user} has no token named {name!r}")
             audit.note(connection, now, by, "token.revoke", detail=f"{user}/{name}")
-
-    def start_session(self, actor: Actor, ttl_s: float) -> str:
-        """Open a browser session for `ttl_s` seconds at most; the cookie's value.
-
-        It can do what the actor's token can, and ends when that is revoked or expires.
-
-        Raises:
-            ForbiddenError: the actor is anonymous, or its token is gone.
-        """
-        if actor.account is None:
-            raise ForbiddenError("sign in with a token to open a session")
-        plaintext = secrets.token_urlsafe(_SECRET_BYTES)
-        now = self._clock()
-        held = select(tokens.c.id).where(_live(actor.account.name, actor.token_name))
-        with self._database.write() as connection:
-            token = connection.execute(held).scalar_one_or_none()
-            if token is None:
-                raise ForbiddenError("the token was revoked meanwhile; sign in with another one")
-            row = {
-                "hash": _hash(plaintext),
-                "token": token,
-                "expires_at": now + timedelta(seconds=ttl_s),
-            }
-            connection.execute(delete(sessions).where(sessions.c.expires_at <= now))
-            connection.execute(insert(sessions), row)
-        return plaintext
-
-    def session_actor(self, plaintext: str) -> Actor:
-        """Whoever opened this session.
-
-        Raises:
-            UnauthenticatedError: it is unknown, ended or expired, or its token is.
-        """
-        now = self._clock()
-        query = (
-            select(tokens)
-            .join(sessions, sessions.c.token == tokens.c.id)
-            .where(
-                sessions.c.hash == _hash(plaintext),
-                sessions.c.expires_at > now,
-                tokens.c.revoked_at.is_(None),
-                or_(tokens.c.expires_at.is_(None), tokens.c.expires_at > now),
-            )
-        )
-        with self._database.read() as connection:
-            row = connection.execute(query).one_or_none()
-            if row is None:
-                raise UnauthenticatedError("this session has ended; sign in again")
-            return self._actor(connection, row.owner, row.scope, row.name)
-
-    def end_session(self, plaintext: str) -> None:
-        """End a session; nothing happens if there is none."""
-        with self._database.write() as connection:
-            connection.execute(delete(sessions).where(sessions.c.hash == _hash(plaintext)))
-
-    def _actor(self, connection: Connection, key: str, scope: str, token_name: str) -> Actor:
-        row = connection.execute(select(accounts).where(accounts.c.key == key)).one()
-        return Actor(account_of(row), Scope(scope), token_name, roles_of(connection, key))
 
     def _note_use(self, token_id: int, now: datetime) -> None:
         statement = update(tokens).where(tokens.c.id == token_id).values(last_used_at=now)

@@ -20,6 +20,7 @@ from cairn.errors import (
     MissingExtraError,
     NotFoundError,
     RequestError,
+    ThrottledError,
     UnauthenticatedError,
     UnavailableError,
     UntrustedDataError,
@@ -33,6 +34,7 @@ EXIT_CODES: tuple[tuple[type[CairnError], int], ...] = (
     (ForbiddenError, 5),
     (UntrustedDataError, 6),
     (IntegrityError, 7),
+    (ThrottledError, 8),
     (UnavailableError, 8),
     (MissingExtraError, 9),
 )

@@ -4,6 +4,7 @@ The codes are the `X-Error-Code` values of huggingface_hub's `utils/_http.py`
 (`hf_raise_for_status`): RepoNotFound, RevisionNotFound, EntryNotFound, GatedRepo.
 """
 
+import math
 import re
 from collections.abc import Awaitable, Callable
 from typing import cast
@@ -39,6 +40,7 @@ _ANSWERS: dict[type[BaseException], tuple[int, str]] = {
     errors.UntrustedDataError: (400, "BadData"),
     errors.LimitError: (413, "TooLarge"),
     errors.IntegrityError: (500, "Integrity"),
+    errors.ThrottledError: (429, "TooManyRequests"),
     errors.UnavailableError: (503, "Unavailable"),
     errors.MissingExtraError: (501, "MissingExtra"),
 }
@@ -78,6 +80,8 @@ def error_response(request: Request, error: CairnError) -> Response:
         status = 401  # a login may help; whether the repo exists is not told
     if status == 401:
         headers["WWW-Authenticate"] = 'Bearer, Basic realm="cairn"'
+    if isinstance(error, errors.ThrottledError):
+        headers["Retry-After"] = str(max(1, math.ceil(error.retry_after_s)))
     if status == 503:
         headers["Retry-After"] = "5"
     if status == 413:

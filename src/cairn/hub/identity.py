@@ -12,12 +12,13 @@ from starlette.requests import Request
 from cairn.domain import ANONYMOUS, Actor
 from cairn.errors import ForbiddenError, UnauthenticatedError
 from cairn.hub import threads
+from cairn.hub.cookies import SESSION, cookie_of
 from cairn.hub.errors import BAD_CREDENTIALS_MESSAGE
 from cairn.hub.urls import base_url
 from cairn.workflows.house import House
 from cairn.workflows.releasing import Releasing
+from cairn.workflows.sign_in import Caller
 
-SESSION_COOKIE = "cairn_session"
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -60,13 +61,13 @@ async def visitor_of(request: Request) -> Actor:
     """
     if "authorization" in request.headers:
         return await actor_of(request)
-    cookie = request.cookies.get(SESSION_COOKIE)
+    cookie = cookie_of(request, SESSION)
     if not cookie:
         return _remember(request, ANONYMOUS)
     if request.method not in _SAFE_METHODS:
         check_same_origin(request)
     try:
-        actor = await threads.call(house_of(request).catalog.tokens.session_actor, cookie)
+        actor = await threads.call(house_of(request).catalog.sessions.actor, cookie)
     except UnauthenticatedError:
         actor = ANONYMOUS
     return _remember(request, actor)
@@ -86,6 +87,12 @@ def check_same_origin(request: Request) -> None:
     if site is None and origin == f"{ours.scheme}://{ours.netloc}":
         return
     raise ForbiddenError("this request came from another site; reload the page and try again")
+
+
+def caller_of(request: Request) -> Caller:
+    """Whence a request comes, as far as that can be believed (see `trusted_proxies`)."""
+    address = request.client.host if request.client is not None else "unknown"
+    return Caller(address, request.headers.get("user-agent", ""))
 
 
 def require_user(actor: Actor) -> Actor:

@@ -12,11 +12,17 @@ import anyio
 from anyio import to_thread
 from anyio.lowlevel import RunVar
 
+from cairn.errors import UnavailableError
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
 MAX_LONG_CALLS = 8  # long calls are bound by disk and hashing: more would only take turns
 
+MAX_COSTLY_CALLS = 4  # catalog.password_hashes lets as many hash at once
+MAX_COSTLY_WAITING = 60  # a few seconds of hashing; a longer line is a flood
+
+_costly_calls: RunVar[anyio.CapacityLimiter] = RunVar("cairn_costly_calls")
 _long_calls: RunVar[anyio.CapacityLimiter] = RunVar("cairn_long_calls")
 
 
@@ -31,6 +37,21 @@ async def call_long(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs)
     if limiter is None:
         limiter = anyio.CapacityLimiter(MAX_LONG_CALLS)
         _long_calls.set(limiter)
+    return await to_thread.run_sync(partial(function, *args, **kwargs), limiter=limiter)
+
+
+async def call_costly(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run a function that takes much memory, such as hashing a password; few at a time.
+
+    Raises:
+        UnavailableError: too many wait already.
+    """
+    limiter = _costly_calls.get(None)
+    if limiter is None:
+        limiter = anyio.CapacityLimiter(MAX_COSTLY_CALLS)
+        _costly_calls.set(limiter)
+    if limiter.statistics().tasks_waiting >= MAX_COSTLY_WAITING:
+        raise UnavailableError("too many people sign in at once; try again in a moment")
     return await to_thread.run_sync(partial(function, *args, **kwargs), limiter=limiter)
 
 

@@ -1,6 +1,7 @@
 """A hub over a real catalog and store, with short ways to fill it and to look at it."""
 
 import json
+import re
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ from cairn.workflows.repos import create_repo
 
 SECRET = "s" * 32
 HTML = {"accept": "text/html"}
+OURS = {**HTML, "sec-fetch-site": "same-origin"}
 LARGE = (".safetensors", ".bin", ".png")
 
 
@@ -82,6 +84,21 @@ class Home:
             return PutFile.large(path, blob)
         return PutFile.regular(path, blob, gitobjects.blob_oid_of(content))
 
+    def post(self, path: str, data: dict[str, str] | None = None, **headers: str):
+        """Send a form as a browser does that has our page open."""
+        sent = {"csrf": self.csrf(), **(data or {})}
+        return self.client.post(
+            path, data=sent, headers={**OURS, **headers}, follow_redirects=False
+        )
+
+    def csrf(self) -> str:
+        """What makes a form of this browser's one of ours."""
+        return csrf_of(self.client)
+
+    def sign_in(self, token: str | None = None, target: str = "/ada"):
+        """Open a session with a token, ada's unless another is given."""
+        return self.post("/login", {"token": token or self.token, "next": target})
+
     def page(self, path: str, *, token: str | None = None, status: int = 200) -> str:
         """The HTML of a page, which must answer with this status."""
         headers = dict(HTML)
@@ -91,6 +108,12 @@ class Home:
         assert response.status_code == status, (path, response.status_code, response.text[:500])
         assert response.headers["content-type"].startswith("text/html"), path
         return response.text
+
+
+def csrf_of(client: TestClient) -> str:
+    """The token in the forms of a page that this browser is shown."""
+    page = client.get("/login", headers=HTML).text
+    return re.search(r'name="csrf" value="([^"]+)"', page).group(1)
 
 
 @contextmanager

@@ -4,7 +4,15 @@ The full-text table `repo_search` is missing here: it is FTS5 on one and a tsvec
 on the other, made by the migration and used only by `search_index`.
 """
 
-from cairn.catalog.schema.accounts import accounts, memberships, sessions, tokens
+from cairn.catalog.schema.accounts import (
+    accounts,
+    attempts,
+    identities,
+    memberships,
+    passwords,
+    sessions,
+    tokens,
+)
 from cairn.catalog.schema.base import metadata
 from cairn.catalog.schema.blobs import blob_health, blob_scans, comparisons
 from cairn.catalog.schema.chunks import chunk_keys, chunk_lists, chunk_runs
@@ -25,6 +33,7 @@ from cairn.catalog.schema.rescans import rule_sets, verdict_changes
 __all__ = [
     "accounts",
     "attachments",
+    "attempts",
     "audit",
     "blob_health",
     "blob_scans",
@@ -34,12 +43,14 @@ __all__ = [
     "commits",
     "comparisons",
     "descriptions",
+    "identities",
     "log_entries",
     "log_tiles",
     "log_waiting",
     "memberships",
     "metadata",
     "notifications",
+    "passwords",
     "quotas",
     "refs",
     "repo_blobs",

@@ -6,6 +6,7 @@ from sqlalchemy import (
     Column,
     ForeignKey,
     Index,
+    Integer,
     LargeBinary,
     Table,
     Text,
@@ -37,7 +38,8 @@ memberships = Table(
     sqlite_with_rowid=False,
 )
 
-# Access tokens; the secret is kept only as its SHA-256. Revoked rows stay.
+# Access tokens; the secret is kept only as its SHA-256. Revoked rows stay. `grants` is JSON, of
+# fine-grained ones: what they are for.
 tokens = Table(
     "tokens",
     metadata,
@@ -46,6 +48,7 @@ tokens = Table(
     Column("name", Text, nullable=False),
     Column("hash", LargeBinary, nullable=False, unique=True),
     Column("scope", Text, nullable=False),
+    Column("grants", Text),
     Column("created_at", Moment, nullable=False),
     Column("expires_at", Moment),
     Column("last_used_at", Moment),
@@ -60,11 +63,50 @@ tokens = Table(
     ),
 )
 
-# Browser sessions, named by the SHA-256 of the cookie; worth what their token is worth.
+# The argon2id hash of a person's password, in the encoding of the reference implementation. A
+# table of its own: whoever reads accounts never holds a hash. Without a row nobody signs in so.
+passwords = Table(
+    "passwords",
+    metadata,
+    Column("owner", Text, ForeignKey("accounts.key"), primary_key=True),
+    Column("hash", Text, nullable=False),
+    Column("changed_at", Moment, nullable=False),
+)
+
+# Who a person is at an OpenID provider: `subject` is the provider's name that never changes.
+identities = Table(
+    "identities",
+    metadata,
+    Column("issuer", Text, primary_key=True),
+    Column("subject", Text, primary_key=True),
+    Column("owner", Text, ForeignKey("accounts.key"), nullable=False, index=True),
+    Column("shown_name", Text, nullable=False),
+    Column("linked_at", Moment, nullable=False),
+)
+
+# Browser sessions, found by the SHA-256 of the cookie. One that a token opened is worth what the
+# token is worth; `token` is null in the others.
 sessions = Table(
     "sessions",
     metadata,
-    Column("hash", LargeBinary, primary_key=True),
-    Column("token", BigInteger, ForeignKey("tokens.id"), nullable=False),
+    Column("id", Serial, primary_key=True),
+    Column("hash", LargeBinary, nullable=False, unique=True),
+    Column("owner", Text, ForeignKey("accounts.key"), nullable=False, index=True),
+    Column("token", BigInteger, ForeignKey("tokens.id")),
+    Column("way", Text, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("agent", Text, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("seen_at", Moment, nullable=False),
     Column("expires_at", Moment, nullable=False, index=True),
+)
+
+# Attempts to sign in that have failed or are under way, by the SHA-256 of who or whence; in
+# windows that begin with the first attempt. In the database, so that all processes count alike.
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("subject", LargeBinary, primary_key=True),
+    Column("number", Integer, nullable=False),
+    Column("ends_at", Moment, nullable=False, index=True),
 )

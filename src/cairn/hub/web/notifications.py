@@ -6,9 +6,9 @@ from starlette.routing import BaseRoute
 
 from cairn.errors import RequestError
 from cairn.hub import threads
-from cairn.hub.identity import house_of, require_user, visitor_of
+from cairn.hub.identity import require_user
 from cairn.hub.routing import RawRoute
-from cairn.hub.web.forms import read_form
+from cairn.hub.web.posting import posted
 from cairn.hub.web.visit import Visit, endpoint
 
 PAGE_SIZE = 50
@@ -35,9 +35,9 @@ def _page(visit: Visit) -> Response:
 
 
 async def _read(request: Request) -> Response:
-    visit = Visit(request, house_of(request), await visitor_of(request))
+    posting = await posted(request)
+    visit, form = posting.visit, posting.form
     require_user(visit.actor)
-    form = await read_form(request)
     kept = visit.house.catalog.notifications
     await threads.call(kept.mark_read, visit.actor.name, _number(form.get("up_to", "")))
     return visit.redirect("/notifications")

@@ -3,6 +3,7 @@
 from starlette.routing import BaseRoute
 
 from cairn.hub.web import (
+    account,
     api_docs,
     assets,
     blob,
@@ -29,6 +30,7 @@ routes: list[BaseRoute] = [
     *api_docs.routes,
     *listing.routes,
     *session.routes,
+    *account.routes,
     *tokens.routes,
     *notifications.routes,
     *files.routes,

@@ -4,12 +4,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from cairn.domain import Actor, Scope
-from cairn.errors import ConflictError, ForbiddenError, RequestError
+from cairn.domain import Scope
+from cairn.errors import ConflictError, RequestError
 from cairn.hub import threads
-from cairn.hub.identity import house_of, visitor_of
 from cairn.hub.routing import RawRoute
-from cairn.hub.web.forms import read_form
+from cairn.hub.web.posting import posted_by_owner
 from cairn.hub.web.visit import Visit, endpoint
 
 
@@ -29,18 +28,9 @@ def _render(visit: Visit, fresh: str) -> Response:
     )
 
 
-def _require_writer(actor: Actor) -> None:
-    """A read token must not be a way to get a write token."""
-    if actor.account is None:
-        raise ForbiddenError("sign in first")
-    if actor.scope is not Scope.WRITE:
-        raise ForbiddenError("sign in with a write token to change your tokens")
-
-
 async def _create(request: Request) -> Response:
-    visit = Visit(request, house_of(request), await visitor_of(request))
-    _require_writer(visit.actor)
-    form = await read_form(request)
+    posting = await posted_by_owner(request)
+    visit, form = posting.visit, posting.form
     name = form.get("name", "").strip()
     try:
         scope = Scope(form.get("scope", ""))
@@ -60,9 +50,8 @@ async def _create(request: Request) -> Response:
 
 
 async def _revoke(request: Request) -> Response:
-    visit = Visit(request, house_of(request), await visitor_of(request))
-    _require_writer(visit.actor)
-    form = await read_form(request)
+    posting = await posted_by_owner(request)
+    visit, form = posting.visit, posting.form
     tokens = visit.house.catalog.tokens
     await threads.call(tokens.revoke, visit.actor.name, form.get("name", ""), by=visit.actor)
     return visit.redirect("/settings/tokens")

@@ -21,6 +21,7 @@ from cairn.domain import ANONYMOUS, Actor
 from cairn.errors import RequestError
 from cairn.hub import threads
 from cairn.hub.checkpoints import CheckpointMemory
+from cairn.hub.csrf import csrf_token
 from cairn.hub.identity import house_of, visitor_of
 from cairn.hub.memory import Memory
 from cairn.hub.urls import base_url
@@ -145,8 +146,14 @@ def endpoint(page: Page, *, long: bool = False) -> Callable[[Request], Awaitable
 def render(request: Request, template: str, status_code: int = 200, **context: Any) -> Response:
     """A page from a template; needs no visit, so that errors can be shown before there is one."""
     base = urlsplit(base_url(request)).path.rstrip("/")
-    known = {"viewer": ANONYMOUS, "base": base, "path": request.url.path, "unread": 0}
-    known["version"] = __version__
+    known = {
+        "viewer": ANONYMOUS,
+        "base": base,
+        "path": request.url.path,
+        "version": __version__,
+        "unread": 0,
+        "csrf": lambda: csrf_token(request),
+    }
     html = _templates().get_template(template).render({**known, **context})
     headers = {
         "Content-Security-Policy": CONTENT_SECURITY_POLICY,
