@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from cairn.bootstrap import open_house
+from cairn.config import load_settings
 from tests.cli.command import cairn
+from tests.provenance.local_sigstore import ANN, ISSUER, LocalSigstore, serving
 
 
 @pytest.fixture
@@ -65,3 +68,32 @@ def test_a_bundle_is_not_overwritten_by_accident(model: Path, key: Path) -> None
     assert "--force" in cairn("sign", str(model), "--key", str(key), expect=4).stderr
     cairn("sign", str(model), "--key", str(key), "--force", "--hash", "blake3")
     cairn("verify", str(model), "--key", f"{key}.pub")
+
+
+def test_an_account_signs_without_a_key_and_is_trusted_by_name(model: Path, tmp_path: Path) -> None:
+    data, config, root = (tmp_path / name for name in ("data", "config.json", "trusted_root.json"))
+    open_house(load_settings(data_dir=data)).catalog.close()
+    with serving(LocalSigstore()) as instance:
+        config.write_text(json.dumps(instance.client_config()))
+        root.write_text(json.dumps(instance.trusted_root()))
+        token = {"SIGSTORE_ID_TOKEN": instance.token()}
+        cairn("sign", str(model), "--sigstore", str(config), env=token)
+    account = ("--identity", ANN, "--issuer", ISSUER)
+    verified = cairn("verify", str(model), "--sigstore", str(root), *account)
+    assert f"as {ANN}" in verified.stdout
+    stranger = ("--identity", "bob@example.org", "--issuer", ISSUER)
+    cairn("verify", str(model), "--sigstore", str(root), *stranger, expect=1)
+    assert "which identity" in cairn("verify", str(model), "--sigstore", str(root), expect=2).stderr
+    cairn("trust", "add", "*", str(root), *account, data=data)
+    (listed,) = json.loads(cairn("trust", "list", "--json", data=data).stdout)
+    assert (listed["kind"], listed["identity"], listed["issuer"]) == ("sigstore", ANN, ISSUER)
+
+
+def test_a_command_signs_in_one_way_only(model: Path, key: Path, tmp_path: Path) -> None:
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps(LocalSigstore().client_config()))
+    both = cairn("sign", str(model), "--key", str(key), "--sigstore", str(config), expect=2)
+    assert "or with --sigstore" in both.stderr
+    assert (
+        "SIGSTORE_ID_TOKEN" in cairn("sign", str(model), "--sigstore", str(config), expect=5).stderr
+    )

@@ -227,15 +227,18 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True)
 class TrustedSigner:
-    """A key or root certificate in PEM that may sign in a namespace; None: in every one.
+    """Who may sign in a namespace; None: in every one.
 
-    `identity` is the only holder of a certificate from that root who may; empty: all may.
+    `pem` is a key, a root certificate, or the JSON of a Sigstore trusted root. `identity` is the
+    only holder of a certificate from that root who may; empty: all may. `issuer` says who that
+    is, for Sigstore identities.
     """
 
     namespace: str | None
     name: str
     pem: str
     identity: str
+    issuer: str
     added_at: datetime
 
 

@@ -17,14 +17,21 @@ EVERYWHERE = ""  # the owner of rows that hold for every namespace
 
 
 class TrustedSigners:
-    """PEM texts by namespace and name. The catalog keeps them and knows nothing of keys."""
+    """Keys and roots by namespace and name. The catalog keeps them and knows nothing of keys."""
 
     def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
         self._database = database
         self._clock = clock
 
     def add(
-        self, namespace: str | None, name: str, pem: str, identity: str, by: Actor | None
+        self,
+        namespace: str | None,
+        name: str,
+        pem: str,
+        identity: str,
+        by: Actor | None,
+        *,
+        issuer: str = "",
     ) -> TrustedSigner:
         """Believe a signer in a namespace; None: in every one.
 
@@ -39,10 +46,11 @@ class TrustedSigners:
             row = {"owner": _owner(namespace), "name": name}
             if connection.execute(select(trusted_signers).filter_by(**row)).first() is not None:
                 raise ConflictError(f"{name!r} is trusted already; remove it first")
-            values = {**row, "pem": pem, "identity": identity, "added_at": now}
+            given = {"pem": pem, "identity": identity, "issuer": issuer}
+            values = {**row, **given, "added_at": now}
             connection.execute(insert(trusted_signers), values)
             audit.note(connection, now, by, "trust.add", None, f"{namespace or '*'} {name}\n{pem}")
-        return TrustedSigner(namespace, name, pem, identity, now)
+        return TrustedSigner(namespace, name, pem, identity, issuer, now)
 
     def remove(self, namespace: str | None, name: str, by: Actor | None) -> None:
         """Believe a signer no more.
@@ -68,7 +76,9 @@ class TrustedSigners:
         with self._database.read() as connection:
             rows = connection.execute(query).all()
         return [
-            TrustedSigner(row.owner or None, row.name, row.pem, row.identity, row.added_at)
+            TrustedSigner(
+                row.owner or None, row.name, row.pem, row.identity, row.issuer, row.added_at
+            )
             for row in rows
         ]
 

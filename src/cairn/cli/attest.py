@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cairn.cli.console import out, visible
-from cairn.cli.options import EXISTING_FILE, data_dir
+from cairn.cli.options import data_dir
 from cairn.cli.revisions import MAIN, Revisions, hub_options, revisions_at
-from cairn.cli.sign import ask_passphrase
+from cairn.cli.signers import SignerOptions, signer_options
 from cairn.cli.targets import parse_repo
 from cairn.errors import RequestError
 
@@ -28,13 +28,7 @@ def _input(name: str, words: str) -> Callable[[Callable[..., Any]], Callable[...
 
 @click.command()
 @click.argument("repo", help="The revision that was built: org/name@revision.")
-@click.option("--key", metavar="FILE", type=EXISTING_FILE, required=True, help="Key that signs.")
-@click.option(
-    "--certificate",
-    metavar="FILE",
-    type=EXISTING_FILE,
-    help="Certificates in PEM that say whose key it is: the key's own first, then its issuers.",
-)
+@signer_options
 @click.option("--builder", metavar="URI", required=True, help="Who ran the build.")
 @click.option(
     "--build-type",
@@ -54,8 +48,10 @@ def _input(name: str, words: str) -> Callable[[Callable[..., Any]], Callable[...
 @data_dir
 def attest(
     repo: str,
-    key: Path,
+    key: Path | None,
     certificate: Path | None,
+    sigstore: Path | None,
+    identity_token: Path | None,
     builder: str,
     build_type: str,
     base: tuple[str, ...],
@@ -70,7 +66,7 @@ def attest(
     """State who built a revision, from what and how: SLSA provenance.
 
     The statement names every file of the revision by its SHA-256 and every input by a digest, is
-    signed with the key, and attached to the revision.
+    signed, and attached to the revision.
 
     \b
         cairn attest org/tuned@main --key ci.key --builder https://ci.example.org/train \\
@@ -80,10 +76,9 @@ def attest(
     from cairn.provenance.signing import BuildProvenance, InputRole
     from cairn.workflows.attesting import attest as sign_statement
     from cairn.workflows.attesting import read_input
-    from cairn.workflows.signing import read_signer
 
     revisions = revisions_at(hub, token, data)
-    signer = read_signer(key, certificate, ask_passphrase)
+    signer = SignerOptions(key, certificate, sigstore, identity_token).signer()
     named = {
         InputRole.BASE: base,
         InputRole.DATASET: dataset,

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 import click
 
 from cairn.cli.console import byte_progress, err, out, print_json, visible
-from cairn.cli.options import EXISTING_FILE, LOCAL_PATH, as_json, data_dir
+from cairn.cli.options import LOCAL_PATH, as_json, data_dir
 from cairn.cli.revisions import MAIN, hub_options, revisions_at
+from cairn.cli.signers import SignerOptions, signer_options
 from cairn.cli.targets import LocalTarget, RepoTarget, parse_target
 from cairn.errors import ConflictError, RequestError
 
@@ -15,20 +16,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from cairn.cli.revisions import Revisions
-    from cairn.provenance.signing import Bundle, Signer
+    from cairn.provenance.signing import Bundle, StatementSigner
 
 DEFAULT_HASH = "sha256"
 
 
 @click.command()
 @click.argument("model", metavar="[MODEL]", required=False)
-@click.option("--key", metavar="FILE", type=EXISTING_FILE, help="Private key in PEM that signs.")
-@click.option(
-    "--certificate",
-    metavar="FILE",
-    type=EXISTING_FILE,
-    help="Certificates in PEM that say whose key it is: the key's own first, then its issuers.",
-)
+@signer_options
 @click.option(
     "--signature",
     metavar="FILE",
@@ -58,6 +53,8 @@ def sign(
     model: str | None,
     key: Path | None,
     certificate: Path | None,
+    sigstore: Path | None,
+    identity_token: Path | None,
     signature: Path | None,
     algorithm: str,
     git_files: bool,
@@ -69,7 +66,7 @@ def sign(
     data: Path | None,
     as_json: bool,
 ) -> None:
-    """Sign a model with a key: OpenSSF Model Signing bundles.
+    """Sign a model: OpenSSF Model Signing bundles.
 
     MODEL is a folder, a file, or a revision on a hub: org/name@revision. `cairn verify`, and every
     other tool for such bundles, checks that no file was changed, added, removed or renamed since.
@@ -80,19 +77,19 @@ def sign(
         cairn sign --new-key release.key
         cairn sign my-model --key release.key
         cairn verify my-model --key release.key.pub
+        cairn sign my-model --sigstore client_trust_config.json --identity-token token
         cairn sign org/name@main --key release.key --hub http://localhost:8400
     """  # noqa: D301 - click keeps the lines of a block that starts with a backspace
+    given = SignerOptions(key, certificate, sigstore, identity_token)
     if new_key is not None:
-        if model is not None or key is not None:
+        if model is not None or given.is_any:
             raise RequestError("--new-key makes a key and signs nothing; give it alone")
         _make_key(new_key, encrypt=encrypt, as_json=as_json)
         return
-    if model is None or key is None:
+    if model is None:
         raise RequestError("name a MODEL and the --key that signs, or make one with --new-key")
     target = parse_target(model)
-    from cairn.workflows.signing import read_signer
-
-    signer = read_signer(key, certificate, ask_passphrase)
+    signer = given.signer()
     if isinstance(target, LocalTarget):
         if hub is not None:
             raise RequestError(f"{model} is here: sign it, and give the bundle to `cairn attach`")
@@ -107,7 +104,7 @@ def sign(
 def _sign_files(
     model: Path,
     signature: Path | None,
-    signer: "Signer",
+    signer: "StatementSigner",
     algorithm: str,
     force: bool,
     git_files: bool,
@@ -126,7 +123,7 @@ def _sign_files(
 
 
 def _sign_revision(
-    target: RepoTarget, revisions: "Revisions", signer: "Signer", git_files: bool
+    target: RepoTarget, revisions: "Revisions", signer: "StatementSigner", git_files: bool
 ) -> tuple["Bundle", str, "Sequence[str]"]:
     """Attach the bundle; returns it, the revision it is attached to and what it leaves out."""
     from cairn.workflows.signing import sign_digests
@@ -152,12 +149,6 @@ def _make_key(path: Path, *, encrypt: bool, as_json: bool) -> None:
     out().print(f"private key  {visible(str(path))}  keep it secret; only you can read it")
     out().print(f"public key   {visible(str(public))}  give it to whoever verifies")
     out().print(f"fingerprint  {fingerprint}")
-
-
-def ask_passphrase() -> str:
-    """What a person types for an encrypted key."""
-    words: str = click.prompt("Passphrase of the key", hide_input=True, err=True)
-    return words
 
 
 def _tell(bundle: "Bundle", where: str, left_out: "Sequence[str]", *, as_json: bool) -> None:

@@ -1,6 +1,7 @@
 """`cairn trust`: who may sign the repos of this hub."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -8,6 +9,9 @@ from cairn.cli.console import out, print_json, visible
 from cairn.cli.kept_hub import open_hub
 from cairn.cli.options import EXISTING_FILE, as_json, data_dir
 from cairn.errors import RequestError
+
+if TYPE_CHECKING:
+    from cairn.provenance.signing import Trusted
 
 EVERYONE = "*"
 
@@ -23,27 +27,42 @@ def trust() -> None:
 
 @trust.command()
 @namespace_argument
-@click.argument("file", type=EXISTING_FILE, help="A public key, or a root certificate, in PEM.")
+@click.argument(
+    "file",
+    type=EXISTING_FILE,
+    help="A public key or a root certificate in PEM, or a Sigstore trusted root in JSON.",
+)
 @click.option("--name", help="What pages call the signer (default: the file's name).")
 @click.option(
     "--identity", default="", help="Only this holder of a certificate from the root may sign."
 )
+@click.option(
+    "--issuer", metavar="URL", default="", help="Who says who that is, for a Sigstore identity."
+)
 @data_dir
-def add(namespace: str, file: Path, name: str | None, identity: str, data: Path | None) -> None:
-    """Believe a key, or the holders of certificates from a root.
+def add(
+    namespace: str, file: Path, name: str | None, identity: str, issuer: str, data: Path | None
+) -> None:
+    """Believe a key, the holders of certificates from a root, or a Sigstore identity.
 
     \b
         cairn trust add lab release.key.pub --name "release key 2026"
         cairn trust add '*' company-root.pem --identity release@example.org
+        cairn trust add lab trusted_root.json --identity ann@example.org \\
+            --issuer https://accounts.example.org
     """  # noqa: D301 - click keeps the lines of a block that starts with a backspace
-    from cairn.provenance.signing import read_trusted
+    from cairn.provenance.signing import TrustedIdentity, check_root, read_trusted
 
     label, pem = name or file.name, file.read_bytes()
     if not label.isprintable():
         raise RequestError(f"{label!r} is no name that a page can show")
-    signer = read_trusted(pem, label, identity)
+    signer = read_trusted(pem, label, identity, issuer)
+    if isinstance(signer, TrustedIdentity):
+        check_root(signer)
     catalog = open_hub(data).catalog
-    catalog.trusted_signers.add(_namespace(namespace), label, pem.decode(), identity, None)
+    catalog.trusted_signers.add(
+        _namespace(namespace), label, pem.decode(), identity, None, issuer=issuer
+    )
     out().print(f"{visible(label)} may sign for {visible(namespace)}: {signer.fingerprint}")
 
 
@@ -64,10 +83,10 @@ def list_signers(data: Path | None, as_json: bool) -> None:
     """List who may sign for which namespace."""
     from rich.table import Table
 
-    from cairn.provenance.signing import TrustedKey, read_trusted
+    from cairn.provenance.signing import read_trusted
 
     signers = [
-        (one, read_trusted(one.pem.encode(), one.name, one.identity))
+        (one, read_trusted(one.pem.encode(), one.name, one.identity, one.issuer))
         for one in open_hub(data).catalog.trusted_signers.all()
     ]
     if as_json:
@@ -76,9 +95,10 @@ def list_signers(data: Path | None, as_json: bool) -> None:
                 {
                     "namespace": one.namespace or EVERYONE,
                     "name": one.name,
-                    "kind": "key" if isinstance(trusted, TrustedKey) else "root",
+                    "kind": _kind(trusted),
                     "fingerprint": trusted.fingerprint,
                     "identity": one.identity,
+                    "issuer": one.issuer,
                     "added_at": one.added_at.isoformat(),
                 }
                 for one, trusted in signers
@@ -90,10 +110,19 @@ def list_signers(data: Path | None, as_json: bool) -> None:
         return
     table = Table("namespace", "signer", "fingerprint", "identity")
     for one, trusted in signers:
-        kind = "key" if isinstance(trusted, TrustedKey) else "root"
-        words = (one.namespace or EVERYONE, one.name, f"{kind} {trusted.fingerprint}", one.identity)
+        who = f"{one.identity} ({one.issuer})" if one.issuer else one.identity
+        fingerprint = f"{_kind(trusted)} {trusted.fingerprint}"
+        words = (one.namespace or EVERYONE, one.name, fingerprint, who)
         table.add_row(*map(visible, words))
     out().print(table)
+
+
+def _kind(signer: "Trusted") -> str:
+    from cairn.provenance.signing import TrustedIdentity, TrustedKey
+
+    if isinstance(signer, TrustedIdentity):
+        return "sigstore"
+    return "key" if isinstance(signer, TrustedKey) else "root"
 
 
 def _namespace(text: str) -> str | None:

@@ -41,6 +41,13 @@ if TYPE_CHECKING:
     "--identity", default="", help="Only the holder of this name: an address, URI, host or name."
 )
 @click.option(
+    "--sigstore",
+    metavar="FILE",
+    type=EXISTING_FILE,
+    help="Sigstore trusted root (trusted_root.json) that vouches for --identity.",
+)
+@click.option("--issuer", metavar="URL", default="", help="Who says who a Sigstore identity is.")
+@click.option(
     "--signature",
     metavar="FILE",
     type=LOCAL_PATH,
@@ -64,6 +71,8 @@ def verify(
     keys: tuple[Path, ...],
     roots: tuple[Path, ...],
     identity: str,
+    sigstore: Path | None,
+    issuer: str,
     signature: Path | None,
     allow_unsigned: tuple[str, ...],
     follow_links: bool,
@@ -83,6 +92,8 @@ def verify(
     \b
         cairn verify my-model --key release.key.pub
         cairn verify my-model --trust company-root.pem --identity release@example.org
+        cairn verify my-model --sigstore trusted_root.json \\
+            --identity ann@example.org --issuer https://accounts.example.org
         cairn verify org/name@main --data DIR
     """  # noqa: D301 - click keeps the lines of a block that starts with a backspace
     from datetime import UTC, datetime
@@ -93,11 +104,11 @@ def verify(
 
     target = parse_target(model)
     if isinstance(target, RepoTarget):
-        if keys or roots or identity or signature or allow_unsigned or follow_links:
+        if keys or roots or identity or sigstore or signature or allow_unsigned or follow_links:
             raise RequestError("a revision is verified against `cairn trust` alone: no options")
         verify_revision(target, data, as_json=as_json)
         return
-    trusted = _trusted(keys, roots, identity)
+    trusted = _trusted(keys, roots, sigstore, identity, issuer)
     tolerance = Tolerance((*ALLOWED_UNSIGNED, *allow_unsigned), follow_links)
     with _begun_progress() as begin:
         found = verify_files(
@@ -123,19 +134,36 @@ def _begun_progress() -> Iterator[Callable[[int], Callable[[int], None]]]:
         yield lambda total: stack.enter_context(byte_progress("hashing", total))
 
 
-def _trusted(keys: tuple[Path, ...], roots: tuple[Path, ...], identity: str) -> list["Trusted"]:
-    from cairn.provenance.signing import read_trusted
+def _trusted(
+    keys: tuple[Path, ...],
+    roots: tuple[Path, ...],
+    sigstore: Path | None,
+    identity: str,
+    issuer: str,
+) -> list["Trusted"]:
+    from cairn.provenance.signing import TrustedIdentity, check_root, read_trusted
 
-    if not keys and not roots:
+    if not keys and not roots and sigstore is None:
         raise RequestError(
-            "say who may have signed: --key with a public key, or --trust with a root certificate"
+            "say who may have signed: --key with a public key, --trust with a root certificate, or"
+            " --sigstore with a trusted root and --identity"
         )
-    if identity and not roots:
-        raise RequestError("--identity names the holder of a certificate; give --trust as well")
-    return [
+    if identity and not roots and sigstore is None:
+        raise RequestError(
+            "--identity names the holder of a certificate; give --trust or --sigstore as well"
+        )
+    if issuer and sigstore is None:
+        raise RequestError("--issuer goes with a Sigstore identity; give --sigstore as well")
+    trusted = [
         *(read_trusted(path.read_bytes(), str(path)) for path in keys),
         *(read_trusted(path.read_bytes(), str(path), identity) for path in roots),
     ]
+    if sigstore is not None:
+        root = sigstore.read_text(errors="replace")
+        account = TrustedIdentity(str(sigstore), root, identity, issuer)
+        check_root(account)
+        trusted.append(account)
+    return trusted
 
 
 def _described(found: "Verification") -> dict[str, Any]:

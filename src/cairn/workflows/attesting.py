@@ -11,7 +11,7 @@ from cairn.provenance.signing import (
     BuildProvenance,
     Bundle,
     InputRole,
-    Signer,
+    StatementSigner,
 )
 from cairn.provenance.signing.folders import hash_files
 from cairn.workflows.signing import manifest_of
@@ -58,7 +58,7 @@ def read_input(role: InputRole, text: str, look_up: LookUp) -> BuildInput:
     return BuildInput(role, found.uri, {"gitCommit": found.commit, "sha256": root})
 
 
-def attest(built: BuildProvenance, digests: Mapping[str, str], signer: Signer) -> Bundle:
+def attest(built: BuildProvenance, digests: Mapping[str, str], signer: StatementSigner) -> Bundle:
     """Sign what is stated about files, by path and SHA-256 in hex.
 
     Raises:

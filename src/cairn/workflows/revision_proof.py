@@ -105,7 +105,7 @@ def revision_digests(house: House, view: View) -> dict[str, str]:
 def trusted_in(house: House, namespace: str) -> list[Trusted]:
     """Whom the hub believes to sign in a namespace."""
     return [
-        read_trusted(one.pem.encode(), one.name, one.identity)
+        read_trusted(one.pem.encode(), one.name, one.identity, one.issuer)
         for one in house.catalog.trusted_signers.of(namespace)
     ]
 

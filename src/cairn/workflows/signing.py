@@ -6,7 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cairn.errors import ConflictError, NamingError, RequestError
-from cairn.provenance.signing import DEFAULT_IGNORED, Bundle, SignedManifest, Signer, keys
+from cairn.provenance.signing import (
+    DEFAULT_IGNORED,
+    Bundle,
+    SignedManifest,
+    Signer,
+    StatementSigner,
+    keys,
+)
 from cairn.provenance.signing.certificates import read_certificates
 from cairn.provenance.signing.folders import GIT_FOLDER, Listing, hash_files, list_model
 
@@ -55,7 +62,7 @@ def files_to_sign(model: Path, bundle: Path, *, git_files: bool = False) -> File
 
 
 def sign_files(
-    files: FilesToSign, signer: Signer, algorithm: str, progress: Callable[[int], None]
+    files: FilesToSign, signer: StatementSigner, algorithm: str, progress: Callable[[int], None]
 ) -> Bundle:
     """Hash the files and sign their digests.
 
@@ -72,7 +79,7 @@ def sign_files(
 
 
 def sign_digests(
-    name: str, digests: Mapping[str, str], signer: Signer, *, git_files: bool = False
+    name: str, digests: Mapping[str, str], signer: StatementSigner, *, git_files: bool = False
 ) -> tuple[Bundle, tuple[str, ...]]:
     """Sign files by the SHA-256 that a hub says they have; returns what is left out as well.
 

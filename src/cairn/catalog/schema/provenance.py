@@ -86,7 +86,8 @@ attachments = Table(
     ForeignKeyConstraint(["repo", "commit"], ["commits.repo", "commits.id"], ondelete=CASCADE),
 )
 
-# Keys and root certificates that may sign; an empty owner: in every namespace.
+# Who may sign: `pem` is a key, a root certificate, or a Sigstore trusted root (JSON), which alone
+# has an issuer of identities. An empty owner: in every namespace.
 trusted_signers = Table(
     "trusted_signers",
     metadata,
@@ -94,5 +95,6 @@ trusted_signers = Table(
     Column("name", Text, primary_key=True),
     Column("pem", Text, nullable=False),
     Column("identity", Text, nullable=False),
+    Column("issuer", Text, nullable=False, server_default=""),
     Column("added_at", Moment, nullable=False),
 )

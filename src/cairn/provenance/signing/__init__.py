@@ -1,7 +1,14 @@
 """Signed statements about files: which a model has, who built them; and who is believed."""
 
-from cairn.provenance.signing.bundles import MAX_BUNDLE_BYTES, Bundle, Signer, read_bundle
+from cairn.provenance.signing.bundles import (
+    MAX_BUNDLE_BYTES,
+    Bundle,
+    Signer,
+    StatementSigner,
+    read_bundle,
+)
 from cairn.provenance.signing.comparing import ALLOWED_UNSIGNED, Differences, FoundFiles, compare
+from cairn.provenance.signing.keyless import TrustedIdentity, check_root
 from cairn.provenance.signing.manifests import (
     DEFAULT_IGNORED,
     SIGNATURE_TYPE,
@@ -42,9 +49,12 @@ __all__ = [
     "SignedManifest",
     "Signer",
     "Standing",
+    "StatementSigner",
     "Trusted",
+    "TrustedIdentity",
     "TrustedKey",
     "TrustedRoot",
+    "check_root",
     "check_signature",
     "compare",
     "read_bundle",

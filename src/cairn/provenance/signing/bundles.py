@@ -2,14 +2,14 @@
 
 The Sigstore bundle, version 0.3, as OpenSSF Model Signing uses it: `verificationMaterial` holds
 either `publicKey.hint` (SHA-256 of the public key's PEM), or `x509CertificateChain` (leaf first),
-or `certificate` (Sigstore's own, read and never trusted here).
+or `certificate` (Sigstore's, for a key that lived for minutes, with `tlogEntries`: see `keyless`).
 Specification: https://docs.sigstore.dev/about/bundle/ and section 4 of
 https://github.com/ossf/model-signing-spec/blob/main/spec/v1.0.md.
 """
 
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from cairn.errors import LimitError, MalformedError, RequestError
 from cairn.formats.strict_json import parse_json
@@ -50,7 +50,10 @@ class CertificateChain:
 
 @dataclass(frozen=True, slots=True)
 class SigstoreIdentity:
-    """The signer was vouched for by a Sigstore instance."""
+    """The signer was vouched for by a Sigstore instance; `content` is the whole bundle."""
+
+    certificate: Certificate
+    content: bytes
 
 
 Material = KeyHint | CertificateChain | SigstoreIdentity
@@ -65,13 +68,22 @@ class Bundle:
     statement: Statement
 
     def as_bytes(self) -> bytes:
-        """The bundle as a file."""
+        """The bundle as a file; one with a Sigstore identity as it came."""
+        if isinstance(self.material, SigstoreIdentity):
+            return self.material.content
         value = {
             "mediaType": MEDIA_TYPE,
             "verificationMaterial": _material_json(self.material),
             "dsseEnvelope": self.envelope.as_json(),
         }
         return json.dumps(value, indent=1).encode() + b"\n"
+
+
+class StatementSigner(Protocol):
+    """Whoever can sign a statement."""
+
+    def sign(self, statement: Statement) -> Bundle:
+        """The statement, signed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +129,11 @@ def read_bundle(content: bytes, source: str) -> Bundle:
             f"mediaType is {str(value.get('mediaType'))[:100]!r}, not {MEDIA_TYPE!r}", source=source
         )
     envelope = read_envelope(value.get("dsseEnvelope"), source)
-    material = _material(value.get("verificationMaterial"), source)
+    material = _material(value.get("verificationMaterial"), content, source)
     return Bundle(envelope, material, read_statement(envelope.payload, source))
 
 
-def _material(value: object, source: str) -> Material:
+def _material(value: object, whole: bytes, source: str) -> Material:
     fields = as_object(value, "verificationMaterial", source)
     kinds = fields.keys() & {"publicKey", "x509CertificateChain", "certificate"}
     if len(kinds) != 1:
@@ -137,7 +149,7 @@ def _material(value: object, source: str) -> Material:
     if kind == "certificate":
         if not fields.get("tlogEntries"):
             raise MalformedError("a Sigstore certificate without a log entry", source=source)
-        return SigstoreIdentity()
+        return SigstoreIdentity(_certificate(content, source), whole)
     return _chain(content, source)
 
 
@@ -160,13 +172,11 @@ def _certificate(value: object, source: str) -> Certificate:
     return read_certificate(decoded(raw, "rawBytes", source), source)
 
 
-def _material_json(material: Material) -> dict[str, Any]:
+def _material_json(material: KeyHint | CertificateChain) -> dict[str, Any]:
     match material:
         case KeyHint(fingerprint):
             content: dict[str, Any] = {"publicKey": {"hint": fingerprint}}
         case CertificateChain(certificates):
             listed = [{"rawBytes": certificate_base64(one)} for one in certificates]
             content = {"x509CertificateChain": {"certificates": listed}}
-        case SigstoreIdentity():
-            raise RequestError("only signatures by keys and certificates are written")
     return {**content, "tlogEntries": []}

@@ -11,7 +11,13 @@ from enum import Enum
 
 from cairn.errors import RequestError
 from cairn.provenance.signing import keys
-from cairn.provenance.signing.bundles import Bundle, CertificateChain, KeyHint, Material
+from cairn.provenance.signing.bundles import (
+    Bundle,
+    CertificateChain,
+    KeyHint,
+    Material,
+    SigstoreIdentity,
+)
 from cairn.provenance.signing.certificates import (
     Certificate,
     certificate_fingerprint,
@@ -19,6 +25,7 @@ from cairn.provenance.signing.certificates import (
     read_certificates,
     why_not_issued,
 )
+from cairn.provenance.signing.keyless import TrustedIdentity, why_not_by
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +55,7 @@ class TrustedRoot:
         return certificate_fingerprint(self.certificate)
 
 
-Trusted = TrustedKey | TrustedRoot
+Trusted = TrustedKey | TrustedRoot | TrustedIdentity
 
 
 class Standing(Enum):
@@ -81,13 +88,9 @@ def check_signature(bundle: Bundle, trusted: Iterable[Trusted], at: datetime) ->
         case CertificateChain(certificates):
             roots = [one for one in trusted if isinstance(one, TrustedRoot)]
             return _check_chain(bundle, certificates, roots, at)
-        case _:
-            return SignatureCheck(
-                Standing.UNKNOWN,
-                described(bundle.material),
-                "signatures of Sigstore identities are not checked here; sign with a key or a"
-                " certificate",
-            )
+        case SigstoreIdentity(certificate, content):
+            accounts = [one for one in trusted if isinstance(one, TrustedIdentity)]
+            return _check_identity(bundle, certificate, content, accounts)
 
 
 def described(material: Material) -> str:
@@ -97,8 +100,8 @@ def described(material: Material) -> str:
             return f"key {fingerprint[:16]}" if fingerprint else "a key without a name"
         case CertificateChain(certificates):
             return ", ".join(identities(certificates[0])) or "a certificate without a name"
-        case _:
-            return "a Sigstore identity"
+        case SigstoreIdentity(certificate, _):
+            return ", ".join(identities(certificate)) or "a Sigstore identity without a name"
 
 
 def _check_key(bundle: Bundle, fingerprint: str | None, known: list[TrustedKey]) -> SignatureCheck:
@@ -118,12 +121,8 @@ def _check_chain(
     bundle: Bundle, chain: tuple[Certificate, ...], roots: list[TrustedRoot], at: datetime
 ) -> SignatureCheck:
     who = described(bundle.material)
-    try:
-        key = keys.usable(chain[0].public_key(), who)
-    except (RequestError, ValueError):
-        return SignatureCheck(Standing.INVALID, who, "its certificate is for a key of another kind")
-    if not _is_by(key, bundle):
-        return SignatureCheck(Standing.INVALID, who, "the signature is not that of its certificate")
+    if (wrong := _why_invalid(bundle, chain[0], who)) is not None:
+        return wrong
     reason = "no root certificate is trusted"
     for root in roots:
         why = why_not_issued(chain, root.certificate, at)
@@ -133,22 +132,53 @@ def _check_chain(
     return SignatureCheck(Standing.UNKNOWN, who, reason)
 
 
+def _check_identity(
+    bundle: Bundle, certificate: Certificate, content: bytes, accounts: list[TrustedIdentity]
+) -> SignatureCheck:
+    who = described(bundle.material)
+    if (wrong := _why_invalid(bundle, certificate, who)) is not None:
+        return wrong
+    reason = f"{who} is a Sigstore identity, and none is trusted"
+    for one in accounts:
+        why = why_not_by(one, bundle, content)
+        if why is None:
+            return SignatureCheck(Standing.TRUSTED, f"{one.identity} ({one.name})")
+        reason = why
+    return SignatureCheck(Standing.UNKNOWN, who, reason)
+
+
+def _why_invalid(bundle: Bundle, certificate: Certificate, who: str) -> SignatureCheck | None:
+    try:
+        key = keys.usable(certificate.public_key(), who)
+    except (RequestError, ValueError):
+        return SignatureCheck(Standing.INVALID, who, "its certificate is for a key of another kind")
+    if not _is_by(key, bundle):
+        return SignatureCheck(Standing.INVALID, who, "the signature is not that of its certificate")
+    return None
+
+
 def _is_by(key: keys.PublicKey, bundle: Bundle) -> bool:
     return keys.has_signed(key, bundle.envelope.signed_bytes, bundle.envelope.signature)
 
 
-def read_trusted(pem: bytes, name: str, identity: str = "") -> Trusted:
-    """A public key or a root certificate from a PEM file.
+def read_trusted(content: bytes, name: str, identity: str = "", issuer: str = "") -> Trusted:
+    """A public key or a root certificate from a PEM file, or an identity with a Sigstore root.
+
+    JSON is taken for such a root; `keyless.check_root` says whether it is one.
 
     Raises:
-        RequestError: it holds neither, more than one certificate, or an identity is named for a
-            key, which has none.
+        RequestError: it holds none of them, more than one certificate, or a name is missing or is
+            one it cannot have: keys have no identity, only Sigstore identities have an issuer.
     """
-    if b"BEGIN CERTIFICATE" not in pem:
+    if content.lstrip().startswith(b"{"):
+        return TrustedIdentity(name, content.decode(errors="replace"), identity, issuer)
+    if issuer:
+        raise RequestError(f"{name}: only a Sigstore trusted root (JSON) goes with an issuer")
+    if b"BEGIN CERTIFICATE" not in content:
         if identity:
             raise RequestError(f"{name}: a key has no identity; name one with a root certificate")
-        return TrustedKey(name, keys.read_public_key(pem, name))
-    certificates = read_certificates(pem, name)
+        return TrustedKey(name, keys.read_public_key(content, name))
+    certificates = read_certificates(content, name)
     if len(certificates) != 1:
         raise RequestError(f"{name}: {len(certificates)} certificates; give one root at a time")
     return TrustedRoot(name, certificates[0], identity)
