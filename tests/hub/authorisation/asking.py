@@ -1,0 +1,201 @@
+"""What a request to each route looks like: most follow from the path, the others are here."""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from httpx2 import Response
+
+from cairn.domain import RepoId, RepoType, Scope
+from tests.hub.authorisation.world import WEIGHTS, World, make_repo, signed
+
+OID = hashlib.sha256(WEIGHTS).hexdigest()
+_PLACEHOLDER = re.compile(r"\{(\w+)(?::[\w|-]+)?\}")
+_DEFAULTS = {
+    "kind": "models",
+    "revision": "main",
+    "rev": "main",
+    "revisions": "v1...main",
+    "path": "secret.txt",
+    "namespace": "lab",
+    "organization": "lab",
+    "name": "lab",
+    "oid": OID,
+    "sha256": OID,
+    "hash": OID,
+    "file": OID,
+    "scope": "e1-AAAAAAAAAAAAAAAA-0123456789ab",
+    "part": "1",
+    "mode": "write",
+    "verb": "tree",
+    "rest": "main",
+}
+
+
+@dataclass
+class Ask:
+    """What one request adds to what its path says."""
+
+    params: dict[str, str] = field(default_factory=dict)
+    request: dict[str, Any] = field(default_factory=dict)
+
+
+Asking = Callable[[World, RepoId, str], Ask]
+
+
+@dataclass
+class Prepared:
+    """A request that only has to be sent, and whatever it needs is there."""
+
+    method: str
+    path: str
+    request: dict[str, Any]
+
+    def send(self, world: World, role: str, headers: dict[str, str] | None = None) -> Response:
+        """Send it in this role; `headers` win over those of the route."""
+        request = dict(self.request)
+        request["headers"] = {**request.get("headers", {}), **(headers or {})}
+        return world.send(role, self.method, self.path, **request)
+
+
+def prepared(world: World, row: str, role: str, repo: RepoId) -> Prepared:
+    """A request to the route of a row, about this repo, for this role."""
+    name, _, variant = row.partition(" (")
+    *methods, template = name.split()
+    asking = ASKING.get(f"{methods[0]} {template}" + (f" ({variant}" if variant else ""))
+    ask = asking(world, repo, role) if asking else Ask()
+    request = dict(ask.request)
+    if not template.startswith(("/api/", "/cas/", "/v1/")) and ".git/" not in template:
+        request["headers"] = {"accept": "text/html", **request.get("headers", {})}
+    return Prepared(methods[0], filled(template, repo, ask.params), request)
+
+
+def filled(template: str, repo: RepoId, params: dict[str, str]) -> str:
+    """The path with its placeholders replaced."""
+    in_api = f"{repo.type.plural}/{repo.full_name}"
+    path = template.replace("REPO", in_api if template.startswith("/api/") else repo.url_path)
+    known = {**_DEFAULTS, **params}
+    return _PLACEHOLDER.sub(lambda found: known[found[1]], path)
+
+
+def _json(**body: Any) -> Asking:
+    return lambda world, repo, role: Ask(request={"json": body})
+
+
+def _form(**fields: str) -> Asking:
+    return lambda world, repo, role: Ask(request={"data": fields})
+
+
+def _params(**params: str) -> Asking:
+    return lambda world, repo, role: Ask(params)
+
+
+def _create(world: World, repo: RepoId, role: str) -> Ask:
+    return Ask(request={"json": {"name": world.fresh("made"), "organization": "lab"}})
+
+
+def _delete(world: World, repo: RepoId, role: str) -> Ask:
+    doomed = RepoId(RepoType.MODEL, "lab", world.fresh("doomed"))
+    if world.exists(repo):
+        make_repo(world.house, world.own, doomed, repo.name.partition("-")[0])
+    return Ask(request={"json": {"name": doomed.name, "organization": doomed.namespace}})
+
+
+def _duplicate(world: World, repo: RepoId, role: str) -> Ask:
+    target = f"{world.roles[role].user or 'lab'}/{world.fresh('copy')}"
+    return Ask(request={"json": {"repository": target}})
+
+
+def _commit(world: World, repo: RepoId, role: str) -> Ask:
+    file = {"path": world.fresh("file"), "content": "x", "encoding": "utf-8"}
+    lines = [{"key": "header", "value": {"summary": "s"}}, {"key": "file", "value": file}]
+    body = "\n".join(map(json.dumps, lines))
+    return Ask({"revision": _side_branch(world, repo)}, {"content": body})
+
+
+def _side_branch(world: World, repo: RepoId) -> str:
+    """A fresh branch, so that `main` stays as the other rows expect it."""
+    return _ref(world, repo, "refs/heads/")
+
+
+def _ref(world: World, repo: RepoId, prefix: str) -> str:
+    name = world.fresh("ref")
+    if world.exists(repo):
+        history, uid = world.house.catalog.history, world.uid(repo)
+        history.create_ref(uid, prefix + name, history.resolve(uid, "main").id)
+    return name
+
+
+def _attach(world: World, repo: RepoId, role: str) -> Ask:
+    return Ask(request={"content": signed(world, repo) if world.exists(repo) else b"{}"})
+
+
+def _bundle(world: World, repo: RepoId, role: str) -> Ask:
+    if not world.exists(repo):
+        return Ask()
+    content = signed(world, repo)
+    path = f"/api/cairn/{repo.type.plural}/{repo.full_name}/signatures/main"
+    assert world.send("owner", "POST", path, content=content).status_code in (200, 201)
+    return Ask({"sha256": hashlib.sha256(content).hexdigest()})
+
+
+def _batch(operation: str) -> Asking:
+    return _json(operation=operation, objects=[{"oid": OID, "size": len(WEIGHTS)}])
+
+
+def _logout(world: World, repo: RepoId, role: str) -> Ask:
+    """A session of its own to end, where the role has one."""
+    if "Cookie" not in world.roles[role].headers:
+        return Ask()
+    return Ask(request={"headers": {"Cookie": world.new_session()}})
+
+
+def _revoke_token(world: World, repo: RepoId, role: str) -> Ask:
+    user, name = world.roles[role].user, world.fresh("token")
+    if user:
+        world.house.catalog.tokens.create(user, name, Scope.READ)
+    return Ask(request={"data": {"name": name}})
+
+
+ASKING: dict[str, Asking] = {
+    "POST /api/repos/create": _create,
+    "DELETE /api/repos/delete": _delete,
+    "PUT /api/REPO/settings": _json(),
+    "POST /api/REPO/duplicate": _duplicate,
+    "POST /api/REPO/paths-info/{revision}": _json(paths=["secret.txt"]),
+    "POST /api/REPO/preupload/{revision}": _json(
+        files=[{"path": "a.txt", "size": 1, "sample": "eA=="}]
+    ),
+    "POST /api/REPO/commit/{revision}": _commit,
+    "POST /api/validate-yaml": _json(content="---\nlicense: mit\n---\n", repoType="model"),
+    "POST /api/REPO/branch/{branch:path}": lambda w, r, _: Ask(
+        {"branch": w.fresh("branch")}, {"json": {}}
+    ),
+    "DELETE /api/REPO/branch/{branch:path}": lambda w, r, _: Ask(
+        {"branch": _ref(w, r, "refs/heads/")}
+    ),
+    "POST /api/REPO/tag/{tag:path}": lambda w, r, _: Ask(
+        {"tag": "main"}, {"json": {"tag": w.fresh("tag")}}
+    ),
+    "DELETE /api/REPO/tag/{tag:path}": lambda w, r, _: Ask({"tag": _ref(w, r, "refs/tags/")}),
+    "GET /api/REPO/tree/{revision}/{path:path}": _params(path="folder"),
+    "POST /api/cairn/REPO/signatures/{rev:path}": _attach,
+    "GET /api/cairn/REPO/bundle/{sha256}/{rev:path}": _bundle,
+    "GET /api/cairn/log/tile/{path:path}": _params(path="entries/000.p/1"),
+    "POST /REPO.git/info/lfs/objects/batch (upload)": _batch("upload"),
+    "POST /REPO.git/info/lfs/objects/batch (download)": _batch("download"),
+    "POST /REPO.git/info/lfs/objects/verify": _json(oid=OID, size=len(WEIGHTS)),
+    "POST /REPO.git/info/lfs/objects/{oid}/complete": _json(oid=OID, parts=[]),
+    "GET /REPO/tree/{rev}/{path:path}": _params(path="folder"),
+    "GET /api/users/{name}/overview": _params(name="own"),
+    "GET /static/{hash}/{name}": _params(name="cairn.css"),
+    "POST /logout": _logout,
+    "POST /login": _form(token="no such token"),
+    "POST /settings/tokens": lambda w, r, _: Ask(
+        request={"data": {"name": w.fresh("token"), "scope": "read"}}
+    ),
+    "POST /settings/tokens/revoke": _revoke_token,
+}
