@@ -146,11 +146,13 @@ def _batch(operation: str) -> Asking:
     return _json(operation=operation, objects=[{"oid": OID, "size": len(WEIGHTS)}])
 
 
-def _logout(world: World, repo: RepoId, role: str) -> Ask:
-    """A session of its own to end, where the role has one."""
-    if "Cookie" not in world.roles[role].headers:
-        return Ask()
-    return Ask(request={"headers": {"Cookie": world.new_session()}})
+def _end_session(world: World, repo: RepoId, role: str) -> Ask:
+    user, number = world.roles[role].user, 0
+    if user:
+        sessions = world.house.catalog.sessions
+        cookie = sessions.start(user, "password")
+        number = next(one.id for one in sessions.list(user, cookie) if one.is_current)
+    return Ask(request={"data": {"session": str(number)}})
 
 
 def _revoke_token(world: World, repo: RepoId, role: str) -> Ask:
@@ -192,7 +194,12 @@ ASKING: dict[str, Asking] = {
     "GET /REPO/tree/{rev}/{path:path}": _params(path="folder"),
     "GET /api/users/{name}/overview": _params(name="own"),
     "GET /static/{hash}/{name}": _params(name="cairn.css"),
-    "POST /logout": _logout,
+    "POST /logout": _form(sent="yes"),
+    "POST /notifications/read": _form(up_to="0"),
+    "POST /api/cairn/notifications/read": _json(up_to=0),
+    "POST /settings/account/password": _form(old="a", new="b", again="c"),
+    "POST /settings/account/sessions/end": _end_session,
+    "POST /settings/account/sessions/end-others": _form(sent="yes"),
     "POST /login": _form(token="no such token"),
     "POST /settings/tokens": lambda w, r, _: Ask(
         request={"data": {"name": w.fresh("token"), "scope": "read"}}

@@ -1,9 +1,11 @@
 """A hub with one person per role and one repo per visibility and sort, asked in every role.
 
 The organisation `lab` owns every repo. `session` is the owner's browser on a page of ours,
-`foreign` the same browser sent here by another site, `revoked` a token that is no more.
+`no-csrf` the same without the token of that page, `foreign` the same sent here by another site,
+`revoked` an access token that is no more.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -42,11 +44,13 @@ WEIGHTS = b"\x10\0\0\0\0\0\0\0{}              "  # a safetensors file without te
 
 @dataclass(frozen=True)
 class Role:
-    """How requests are sent: in whose name, with what."""
+    """How requests are sent: in whose name, with what; a browser's in a session of their own."""
 
     name: str
     user: str | None
     headers: dict[str, str]
+    is_browser: bool = False
+    has_csrf: bool = True
 
 
 @dataclass
@@ -65,17 +69,25 @@ class World:
 
     def send(self, role: str, method: str, path: str, **request: object) -> Response:
         """One request in this role; `headers` come on top of the role's."""
-        extra = request.pop("headers", {})
-        headers = {**self.roles[role].headers, **extra}
+        who = self.roles[role]
+        headers = {**who.headers, **request.pop("headers", {})}
+        if who.is_browser:
+            headers["Cookie"] = self._new_session(who.user)
+        if who.is_browser and who.has_csrf and "data" in request:
+            token = self._csrf(headers["Cookie"])
+            request["data"] = {**request["data"], "csrf": token}
         self.client.cookies.clear()
         return self.client.request(method, path, headers=headers, **request)
 
+    def _new_session(self, user: str) -> str:
+        return f"cairn_session={self.house.catalog.sessions.start(user, 'password')}"
+
+    def _csrf(self, cookie: str) -> str:
+        page = self.client.get("/", headers={"accept": "text/html", "Cookie": cookie}).text
+        return re.search(r'name="csrf" value="([^"]+)"', page).group(1)
+
     def uid(self, repo: RepoId) -> str:
         return self.house.catalog.repos.get(repo).uid
-
-    def new_session(self) -> str:
-        """A Cookie header of the owner's."""
-        return _cookie(self.house, self.own)
 
     def exists(self, repo: RepoId) -> bool:
         return "missing" not in repo.name
@@ -138,16 +150,15 @@ def open_world(folder: Path) -> Iterator[World]:
         )
         stack.callback(house.catalog.close)
         stack.enter_context(client)
-        yield World(house, client, _roles(house, own), own)
+        yield World(house, client, _roles(house), own)
 
 
-def _roles(house: House, own: Actor) -> dict[str, Role]:
+def _roles(house: House) -> dict[str, Role]:
     tokens = house.catalog.tokens
 
     def bearer(user: str, scope: Scope) -> dict[str, str]:
         return {"Authorization": f"Bearer {tokens.create(user, scope.value, scope)}"}
 
-    cookie = {"Cookie": _cookie(house, own)}
     revoked = {"Authorization": f"Bearer {tokens.create('own', 'lost', Scope.WRITE)}"}
     tokens.revoke("own", "lost")
     known = [
@@ -160,15 +171,12 @@ def _roles(house: House, own: Actor) -> dict[str, Role]:
         Role("owner-read", "own", bearer("own", Scope.READ)),
         Role("admin", "adm", bearer("adm", Scope.WRITE)),
         Role("admin-read", "adm", bearer("adm", Scope.READ)),
-        Role("session", "own", {**cookie, "Sec-Fetch-Site": "same-origin"}),
-        Role("foreign", "own", {**cookie, "Sec-Fetch-Site": "cross-site"}),
+        Role("session", "own", {"Sec-Fetch-Site": "same-origin"}, is_browser=True),
+        Role("no-csrf", "own", {"Sec-Fetch-Site": "same-origin"}, is_browser=True, has_csrf=False),
+        Role("foreign", "own", {"Sec-Fetch-Site": "cross-site"}, is_browser=True),
         Role("revoked", None, revoked),
     ]
     return {role.name: role for role in known}
-
-
-def _cookie(house: House, actor: Actor) -> str:
-    return f"cairn_session={house.catalog.tokens.start_session(actor, 3600)}"
 
 
 def signed(world: World, repo: RepoId) -> bytes:
