@@ -128,7 +128,7 @@ class _Walk:
                 shown = printable(shown, MAX_METADATA_VALUE_CHARS)
             key = f"{path}.{attribute.name}" if path else attribute.name
             self.contents.metadata[printable(key, MAX_METADATA_KEY_CHARS)] = shown
-        if header.first(ATTRIBUTE) is not None:
+        if scalars or header.first(ATTRIBUTE) is not None:
             self.contents.attributes[path] = scalars
         return scalars
 

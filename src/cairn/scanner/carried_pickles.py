@@ -1,6 +1,7 @@
 """Pickles that a pickle holds as plain bytes or text: harmless to it, and bait for what comes next.
 
-Bytes are searched as they are, text as base64 and as hex; compressed streams are unpacked.
+Bytes are searched as they are, text as base64, base32, base85 and hex, in up to three layers;
+compressed streams are unpacked.
 """
 
 import base64
@@ -26,6 +27,13 @@ _SHORTEST = 10
 _MOST_CHARS = 1 << 20
 
 _BASE64 = re.compile(r"[A-Za-z0-9+/_\-\s]{14,}={0,2}\s*")
+_BASE32 = re.compile(r"[A-Z2-7]{16,}={0,6}")
+# The letters of RFC 1924 and of Adobe; words and paths are made of them, too, so text is decoded
+# only where it has no space and some of the marks that no word has.
+_BASE85 = re.compile(r"(?=.*[!#$%&()*+;<=>?@^`{|}~])[!-~]{12,}", re.DOTALL)
+# Layers of text around a pickle that are taken off.
+_MOST_LAYERS = 3
+
 _HEX = re.compile(r"(?:0x)?([0-9A-Fa-f]{20,})")
 
 
@@ -73,7 +81,22 @@ def _readings(values: Iterator[Value], source: Source) -> Iterator[tuple[str, by
             yield from _decoded(value)
 
 
-def _decoded(text: str) -> Iterator[tuple[str, bytes]]:
+def _decoded(text: str, layers: int = 1) -> Iterator[tuple[str, bytes]]:
+    """What a text stands for in each encoding that it could be in, and what that stands for."""
+    for encoding, data in _plain_readings(text):
+        yield encoding, data
+        if layers < _MOST_LAYERS and data.isascii():
+            yield from _decoded(data.decode("ascii").strip(), layers + 1)
+
+
+def _plain_readings(text: str) -> Iterator[tuple[str, bytes]]:
+    if _BASE32.fullmatch(text):
+        with contextlib.suppress(binascii.Error):
+            yield "base32", base64.b32decode(text + "=" * (-len(text) % 8))
+    if _BASE85.fullmatch(text):
+        for decode in (base64.b85decode, base64.a85decode):
+            with contextlib.suppress(ValueError):
+                yield "base85", decode(text)
     if _BASE64.fullmatch(text):
         squeezed = re.sub(r"\s", "", text).translate(_URL_SAFE)
         with contextlib.suppress(binascii.Error):

@@ -9,7 +9,7 @@ import re
 from typing import NamedTuple
 
 from cairn.domain import Verdict
-from cairn.scanner.allowed import allowed_names
+from cairn.scanner.allowed import allowed_names, limited_calls
 from cairn.scanner.dangerous import Danger, danger_of
 
 _UNPICKLING_HELPER = re.compile(
@@ -27,21 +27,23 @@ class Risk(NamedTuple):
 
 
 _UNKNOWN = Risk(Verdict.SUSPICIOUS, "is not a name that checkpoints are known to need")
+_NOT_CALLED = Risk(Verdict.SUSPICIOUS, "is a type that checkpoints name and do not call like this")
+_EMPTY = ("NEWOBJ", "NEWOBJ_EX")
 _COMPUTED = Risk(Verdict.MALICIOUS, "is put together when the pickle runs, which only hides it")
 _WALKED = Risk(Verdict.MALICIOUS, "walks from object to object, past any list of names")
 
 
 def risk_of_import(
-    module: str, name: str, *, exact: bool = True, archived: bool = False
+    module: str, name: str, *, exact: bool = True, of_script: bool = False
 ) -> Risk | None:
     """The risk of importing a name; None if it is on the list.
 
-    `exact`: not computed. `archived`: by a member of an archive, where TorchScript's loader finds
+    `exact`: not computed. `of_script`: by a member of a TorchScript archive, whose loader finds
     the classes of `__torch__` in the archive itself.
     """
     if not exact:
         return _COMPUTED
-    if (module, name) in allowed_names() or (archived and _SCRIPT_MODULE.fullmatch(module)):
+    if (module, name) in allowed_names() or (of_script and _SCRIPT_MODULE.fullmatch(module)):
         return None
     if _walks(module, name):
         return _WALKED
@@ -49,9 +51,17 @@ def risk_of_import(
     return _malicious(danger) if danger and not danger.calls_only else _UNKNOWN
 
 
-def risk_of_call(module: str, name: str, *, archived: bool = False) -> Risk | None:
-    """The risk of calling a name that is imported exactly; None if it is on the list."""
-    risk = risk_of_import(module, name, archived=archived)
+def risk_of_call(
+    module: str, name: str, via: str = "REDUCE", *, of_script: bool = False
+) -> Risk | None:
+    """The risk of calling a name that is imported exactly; None if it is on the list.
+
+    `via` is the opcode: NEWOBJ makes an object without running its class's constructor.
+    """
+    risk = risk_of_import(module, name, of_script=of_script)
+    limit = limited_calls().get((module, name))
+    if risk is None and limit is not None and (limit == "none" or via not in _EMPTY):
+        return _NOT_CALLED
     if risk is not _UNKNOWN or _is_class(name) or _UNPICKLING_HELPER.match(name):
         return risk
     danger = danger_of(module)

@@ -19,6 +19,10 @@ class Extent(NamedTuple):
 
 _CONTAINERS = frozenset((tuple, list, Mapping, Members, Call, PersistentId))
 _INSIDE_ITSELF = Extent(1, 0)
+# A container may hold one that holds it: a module its parent. One that does so over and over is
+# endless to whoever walks over it and does not remember, in far fewer steps than a chain.
+_MOST_BACK = 32
+_ENDLESS = 1 << 62
 
 
 class _Visit:
@@ -47,8 +51,11 @@ def extent_of(value: Value) -> Extent:
             continue
         path.pop()
         extents = [known[id(one)] for one in visit.inner]
+        endless = len(extents) > _MOST_BACK and (
+            sum(extent is _INSIDE_ITSELF for extent in extents) > _MOST_BACK
+        )
         known[id(visit.owner)] = Extent(
-            1 + visit.plain + sum(extent.nodes for extent in extents),
+            _ENDLESS if endless else 1 + visit.plain + sum(extent.nodes for extent in extents),
             1 + max((extent.depth for extent in extents), default=0),
         )
     return known[id(value)]

@@ -6,7 +6,14 @@ follows it is searched for more.
 
 from cairn.domain import Source
 from cairn.formats.limits import MAX_INT64
-from cairn.formats.pickle_program import Call, Extension, Global, PersistentId, PickleProgram
+from cairn.formats.pickle_program import (
+    AnomalyKind,
+    Call,
+    Extension,
+    Global,
+    PersistentId,
+    PickleProgram,
+)
 from cairn.formats.pickle_values import kind_of
 from cairn.scanner.carried_pickles import note_carried
 from cairn.scanner.evidence.base import Form
@@ -20,6 +27,7 @@ from cairn.scanner.evidence.pickles import (
 )
 from cairn.scanner.pickle_extent import extent_of, plain_values
 from cairn.scanner.pickle_search import search
+from cairn.scanner.pickle_sizes import sizes_asked_for, steers_a_logger
 from cairn.scanner.trace import Trace
 
 # More values than a checkpoint reaches; below that a loader that walks over all of them ends.
@@ -47,11 +55,16 @@ def note_program(
     _note_references(program, trace, of_torch=of_torch)
     for anomaly in program.anomalies:
         trace.note(Oddity(trace.at(anomaly.offset), anomaly.kind.name, anomaly.detail))
+    for call in filter(steers_a_logger, program.calls):
+        detail = "attributes of the process's own loggers"
+        trace.note(Oddity(trace.at(call.offset), AnomalyKind.TARGET_MISMATCH.name, detail))
     trace.note(PickleEnd(trace.at(program.end), program.opcodes))
     if program.failure is not None:
         trace.refuse(program.failure)
         return
     _note_extent(program, start, trace)
+    for call, size in sizes_asked_for(program.calls):
+        trace.note(Expansion(trace.at(call.offset), min(size, MAX_INT64), 1))
     note_carried(plain_values((program.value, *program.calls)), source, trace)
 
 
@@ -73,13 +86,15 @@ def note_deeds(program: PickleProgram, base: int, trace: Trace) -> None:
         name = (found.module, found.name, found.exact)
         if name not in imported:
             imported.add(name)
-            trace.note(ImportedName(trace.at(base + found.offset), *name))
+            place = trace.at(base + found.offset)
+            trace.note(ImportedName(place, *name, of_script=trace.of_script))
     called: set[tuple[str, str, str, bool]] = set()
     for call in program.calls:
         deed = _deed(call)
         if deed not in called:
             called.add(deed)
-            trace.note(CalledName(trace.at(base + call.offset), *deed))
+            place = trace.at(base + call.offset)
+            trace.note(CalledName(place, *deed, of_script=trace.of_script))
 
 
 def _deed(call: Call) -> tuple[str, str, str, bool]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from cairn.domain import Source
 from cairn.errors import LimitError
 from cairn.formats import BytesSource
-from cairn.formats.pickle_program import Call, Global, PickleProgram, read_program
+from cairn.formats.pickle_program import AnomalyKind, Call, Global, PickleProgram, read_program
 from cairn.scanner.dangerous import danger_of
 
 # Enough to come from a name to the call of it.
@@ -36,9 +36,18 @@ def imports_a_name(program: PickleProgram, *, known: bool) -> bool:
     """Whether a program imports a name that Python could import.
 
     `known`: from a module that the tables of dangers have; prose that begins with a c names others.
+    A name that is no UTF-8 stops every unpickler before it imports anything.
     """
+    undecodable = {
+        anomaly.offset
+        for anomaly in program.anomalies
+        if anomaly.kind is AnomalyKind.TEXT_UNDECODABLE
+    }
     return any(
-        _is_name(found) and (not known or danger_of(found.module)) for found in program.globals
+        _is_name(found)
+        and found.offset not in undecodable
+        and (not known or danger_of(found.module) is not None)
+        for found in program.globals
     )
 
 

@@ -7,7 +7,7 @@ from cairn.domain import FileReport, Finding, Source
 from cairn.errors import UntrustedDataError
 from cairn.formats.limits import HEAD_BYTES
 from cairn.plugins import Registry
-from cairn.scanner.allowed import allowed_names
+from cairn.scanner.allowed import allowed_names, limited_calls
 from cairn.scanner.dangerous import dangerous_modules
 from cairn.scanner.evidence.base import Evidence, Form, Unread
 from cairn.scanner.extractor import Extractor
@@ -73,7 +73,8 @@ def rules_version(rules: Registry[Rule] = RULES) -> str:
     for rule in sorted(rules, key=lambda rule: rule.name):
         digest.update(f"{rule.name} {rule.version}\n".encode())
     for module, name in sorted(allowed_names()):
-        digest.update(f"{module} {name}\n".encode())
+        calls = limited_calls().get((module, name), "")
+        digest.update(f"{module} {name} {calls}\n".encode())
     for module, danger in sorted(dangerous_modules().items()):
         digest.update(f"{module} {danger.calls_only}\n".encode())
     for framework, domain, name, harmless in all_rulings():

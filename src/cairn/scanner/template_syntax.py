@@ -6,6 +6,7 @@ rendered them without a sandbox (CVE-2024-34359). Syntax: https://jinja.palletsp
 
 from collections.abc import Iterator, Mapping
 from functools import cache
+from math import inf, log10
 from re import compile as pattern
 
 from jinja2 import Environment, TemplateError, nodes
@@ -21,7 +22,15 @@ MAX_TEMPLATE_CHARS = 512 << 10
 _FRAMES = pattern(r"(?:gi|cr|ag|f|tb|co|func|im)_\w+|mro")
 # The rounds of a loop or the length of a text beyond which a template costs more than it says.
 _MOST_ROUNDS = 100_000
-_MOST_NUMBER_DIGITS = 6
+_MOST_POWER = 300  # digits, beyond which a float is infinite
+
+# Filters whose arguments name attributes, filters or tests of each element.
+_PICKING = frozenset(
+    (
+        *("map", "select", "reject", "selectattr", "rejectattr", "groupby", "sort", "sum"),
+        *("unique", "min", "max"),
+    )
+)
 
 _STRUCTURE = (
     *(nodes.Template, nodes.Output, nodes.TemplateData, nodes.For, nodes.If, nodes.Macro),
@@ -85,18 +94,32 @@ def _uses(tree: nodes.Template) -> Iterator[Use]:
     built = _names_built_of_text(tree)
     stored = {name.name for name in tree.find_all(nodes.Name) if name.ctx != "load"}
     stored |= {macro.name for macro in tree.find_all(nodes.Macro)}
-    for node in _all(tree):
+    for node, rounds in _all(tree):
+        if isinstance(node, nodes.For) and rounds * _rounds(node.iter) > _MOST_ROUNDS:
+            yield "work", _shown_number(rounds * _rounds(node.iter)), node.lineno
         for use, name in _uses_of(node, built):
             if use not in ("name", "call") or name not in stored:
                 yield use, name[:200], node.lineno
 
 
-def _all(tree: nodes.Node) -> Iterator[nodes.Node]:
-    waiting = [tree]
+def _all(tree: nodes.Node) -> Iterator[tuple[nodes.Node, int]]:
+    """Every node, and the rounds of all loops with a known number of them around it."""
+    waiting: list[tuple[nodes.Node, int]] = [(tree, 1)]
     while waiting:
-        node = waiting.pop()
-        yield node
-        waiting += reversed(list(node.iter_child_nodes()))
+        node, rounds = waiting.pop()
+        yield node, rounds
+        if isinstance(node, nodes.For):
+            rounds *= _rounds(node.iter)
+        waiting += ((child, rounds) for child in reversed(list(node.iter_child_nodes())))
+
+
+def _rounds(iterated: nodes.Node) -> int:
+    """How often a loop over a range of constants goes round; 1 for any other."""
+    match iterated:
+        case nodes.Call(node=nodes.Name(name="range"), args=args):
+            numbers = [one.value for one in args if isinstance(one, nodes.Const)]
+            return max([1, *(abs(one) for one in numbers if isinstance(one, int))])
+    return 1
 
 
 def _uses_of(node: nodes.Node, built: Mapping[str, str]) -> Iterator[tuple[str, str]]:
@@ -105,20 +128,38 @@ def _uses_of(node: nodes.Node, built: Mapping[str, str]) -> Iterator[tuple[str, 
             yield from _reach(node, built)
         case nodes.Name(name=name, ctx="load"):
             yield "name", name
-        case nodes.Const(value=str() as text) if "__" in text:
-            yield "text", text
         case nodes.Filter(name=name):
             yield "filter", name
+            yield from _large_numbers(*node.args, *(one.value for one in node.kwargs))
+            if name in _PICKING:
+                yield from _picked(name, node, built)
         case nodes.Test(name=name):
             yield "test", name
         case nodes.Call(node=callee):
             yield from _call(callee, node)
         case nodes.For(recursive=True):
             yield "node", "recursive loop"
-        case nodes.Mul(left=left, right=right) | nodes.Pow(left=left, right=right):
-            yield from _large_numbers(left, right)
+        case nodes.Mul() | nodes.Pow():
+            product = _product(node)
+            if product > _MOST_ROUNDS:
+                yield "work", _shown_number(product)
+    spelled = _spelled(node)
+    if "__" in spelled:
+        yield "text", spelled
     if not isinstance(node, _STRUCTURE):
         yield "node", type(node).__name__
+
+
+def _spelled(node: nodes.Node) -> str:
+    """A text that a template holds, or names that it gives and can get back as text."""
+    match node:
+        case nodes.Const(value=str() as text):
+            return text
+        case nodes.Keyword(key=name) | nodes.NSRef(attr=name) | nodes.Macro(name=name):
+            return name  # dict(__class__=1) | first
+        case nodes.Name(name=name) if not name.startswith("__"):
+            return name
+    return ""
 
 
 def _reach(
@@ -134,6 +175,19 @@ def _reach(
             yield ("attribute", spelled) if spelled.startswith("__") else ("key", spelled)
 
 
+def _picked(name: str, node: nodes.Filter, built: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """What `map` and its like take of each element or do to it."""
+    first = node.args[0] if node.args else None
+    if isinstance(first, nodes.Const) and isinstance(first.value, str):
+        if name == "map":
+            yield "filter", first.value
+        elif name in ("select", "reject"):
+            yield "test", first.value
+    for value in (*node.args, *(one.value for one in node.kwargs)):
+        if _is_built(value, built):
+            yield "key", _pieces(value, built)
+
+
 def _call(callee: nodes.Node, node: nodes.Call) -> Iterator[tuple[str, str]]:
     match callee:
         case nodes.Name(name=name):
@@ -142,19 +196,38 @@ def _call(callee: nodes.Node, node: nodes.Call) -> Iterator[tuple[str, str]]:
                 yield from _large_numbers(*node.args)
         case nodes.Getattr(attr=attr):
             yield "method", attr
+            yield from _large_numbers(*node.args)
         case _:
             yield "call", f"<{type(callee).__name__}>"
 
 
 def _large_numbers(*values: nodes.Node) -> Iterator[tuple[str, str]]:
     for value in values:
-        for constant in (value, *value.find_all(nodes.Const)):
-            if not isinstance(constant, nodes.Const):
-                continue
+        inside = value.find_all(nodes.Const)
+        constants = [value] if isinstance(value, nodes.Const) else list(inside)
+        for constant in constants:
             number = constant.value
             if isinstance(number, (int, float)) and abs(number) > _MOST_ROUNDS:
-                digits = len(f"{number:.0f}") if isinstance(number, float) else number.bit_length()
-                yield "work", str(number) if digits < 64 else f"more than 2**{digits - 1}"
+                yield "work", _shown_number(number)
+
+
+def _shown_number(number: float) -> str:
+    bits = 1024 if number == inf else int(number).bit_length()
+    return str(number) if bits < 64 else f"more than 2**{bits - 1}"
+
+
+def _product(node: nodes.Node) -> float:
+    """What constants that are multiplied or raised to a power come to, text and variables aside."""
+    match node:
+        case nodes.Const(value=int() | float() as number):
+            return max(1, abs(number))
+        case nodes.Mul(left=left, right=right):
+            return _product(left) * _product(right)
+        case nodes.Pow(left=left, right=right):
+            base, power = _product(left), _product(right)
+            digits = power * log10(base) if base > 1 else 0
+            return float(base) ** power if digits < _MOST_POWER else inf
+    return 1
 
 
 def _names_built_of_text(tree: nodes.Template) -> Mapping[str, str]:
@@ -184,13 +257,25 @@ def _is_built(node: nodes.Node, built: Mapping[str, str]) -> bool:
         case nodes.Filter(name="join" | "format" | "replace" | "reverse"):
             return True
         case nodes.Add(left=left, right=right) | nodes.Mod(left=left, right=right):
-            return _is_text(left) or _is_text(right)
+            return _is_of_text(left) or _is_of_text(right)
         case nodes.Mul(left=left, right=right):
-            return _is_text(left) or _is_text(right)
+            return _is_of_text(left) or _is_of_text(right)
         case nodes.Call(node=nodes.Getattr(attr="join" | "format" | "replace")):
             return True
+        case nodes.Filter() | nodes.Call() | nodes.Getitem():
+            return _is_of_text(node)
     return False
 
 
-def _is_text(node: nodes.Node) -> bool:
-    return isinstance(node, nodes.Const) and isinstance(node.value, str)
+def _is_of_text(node: nodes.Node | None) -> bool:
+    """Whether a value is a constant text, or made of one by filters, methods and slices."""
+    match node:
+        case nodes.Const(value=value):
+            return isinstance(value, str)
+        case nodes.Filter(node=inner) | nodes.Getitem(node=inner) | nodes.Getattr(node=inner):
+            return _is_of_text(inner)
+        case nodes.Call(node=nodes.Getattr(node=inner)):
+            return _is_of_text(inner)
+        case nodes.Mul(left=left, right=right) | nodes.Add(left=left, right=right):
+            return _is_of_text(left) or _is_of_text(right)
+    return False

@@ -48,12 +48,21 @@ class Trace:
     """A place in a file being examined; evidence noted here carries that place."""
 
     def __init__(
-        self, examine: Examine, budget: Budget | None = None, members: tuple[str, ...] = ()
+        self,
+        examine: Examine,
+        budget: Budget | None = None,
+        members: tuple[str, ...] = (),
+        *,
+        of_script: bool = False,
     ) -> None:
-        """`examine` is asked to take inner content apart as if it were a file."""
+        """`examine` is asked to take inner content apart as if it were a file.
+
+        `of_script`: it is a member of a TorchScript archive.
+        """
         self._examine = examine
         self._budget = budget or Budget()
         self.members = members
+        self.of_script = of_script
 
     @property
     def evidence(self) -> tuple[Evidence, ...]:
@@ -80,13 +89,14 @@ class Trace:
         kind = Unread if isinstance(error, LimitError) else Broken
         self.note(kind(place, error.what))
 
-    def enter(self, name: str, source: Source) -> None:
-        """Examine content inside this one, such as a member of an archive."""
+    def enter(self, name: str, source: Source, *, of_script: bool = False) -> None:
+        """Examine content inside this one, such as a member of an archive (of TorchScript's)."""
         members = (*self.members, name)
         if len(members) > MAX_NESTING:
             self.note(Unread(Place(members), f"content is nested more than {MAX_NESTING} deep"))
             return
-        self._examine(source, Trace(self._examine, self._budget, members))
+        inner = Trace(self._examine, self._budget, members, of_script=of_script)
+        self._examine(source, inner)
 
     def spend(self, size_bytes: int) -> None:
         """Account for bytes about to be unpacked or searched.

@@ -12,6 +12,7 @@ class ImportedName(Evidence):
 
     `exact` is False where module or name are computed when the pickle runs: then they say what
     is known of them. `extension` is the code of one that goes by the copyreg registry, else -1.
+    `of_script`: the pickle is a member of a TorchScript archive, which has classes of its own.
     """
 
     kind: ClassVar[str] = "imported-name"
@@ -20,11 +21,15 @@ class ImportedName(Evidence):
     name: str
     exact: bool = True
     extension: int = -1
+    of_script: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class CalledName(Evidence):
-    """A call by opcode `via`; `exact` is False where what is called is computed."""
+    """A call by opcode `via`; `exact` is False where what is called is computed.
+
+    `of_script` as for imports.
+    """
 
     kind: ClassVar[str] = "called-name"
 
@@ -32,6 +37,7 @@ class CalledName(Evidence):
     name: str
     via: str
     exact: bool = True
+    of_script: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,7 @@
 """HDF5 files: whether they lead out, and the models Keras describes in their attributes."""
 
+from typing import ClassVar
+
 from cairn.domain import Source
 from cairn.formats import READERS, BytesSource
 from cairn.formats.hdf5_contents import read_contents
@@ -12,6 +14,8 @@ from cairn.scanner.trace import Trace
 
 class Hdf5Extractor(Extractor):
     """What begins with the signature, or has it behind a user block."""
+
+    version: ClassVar[int] = 2
 
     @property
     def name(self) -> str:

@@ -1,5 +1,7 @@
 """Jinja templates in files of their own, such as `chat_template.jinja`."""
 
+from typing import ClassVar
+
 from cairn.domain import Source
 from cairn.errors import LimitError, MalformedError
 from cairn.scanner.extractor import Extractor
@@ -14,6 +16,8 @@ _STARTS = (b"{%", b"{{", b"{#")
 
 class JinjaExtractor(Extractor):
     """A template by its name, or by how it begins."""
+
+    version: ClassVar[int] = 2
 
     @property
     def name(self) -> str:

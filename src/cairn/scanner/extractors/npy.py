@@ -1,5 +1,7 @@
 """NumPy's array files: numbers behind a header, or a pickle where elements are Python objects."""
 
+from typing import ClassVar
+
 from cairn.domain import Source
 from cairn.errors import LimitError, MalformedError
 from cairn.formats import WindowSource
@@ -13,6 +15,8 @@ from cairn.scanner.trace import Trace
 
 class NpyExtractor(Extractor):
     """Content that `numpy.load` takes for an array."""
+
+    version: ClassVar[int] = 2
 
     @property
     def name(self) -> str:

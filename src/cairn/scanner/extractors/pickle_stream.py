@@ -4,10 +4,15 @@
 evidence. torch's checkpoints from before torch 1.6 are five pickles, and then their storages.
 """
 
+import re
+from typing import ClassVar
+
 from cairn.domain import Source
+from cairn.errors import UntrustedDataError
 from cairn.formats import READERS
 from cairn.formats.limits import HEAD_BYTES
 from cairn.formats.pickle_program import PickleProgram, read_program
+from cairn.formats.zip_archive import ZipArchive
 from cairn.scanner.evidence.base import Unread
 from cairn.scanner.extractor import Extractor
 from cairn.scanner.joblib_arrays import JoblibArrays, has_arrays
@@ -30,7 +35,9 @@ _UNPICKLED_SUFFIXES = (
 )
 
 # To an unpickler these begin with opcodes, P and STACK_GLOBAL, that make it give up at once.
-_NO_PICKLES = (b"PK\x03\x04", b"\x93NUMPY")
+_ZIP = b"PK\x03\x04"
+_NO_PICKLES = (_ZIP, b"\x93NUMPY")
+_WORDS = re.compile(rb"[\t\n\r\x20-\x7e]*")
 
 _PADDING = b"\0"
 _BLOCK_BYTES = 64 << 10
@@ -38,6 +45,8 @@ _BLOCK_BYTES = 64 << 10
 
 class PickleStreamExtractor(Extractor):
     """Content that an unpickler would begin to run."""
+
+    version: ClassVar[int] = 2
 
     @property
     def name(self) -> str:
@@ -48,18 +57,23 @@ class PickleStreamExtractor(Extractor):
         """Protocol 2 and later by their first byte; earlier ones by what they would do.
 
         Prose may begin with letters that are opcodes. It is a pickle if it comes to an end, if it
-        imports from a module known here (from any, where the name says that it is one), or if it
-        calls something by a name that Python could import, maybe after a break.
+        imports from a module known here (from any, where the name says that it is one; from none,
+        where it is lines of words: `isympy` is a program), or if it calls something by a name that
+        Python could import, maybe after a break. A zip archive begins with an opcode for which all
+        unpicklers need a loader's help; one whose every byte belongs to a member is no pickle.
         """
         if head.startswith(b"\x80"):
             return True
         program = read_program(source, max_opcodes=_PEEKED_OPCODES)
         if program.failure is None or head.startswith(_NO_PICKLES):
-            return program.failure is None
+            return program.failure is None and not _is_sound_zip(head, source)
         if program.opcodes > _PEEKED_OPCODES:  # no prose lasts as long
             return True
-        if calls_a_name(program) or imports_a_name(
-            program, known=not base_name(source).endswith(_UNPICKLED_SUFFIXES)
+        unpickled = base_name(source).endswith(_UNPICKLED_SUFFIXES)
+        if calls_a_name(program):
+            return True
+        if (unpickled or not _WORDS.fullmatch(head)) and imports_a_name(
+            program, known=not unpickled
         ):
             return True
         return program.opcodes > 0 and any(find_pickles(head))
@@ -88,6 +102,15 @@ class PickleStreamExtractor(Extractor):
             return
         trace.note(Unread(trace.at(at), f"{source.size_bytes - at} bytes follow the last pickle"))
         note_hidden(source, at, trace)
+
+
+def _is_sound_zip(head: bytes, source: Source) -> bool:
+    if not head.startswith(_ZIP):
+        return False
+    try:
+        return not ZipArchive(source).stray_bytes
+    except UntrustedDataError:
+        return False
 
 
 def _with_arrays(plain: PickleProgram, at: int, source: Source, trace: Trace) -> PickleProgram:

@@ -5,6 +5,7 @@ might reach is examined all the same.
 """
 
 import re
+from typing import ClassVar
 from zlib import crc32
 
 from cairn.domain import Source
@@ -40,6 +41,8 @@ _BLOCK_BYTES = 4 << 20
 class ZipExtractor(Extractor):
     """Content that some reader of zip archives takes."""
 
+    version: ClassVar[int] = 2
+
     @property
     def name(self) -> str:
         """`zip`."""
@@ -63,11 +66,12 @@ class ZipExtractor(Extractor):
             )
             _examine_loosely(source, trace)
         tops = _torch_folders(archive)
+        of_script = _is_script(archive)
         for member in archive:
             _note_name(member.name, member.data.start, trace)
             found = _STORAGE.match(member.name)
             if not (member.stored and found and found["top"] in tops):
-                _examine_member(member, source, trace)
+                _examine_member(member, source, trace, of_script=of_script)
             elif _runs(_window(source, member)):
                 trace.enter(member.name, _window(source, member))
         if tops:
@@ -83,11 +87,19 @@ def _torch_folders(archive: ZipArchive) -> set[str]:
     }
 
 
+def _is_script(archive: ZipArchive) -> bool:
+    """Whether TorchScript's loader takes it: constants, and code that defines its classes."""
+    names = [member.name for member in archive]
+    return any(name.endswith("/constants.pkl") for name in names) and any(
+        "/code/__torch__" in name for name in names
+    )
+
+
 def _window(source: Source, member: Member) -> Source:
     return WindowSource(source, member.data.start, member.data.stop, member.name)
 
 
-def _examine_member(member: Member, source: Source, trace: Trace) -> None:
+def _examine_member(member: Member, source: Source, trace: Trace, *, of_script: bool) -> None:
     """Examine a member whose headers agree; its checksum as well."""
     content = _window(source, member)
     start = member.data.start
@@ -103,7 +115,7 @@ def _examine_member(member: Member, source: Source, trace: Trace) -> None:
     trace.spend(content.size_bytes)
     if _checksum(content) != member.crc:
         trace.note(Broken(trace.at(start), f"the CRC-32 of {member.name} is wrong"))
-    trace.enter(member.name, content)
+    trace.enter(member.name, content, of_script=of_script)
 
 
 def _examine_loosely(source: Source, trace: Trace) -> None:

@@ -24,7 +24,7 @@ class PickleImports(Rule):
 
     name: ClassVar[str] = "pickle-imports"
     title: ClassVar[str] = "Imports what no checkpoint needs"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     about: ClassVar[tuple[type[Evidence], ...]] = (ImportedName,)
 
     def judge(self, evidence: Evidence) -> Iterator[Finding]:
@@ -34,7 +34,7 @@ class PickleImports(Rule):
             evidence.module,
             evidence.name,
             exact=evidence.exact,
-            archived=bool(evidence.place.members),
+            of_script=evidence.of_script,
         )
         if risk is None:
             return

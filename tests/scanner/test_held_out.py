@@ -1,0 +1,19 @@
+"""Attacks of our own, made after the scanner, get their verdicts; what looks like them is clean."""
+
+import pytest
+
+from cairn.formats import BytesSource
+from cairn.scanner import gather, report_of
+from tests.scanner import held_out_pickles, held_out_templates
+
+CASES = [*held_out_pickles.CASES, *held_out_templates.CASES]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+def test_an_attack_of_our_own_gets_its_verdict(case: held_out_pickles.Case) -> None:
+    reports = [
+        report_of(name, len(data), gather(BytesSource(data, name)))
+        for name, data in case.files.items()
+    ]
+    wrong = [report for report in reports if report.verdict is not case.verdict]
+    assert wrong == [], case.what
