@@ -11,6 +11,7 @@ from cairn.domain import Quota, Scope
 from cairn.errors import UnavailableError
 from cairn.formats import READERS
 from cairn.provenance.log import Signatory
+from cairn.scanner.advisories import AdvisoryShelf
 from cairn.store import FAST, SMALL, Profile, open_local_store
 from cairn.workflows.house import House
 
@@ -40,6 +41,7 @@ def open_house(settings: Settings) -> House:
         clock=lambda: datetime.now(UTC),
         signatory=_signatory(settings),
         default_quota=Quota(settings.quota_logical_bytes, settings.quota_stored_bytes),
+        advisories=AdvisoryShelf(settings.advisories_dir),
     )
 
 

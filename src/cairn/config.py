@@ -252,6 +252,11 @@ class Settings(BaseSettings):
         """Root folder of the local store."""
         return self.data_dir.absolute() / "store"
 
+    @property
+    def advisories_dir(self) -> Path:
+        """Where imported advisories are kept."""
+        return self.data_dir.absolute() / "advisories"
+
 
 def user_folder() -> Path:
     """Where a person's own files of Cairn are kept: `$XDG_CONFIG_HOME/cairn`, `~/.config/cairn`.

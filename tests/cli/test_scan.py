@@ -31,6 +31,7 @@ def test_a_clean_file_ends_with_0(tmp_path: Path) -> None:
     assert cairn("scan", str(tmp_path / "good.pkl")).stdout.splitlines() == [
         "clean      good.pkl (pickle protocol 4)",
         "1 file: 1 clean",
+        "safe to load only with CPython >= 3.14.7, or 3.13.15 of its series (1 of the files)",
     ]
 
 

@@ -124,7 +124,7 @@ def test_new_rules_judge_what_is_kept_without_reading_a_file(
     scan_all(hub)
     rescans = Rescans(hub.house)
     assert not rescans.take_turn()
-    monkeypatch.setattr(rejudging, "rules_version", lambda: "newer")
+    monkeypatch.setattr(rejudging, "judging_version", lambda _: "newer")
     monkeypatch.setattr(rejudging, "judge", lambda evidence: ())
     monkeypatch.setattr(hub.house.store, "open", None)
     assert rescans.take_turn()
@@ -161,7 +161,7 @@ def test_how_far_judging_is_can_be_asked_for(
     assert progress["total"] == progress["done"] == len(FILES) + 1  # and .gitattributes
     assert (progress["percent"], progress["unread_blobs"]) == (100, 0)
     assert "<progress" not in page()
-    monkeypatch.setattr(rejudging, "rules_version", lambda: "newer")
+    monkeypatch.setattr(rejudging, "judging_version", lambda _: "newer")
     assert worker._rescans.take_turn()
     progress = told()["progress"]
     assert (progress["rules"], progress["done"], progress["percent"]) == ("newer", 0, 0)

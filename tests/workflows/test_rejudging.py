@@ -34,7 +34,7 @@ def scan(home: Home, blob, name: str) -> Verdict:
 @pytest.fixture
 def newer(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     """Other rules, which find fault with nothing."""
-    monkeypatch.setattr(rejudging, "rules_version", lambda: "newer")
+    monkeypatch.setattr(rejudging, "judging_version", lambda _: "newer")
     monkeypatch.setattr(rejudging, "judge", lambda evidence: ())
     monkeypatch.setattr(rejudging, "BATCH", 2)
 
@@ -71,7 +71,7 @@ def test_an_older_worker_does_not_undo_what_a_newer_one_judged(
     newer = Rescans(home.house)
     assert newer.take_turn() and list(newer.judge(60))
     newer.end_turn()
-    monkeypatch.setattr(rejudging, "rules_version", lambda: "older")
+    monkeypatch.setattr(rejudging, "judging_version", lambda _: "older")
     older = Rescans(home.house)
     older._announced = ("older", rejudging.extraction_version())  # it came before the newer one
     assert not older.take_turn()
@@ -83,7 +83,7 @@ def test_evidence_that_another_version_wrote_is_read_again_and_not_called_clean(
     scans = home.house.catalog.blob_scans
     named = scans.stale("newer", 1)[0]
     scans.put(named, rejudging.extraction_version(), "old", Verdict.CLEAN, '[{"kind": "novel"}]')
-    monkeypatch.setattr(rejudging, "rules_version", lambda: "newer")
+    monkeypatch.setattr(rejudging, "judging_version", lambda _: "newer")
     rescans = Rescans(home.house)
     assert rescans.take_turn()
     assert [(one.before, one.verdict) for one in rescans.judge(60)] == [
@@ -99,7 +99,7 @@ def test_a_changed_verdict_is_recorded_and_only_worse_ones_are_recalls(
 ) -> None:
     monkeypatch.setattr(rejudging, "judge", lambda evidence: ())
     for version, rule in (("lax", lambda evidence: ()), ("strict", judge)):
-        monkeypatch.setattr(rejudging, "rules_version", lambda version=version: version)
+        monkeypatch.setattr(rejudging, "judging_version", lambda _, version=version: version)
         monkeypatch.setattr(rejudging, "judge", rule)
         rescans = Rescans(home.house)
         assert rescans.take_turn() and len(list(rescans.judge(60))) == 1

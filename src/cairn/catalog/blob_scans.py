@@ -135,6 +135,18 @@ class BlobScans:
         with self._database.read() as connection:
             return [(_digest(row.digest), row.name) for row in connection.execute(query)]
 
+    def stale_of(self, digests: Iterable[Digest], rules: str) -> list[Named]:
+        """Of these blobs, what was judged by other rules than these."""
+        listed = [digest.raw for digest in digests]
+        query = select(blob_scans.c.digest, blob_scans.c.name).where(blob_scans.c.rules != rules)
+        found: list[Named] = []
+        with self._database.read() as connection:
+            for start in range(0, len(listed), _BATCH):
+                batch = blob_scans.c.digest.in_(listed[start : start + _BATCH])
+                rows = connection.execute(query.where(batch))
+                found += [(_digest(row.digest), row.name) for row in rows]
+        return found
+
     def any_wait(self, rules: str, extraction: str) -> bool:
         """Whether anything waits for these rules or extractors."""
         stale = select(blob_scans.c.digest).where(blob_scans.c.rules != rules).limit(1)

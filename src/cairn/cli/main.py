@@ -15,6 +15,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "inspect": ("inspect:inspect", "Show format, architecture, parameters, roles and tensors."),
     "scan": ("scan:scan", "Say of every file whether loading it is safe, and why not."),
     "rules": ("rules:rules", "List the rules files are scanned by, or explain one."),
+    "advisories": (
+        "advisories:advisories",
+        "List and import what is known of flaws in loaders and of bad files.",
+    ),
     "rescan": ("rescan:rescan", "Show how far a hub is with judging its files by new rules."),
     "diff": ("diff:diff", "Compare tensors, settings, tokenizer and training state."),
     "convert": ("convert:convert", "Write the weights of any checkpoint as safetensors."),

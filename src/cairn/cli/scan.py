@@ -1,17 +1,20 @@
 """`cairn scan`: what files would do to whoever loads them."""
 
+from collections import Counter
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from cairn.cli.advisories import shelf_of
 from cairn.cli.console import byte_progress, print_ascii_json
 from cairn.cli.options import OneOf, as_json, data_dir
 from cairn.cli.targets import LocalTarget, open_kept, parse_target
 
 if TYPE_CHECKING:
-    from cairn.domain import FileReport, ScanReport, Verdict
+    from cairn.domain import FileReport, LoaderFloor, ScanReport, Verdict
+    from cairn.scanner.advisories import AdvisoryShelf
     from cairn.scanner.confined import ScanProcess
     from cairn.workflows.scan import Scannable
 
@@ -58,7 +61,7 @@ def scan(target: str, fail_on: FailOn, data: Path | None, as_sarif: bool, as_jso
     from cairn.scanner.confined import ScanProcess
 
     with ScanProcess() as process:  # gets ready while the files are looked up
-        report = _scanned(_files(target, data), process)
+        report = _scanned(*_files(target, data), process)
         held = process.held
     if as_json:
         from cairn.scanner.reports import as_json as plain
@@ -75,22 +78,24 @@ def scan(target: str, fail_on: FailOn, data: Path | None, as_sarif: bool, as_jso
         raise click.exceptions.Exit(FOUND)
 
 
-def _files(text: str, data: Path | None) -> "Scannable":
+def _files(text: str, data: Path | None) -> "tuple[Scannable, AdvisoryShelf]":
+    """What to scan, and the advisories that hold for it: a hub's for its repos, else one's own."""
     from cairn.workflows.scan import local_files, repo_files
 
     target = parse_target(text)
     if isinstance(target, LocalTarget):
-        return local_files(target.path)
+        return local_files(target.path), shelf_of(None)
     house, operator = open_kept(text, data)
-    return repo_files(house, operator, target.repo_id, target.revision)
+    files = repo_files(house, operator, target.repo_id, target.revision)
+    return files, house.advisories
 
 
-def _scanned(files: "Scannable", process: "ScanProcess") -> "ScanReport":
+def _scanned(files: "Scannable", shelf: "AdvisoryShelf", process: "ScanProcess") -> "ScanReport":
     from cairn.workflows.scan import scan as scan_files
     from cairn.workflows.scan import total_bytes
 
     with byte_progress("scanning", total_bytes(files)) as progress:
-        return scan_files(files, process.gather, progress)
+        return scan_files(files, process.gather, progress, shelf.current())
 
 
 def _verdict(level: FailOn) -> "Verdict":
@@ -109,6 +114,7 @@ def _print(report: "ScanReport") -> None:
     a small file to scan.
     """
     from cairn.domain import Verdict
+    from cairn.formats.naming import visible
 
     for file in report.files:
         _print_file(file)
@@ -121,8 +127,15 @@ def _print(report: "ScanReport") -> None:
     told = ", ".join(f"{count:,} {_coloured(verdict.value)}" for count, verdict in counts if count)
     files = "1 file" if len(report.files) == 1 else f"{len(report.files):,} files"
     click.echo(f"{files}: {told}")
+    for floor, concerned in _floors(report).items():
+        click.echo(visible(f"safe to load only with {floor} ({concerned:,} of the files)"))
     if report.verdict is not Verdict.CLEAN:
         click.echo("`cairn rules NAME` explains what is in brackets; --json has everything")
+
+
+def _floors(report: "ScanReport") -> "Counter[LoaderFloor]":
+    """Which releases load these files without known flaws, and how many files that concerns."""
+    return Counter(floor for file in report.files for floor in file.loaders)
 
 
 def _print_file(file: "FileReport") -> None:

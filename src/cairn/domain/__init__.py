@@ -1,6 +1,7 @@
 """The nouns: frozen, valid by construction, standard library only."""
 
 from cairn.domain.accounts import ANONYMOUS, Account, Actor, OrgRole, Scope
+from cairn.domain.advisories import Advisory, AffectedRange, KnownFile, LoaderFloor
 from cairn.domain.architectures import Architecture, Fact, Module, Scalar
 from cairn.domain.checkpoints import Assembly, Checkpoint, Completeness, Part
 from cairn.domain.comparison import Comparison, RankEstimate
@@ -78,4 +79,8 @@ __all__ = [
     "check_path",
     "check_ref_name",
     "is_commit_id",
+    "Advisory",
+    "AffectedRange",
+    "KnownFile",
+    "LoaderFloor",
 ]

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
+from cairn.domain.advisories import LoaderFloor
 from cairn.domain.digests import Digest
 
 
@@ -80,13 +81,17 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class FileReport:
-    """What a scan says of one file; `forms` are what its content was read as."""
+    """What a scan says of one file; `forms` are what its content was read as.
+
+    `loaders`: which releases of what would load it have no known flaw. That is no finding.
+    """
 
     path: str
     size_bytes: int
     forms: tuple[str, ...]
     findings: tuple[Finding, ...]
     digest: Digest | None = None
+    loaders: tuple[LoaderFloor, ...] = ()
 
     @property
     def verdict(self) -> Verdict:
@@ -100,6 +105,7 @@ class ScanReport:
 
     rules_version: str
     files: tuple[FileReport, ...]
+    advisories_version: str = ""
 
     @property
     def verdict(self) -> Verdict:

@@ -6,6 +6,8 @@ from cairn.scanner.scan import (
     extraction_version,
     gather,
     judge,
+    judging_version,
+    known_bad,
     report_of,
     rules_version,
 )
@@ -16,6 +18,8 @@ __all__ = [
     "extraction_version",
     "gather",
     "judge",
+    "judging_version",
+    "known_bad",
     "report_of",
     "rules_version",
 ]

@@ -3,13 +3,15 @@
 from collections.abc import Callable, Iterable
 from hashlib import sha256
 
-from cairn.domain import FileReport, Finding, Source
+from cairn.domain import Digest, FileReport, Finding, Place, Source
 from cairn.errors import UntrustedDataError
 from cairn.formats.limits import HEAD_BYTES
 from cairn.plugins import Registry
+from cairn.scanner.advisories import AdvisoryData, floors_of
 from cairn.scanner.allowed import allowed_names, limited_calls
 from cairn.scanner.dangerous import dangerous_modules
 from cairn.scanner.evidence.base import Evidence, Form, Unread
+from cairn.scanner.evidence.contents import KnownBad
 from cairn.scanner.extractor import Extractor
 from cairn.scanner.extractors import EXTRACTORS
 from cairn.scanner.graph_operations import all_rulings
@@ -61,10 +63,34 @@ def judge(evidence: Iterable[Evidence], rules: Registry[Rule] = RULES) -> tuple[
     )
 
 
-def report_of(path: str, size_bytes: int, evidence: tuple[Evidence, ...]) -> FileReport:
-    """The report on a file by what was gathered of it."""
+def report_of(
+    path: str,
+    size_bytes: int,
+    evidence: tuple[Evidence, ...],
+    advisories: AdvisoryData | None = None,
+    digest: Digest | None = None,
+) -> FileReport:
+    """The report on a file by what was gathered of it and what is known of its digest."""
+    data = advisories or AdvisoryData()
+    noted = (*known_bad(data, digest), *evidence)
     forms = dict.fromkeys(one.name for one in evidence if isinstance(one, Form))
-    return FileReport(path, size_bytes, tuple(forms), judge(evidence))
+    loaders = floors_of(evidence, data.floors)
+    return FileReport(path, size_bytes, tuple(forms), judge(noted), digest, loaders)
+
+
+def known_bad(advisories: AdvisoryData, digest: Digest | None) -> tuple[Evidence, ...]:
+    """Evidence that these bytes are known to be bad, if they are."""
+    known = None if digest is None else advisories.known(digest)
+    return () if known is None else (KnownBad(Place(), known.reason, known.source),)
+
+
+def judging_version(advisories: AdvisoryData) -> str:
+    """Names the rules with the files known to be bad: another one means that verdicts may differ.
+
+    Other advisories change no verdict.
+    """
+    known = advisories.known_version
+    return f"{rules_version()}+{known}" if known else rules_version()
 
 
 def rules_version(rules: Registry[Rule] = RULES) -> str:

@@ -1,7 +1,7 @@
 """What every verb works with: the rooms below, opened once."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
@@ -10,6 +10,7 @@ from cairn.domain import NO_QUOTA, Quota
 from cairn.formats import Reader
 from cairn.plugins import Registry
 from cairn.provenance.log import Signatory
+from cairn.scanner.advisories import AdvisoryShelf
 from cairn.store import BlobStore
 
 
@@ -40,3 +41,4 @@ class House:
     clock: Callable[[], datetime]
     signatory: Signatory
     default_quota: Quota = NO_QUOTA
+    advisories: AdvisoryShelf = field(default_factory=AdvisoryShelf)

@@ -11,10 +11,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from cairn.catalog import KeptScan, RuleSet
-from cairn.domain import Verdict
+from cairn.catalog import KeptScan, Named, RuleSet
+from cairn.domain import Digest, Verdict
 from cairn.errors import MalformedError
-from cairn.scanner import extraction_version, judge, rules_version
+from cairn.scanner import extraction_version, judge, judging_version, known_bad
+from cairn.scanner.advisories import AdvisoryData
 from cairn.scanner.evidence.base import Evidence
 from cairn.scanner.evidence.kinds import decode
 from cairn.workflows.house import House
@@ -97,13 +98,14 @@ class Rescans:
         self._announced: tuple[str, str] | None = None
         self._number = 0
         self._ended_s = 0.0
+        self._planned = ""
 
     def take_turn(self) -> bool:
         """Whether to go on: something waits, our rules hold, and nobody else is at it.
 
         Rules that this process did not have before hold from now on.
         """
-        ours = (rules_version(), extraction_version())
+        ours = (judging_version(self._house.advisories.current()), extraction_version())
         if ours != self._announced:
             self._number = self._house.catalog.rule_sets.announce(*ours)
             self._announced = ours
@@ -124,7 +126,7 @@ class Rescans:
         rules = self._announced[0]
         began_s, judged = time.monotonic(), 0
         try:
-            planned = self._house.catalog.blob_scans.stale(rules, PLANNED_AT_ONCE)
+            planned = self._plan(rules)
             for start in range(0, len(planned), BATCH):
                 batch = planned[start : start + BATCH]
                 found = self._house.catalog.blob_scans.get(batch)
@@ -136,11 +138,23 @@ class Rescans:
         finally:
             self._note(began_s, judged)
 
+    def _plan(self, rules: str) -> list[Named]:
+        """What is known to be bad before all else: it is given out until it is judged."""
+        scans = self._house.catalog.blob_scans
+        if rules != self._planned:
+            known = self._house.advisories.current().known_files or {}
+            if reported := scans.stale_of(known, rules):
+                return reported
+            self._planned = rules
+        return scans.stale(rules, PLANNED_AT_ONCE)
+
     def _judge_batch(self, batch: list[KeptScan], rules: str) -> Iterator[Judged]:
         verdicts, unusable = {}, []
         for kept in batch:
             try:
-                verdicts[kept.named] = verdict_on(evidence_of(kept))
+                verdicts[kept.named] = verdict_on(
+                    evidence_of(kept), kept.digest, self._house.advisories.current()
+                )
             except (MalformedError, ValueError):  # what wrote it is not what reads it
                 verdicts[kept.named] = Verdict.worst((kept.verdict, Verdict.UNREAD))
                 unusable.append(kept.named)
@@ -169,6 +183,7 @@ def evidence_of(kept: KeptScan) -> tuple[Evidence, ...]:
     return tuple(decode(told) for told in json.loads(kept.evidence))
 
 
-def verdict_on(evidence: tuple[Evidence, ...]) -> Verdict:
-    """What today's rules say of some evidence."""
-    return Verdict.worst(finding.verdict for finding in judge(evidence))
+def verdict_on(evidence: tuple[Evidence, ...], digest: Digest, advisories: AdvisoryData) -> Verdict:
+    """What today's rules and lists say of some evidence about these bytes."""
+    noted = (*known_bad(advisories, digest), *evidence)
+    return Verdict.worst(finding.verdict for finding in judge(noted))

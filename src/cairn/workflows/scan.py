@@ -4,11 +4,12 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
 from typing import TYPE_CHECKING
 
-from cairn.domain import Actor, FileReport, Place, RepoId, ScanReport, Source
+from cairn.domain import Actor, Digest, FileReport, Place, RepoId, ScanReport, Source
 from cairn.errors import (
     EntryNotFoundError,
     IntegrityError,
@@ -17,11 +18,14 @@ from cairn.errors import (
     UntrustedDataError,
 )
 from cairn.formats import File, FileSource
-from cairn.scanner import report_of, rules_version
+from cairn.scanner import judging_version, report_of
+from cairn.scanner.advisories import AdvisoryData
 from cairn.scanner.evidence.base import Evidence, Unread
 
 if TYPE_CHECKING:
     from cairn.workflows.house import House
+
+_HASHED_AT_ONCE = 1 << 20
 
 Gather = Callable[[Source], tuple[Evidence, ...]]
 """Takes a file apart: `scanner.gather`, or the same in a process of its own."""
@@ -38,28 +42,47 @@ Scannable = Mapping[str, File | Unopened]
 """Everything to be scanned, by path relative to the folder or repo."""
 
 
-def scan(files: Scannable, gather: Gather, done: Callable[[int], None]) -> ScanReport:
+def scan(
+    files: Scannable,
+    gather: Gather,
+    done: Callable[[int], None],
+    advisories: AdvisoryData | None = None,
+) -> ScanReport:
     """Scan files in the order of their paths; `done` takes the bytes of each when it is through.
 
-    Nothing that is wrong with one file keeps the others from being scanned.
+    Nothing that is wrong with one file keeps the others from being scanned. Files are hashed only
+    where one of their size is known to be bad.
     """
+    known = advisories or AdvisoryData()
     reports = []
     for path, file in sorted(files.items()):
-        reports.append(_report(path, file, gather))
+        reports.append(_report(path, file, gather, known))
         done(reports[-1].size_bytes)
-    return ScanReport(rules_version(), tuple(reports))
+    return ScanReport(judging_version(known), tuple(reports), known.version)
 
 
-def _report(path: str, file: File | Unopened, gather: Gather) -> FileReport:
+def _report(
+    path: str, file: File | Unopened, gather: Gather, advisories: AdvisoryData
+) -> FileReport:
     if isinstance(file, Unopened):
         return _unread(path, 0, file.reason)
     try:
         with file.open() as source:
-            return report_of(path, source.size_bytes, gather(source))
+            digest = digest_of(source) if advisories.may_be_known(source.size_bytes) else None
+            return report_of(path, source.size_bytes, gather(source), advisories, digest)
     except (RequestError, NotFoundError, UntrustedDataError, OSError) as error:
         return _unread(path, file.size_bytes, f"cannot be read: {_reason(error)}")
     except IntegrityError:
         return _unread(path, file.size_bytes, "what is stored of it is damaged")
+
+
+def digest_of(source: Source) -> Digest:
+    """The SHA-256 of all bytes."""
+    hashed = sha256()
+    for offset in range(0, source.size_bytes, _HASHED_AT_ONCE):
+        length = min(_HASHED_AT_ONCE, source.size_bytes - offset)
+        hashed.update(source.read_at(offset, length))
+    return Digest.sha256(hashed.hexdigest())
 
 
 def _reason(error: Exception) -> str:

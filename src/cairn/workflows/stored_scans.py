@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from cairn.domain import Blob, Entry, FileReport, Verdict
 from cairn.errors import BlobNotFoundError, IntegrityError
-from cairn.scanner import extraction_version, report_of, rules_version
+from cairn.scanner import extraction_version, judging_version, report_of
 from cairn.scanner.evidence.kinds import encode
 from cairn.workflows.house import House
 from cairn.workflows.rejudging import Judged, evidence_of, verdict_on
@@ -34,10 +34,13 @@ def scan_blob(house: House, blob: Blob, name: str, gather: Gather) -> Verdict:
     """
     with house.store.open(blob.digest) as reader:
         evidence = gather(StoredFile(name, reader))
-    verdict = verdict_on(evidence)
+    advisories = house.advisories.current()
+    verdict = verdict_on(evidence, blob.digest, advisories)
     text = json.dumps([encode(one) for one in evidence], separators=(",", ":"))
     named = (blob.digest, name)
-    house.catalog.blob_scans.put(named, extraction_version(), rules_version(), verdict, text)
+    house.catalog.blob_scans.put(
+        named, extraction_version(), judging_version(advisories), verdict, text
+    )
     return verdict
 
 
@@ -63,11 +66,14 @@ def known_verdicts(house: House, entries: Iterable[Entry]) -> dict[str, Verdict]
 def known_reports(house: House, entries: Iterable[Entry]) -> dict[str, FileReport]:
     """The reports on those of a revision's files that were scanned, by path."""
     listed = list(entries)
+    advisories = house.advisories.current()
     kept = house.catalog.blob_scans.get((e.blob.digest, name_of(e.path)) for e in listed)
     reports = {}
     for entry in listed:
         scan = kept.get((entry.blob.digest, name_of(entry.path)))
         if scan is not None:
             evidence = evidence_of(scan)
-            reports[entry.path] = report_of(entry.path, entry.blob.size_bytes, evidence)
+            reports[entry.path] = report_of(
+                entry.path, entry.blob.size_bytes, evidence, advisories, entry.blob.digest
+            )
     return reports

@@ -3,6 +3,7 @@
 from fastapi import APIRouter
 
 from cairn.hub.api import (
+    advisories,
     compare,
     health,
     inspect,
@@ -17,6 +18,7 @@ from cairn.hub.api import (
 
 router = APIRouter(prefix="/api/cairn", tags=["cairn"])
 for part in (
+    advisories,
     health,
     log,
     store,

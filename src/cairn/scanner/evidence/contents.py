@@ -60,6 +60,19 @@ class ActiveText(Evidence):
 
 
 @dataclass(frozen=True, slots=True)
+class KnownBad(Evidence):
+    """The whole file is on a list of files known to be bad.
+
+    Noted when a file is judged and never kept: lists change.
+    """
+
+    kind: ClassVar[str] = "known-bad"
+
+    reason: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
 class GitControl(Evidence):
     """A file that steers git: a pointer in place of content, a filter, a module, a hook."""
 

@@ -6,7 +6,7 @@ otherwise.
 
 from typing import Any
 
-from cairn.domain import FileReport, Finding, Place, ScanReport, Verdict
+from cairn.domain import FileReport, Finding, LoaderFloor, Place, ScanReport, Verdict
 
 FORM = 1
 
@@ -18,6 +18,7 @@ def as_json(report: ScanReport) -> Json:
     return {
         "form": FORM,
         "rules_version": report.rules_version,
+        "advisories_version": report.advisories_version,
         "verdict": report.verdict.value,
         "counts": {verdict.value: _count(report, verdict) for verdict in Verdict},
         "files": [_file(file) for file in sorted(report.files, key=lambda file: file.path)],
@@ -35,6 +36,7 @@ def _file(file: FileReport) -> Json:
         "verdict": file.verdict.value,
         "forms": list(file.forms),
         "findings": [_finding(finding) for finding in file.findings],
+        "advisories": [floor_json(floor) for floor in file.loaders],
     }
 
 
@@ -46,6 +48,18 @@ def _finding(finding: Finding) -> Json:
         "place": place_json(finding.place),
         "advice": finding.advice,
         "excerpt": finding.excerpt,
+    }
+
+
+def floor_json(floor: LoaderFloor) -> Json:
+    """Which releases of a loader have no known flaw: from one on, or only those after one."""
+    return {
+        "loader": floor.loader,
+        "from_release": floor.from_release or None,
+        "after_release": floor.after_release or None,
+        "also": list(floor.also),
+        "ids": list(floor.advisories),
+        "words": f"safe only with {floor}",
     }
 
 

@@ -41,7 +41,10 @@ def as_sarif(report: ScanReport, tool_version: str, rules: Registry[Rule] = RULE
         "name": "cairn",
         "version": tool_version,
         "rules": [_rule(rule) for rule in rules],
-        "properties": {"rulesVersion": report.rules_version},
+        "properties": {
+            "rulesVersion": report.rules_version,
+            "advisoriesVersion": report.advisories_version,
+        },
     }
     run = {
         "tool": {"driver": driver},

@@ -10,6 +10,7 @@ from cairn.scanner.rules.disguises import Disguises
 from cairn.scanner.rules.git_control import GitControls
 from cairn.scanner.rules.graph_operations import GraphOperations
 from cairn.scanner.rules.keras_objects import KerasObjects
+from cairn.scanner.rules.known_files import KnownFiles
 from cairn.scanner.rules.malformed import Malformed
 from cairn.scanner.rules.not_read import NotRead
 from cairn.scanner.rules.pickle_calls import PickleCalls
@@ -28,6 +29,7 @@ from cairn.scanner.rules.templates import Templates
 RULES: Registry[Rule] = Registry(
     "rule",
     [
+        KnownFiles(),
         PickleImports(),
         PickleCalls(),
         PickleOddities(),
