@@ -15,6 +15,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "inspect": ("inspect:inspect", "Show format, architecture, parameters, roles and tensors."),
     "scan": ("scan:scan", "Say of every file whether loading it is safe, and why not."),
     "rules": ("rules:rules", "List the rules files are scanned by, or explain one."),
+    "monitor": (
+        "monitor:monitor",
+        "Watch a folder or cache outside the hub, and tell what is new, worse, better or gone.",
+    ),
     "advisories": (
         "advisories:advisories",
         "List and import what is known of flaws in loaders and of bad files.",

@@ -117,7 +117,7 @@ def _print(report: "ScanReport") -> None:
     from cairn.formats.naming import visible
 
     for file in report.files:
-        _print_file(file)
+        print_file(file)
     counts = [
         (sum(file.verdict is verdict for file in report.files), verdict) for verdict in Verdict
     ]
@@ -138,7 +138,8 @@ def _floors(report: "ScanReport") -> "Counter[LoaderFloor]":
     return Counter(floor for file in report.files for floor in file.loaders)
 
 
-def _print_file(file: "FileReport") -> None:
+def print_file(file: "FileReport") -> None:
+    """Verdict and path of a file, what was found in it below, and what to do."""
     from cairn.formats.naming import visible
 
     form = f" ({file.forms[-1]})" if file.forms else ""

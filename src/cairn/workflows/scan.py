@@ -113,7 +113,7 @@ def local_files(path: Path) -> Scannable:
     if not path.is_dir():
         if not path.exists():
             raise EntryNotFoundError(f"{path}: no such file or folder")
-        return {_text(path.name): _local(path, _text(path.name))}
+        return {shown_path(path.name): _local(path, shown_path(path.name))}
     return dict(_below(path))
 
 
@@ -122,10 +122,10 @@ def _below(root: Path) -> Iterator[tuple[str, File | Unopened]]:
     for folder, subfolders, names in os.walk(root, onerror=unlisted.append):
         for name in (*names, *(one for one in subfolders if Path(folder, one).is_symlink())):
             path = Path(folder, name)
-            relative = _text(path.relative_to(root).as_posix())
+            relative = shown_path(path.relative_to(root).as_posix())
             yield relative, _local(path, relative)
     for error in unlisted:
-        place = _text(Path(os.fsdecode(error.filename)).relative_to(root).as_posix())
+        place = shown_path(Path(os.fsdecode(error.filename)).relative_to(root).as_posix())
         yield place, Unopened(f"the folder cannot be listed: {error.strerror}")
 
 
@@ -141,7 +141,7 @@ def _local(path: Path, relative: str) -> File | Unopened:
     return File(status.st_size, partial(FileSource, path, relative))
 
 
-def _text(path: str) -> str:
+def shown_path(path: str) -> str:
     """A path as text: bytes in it that are no UTF-8 are spelled out."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 

@@ -21,7 +21,7 @@ def as_json(report: ScanReport) -> Json:
         "advisories_version": report.advisories_version,
         "verdict": report.verdict.value,
         "counts": {verdict.value: _count(report, verdict) for verdict in Verdict},
-        "files": [_file(file) for file in sorted(report.files, key=lambda file: file.path)],
+        "files": [file_json(file) for file in sorted(report.files, key=lambda file: file.path)],
     }
 
 
@@ -29,7 +29,8 @@ def _count(report: ScanReport, verdict: Verdict) -> int:
     return sum(file.verdict is verdict for file in report.files)
 
 
-def _file(file: FileReport) -> Json:
+def file_json(file: FileReport) -> Json:
+    """The report on one file."""
     return {
         "path": file.path,
         "size_bytes": file.size_bytes,
