@@ -4,6 +4,7 @@ from cairn.catalog.arrivals import Arrival
 from cairn.catalog.blob_scans import KeptScan, Named
 from cairn.catalog.changes import Change, DeleteFile, DeleteFolder, PutFile
 from cairn.catalog.comparisons import Asked, Trees
+from cairn.catalog.holdings import Holding
 from cairn.catalog.logbook import Logged, WaitingEvent
 from cairn.catalog.opened import Catalog, open_catalog
 from cairn.catalog.past_commits import PastCommit
@@ -47,6 +48,7 @@ __all__ = [
     "DeleteFolder",
     "Facets",
     "FileChange",
+    "Holding",
     "KeptScan",
     "Location",
     "Named",

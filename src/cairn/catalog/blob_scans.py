@@ -252,6 +252,13 @@ class BlobScans:
             found = [Verdict(value) for value in connection.execute(query).scalars()]
         return Verdict.worst(found) if found else None
 
+    def of_blob(self, digest: Digest) -> list[KeptScan]:
+        """All that is kept of a blob, by the names it was scanned under."""
+        query = select(blob_scans).where(blob_scans.c.digest == digest.raw)
+        with self._database.read() as connection:
+            rows = connection.execute(query.order_by(blob_scans.c.name))
+            return [_kept(row) for row in rows]
+
     def get(self, wanted: Iterable[Named]) -> dict[Named, KeptScan]:
         """All that is kept of those of these that were scanned."""
         found: dict[Named, KeptScan] = {}

@@ -15,6 +15,7 @@ from cairn.catalog.chunk_lists import ChunkLists
 from cairn.catalog.comparisons import Comparisons
 from cairn.catalog.database import Database
 from cairn.catalog.history import History
+from cairn.catalog.holdings import Holdings
 from cairn.catalog.logbook import Logbook
 from cairn.catalog.migration import upgrade
 from cairn.catalog.notifications import Notifications
@@ -50,6 +51,7 @@ class Catalog:
     audit: Audit
     blob_health: BlobHealth
     blob_scans: BlobScans
+    holdings: Holdings
     rule_sets: RuleSets
     verdict_changes: VerdictChanges
     comparisons: Comparisons
@@ -106,6 +108,7 @@ def open_catalog(
         audit=Audit(database),
         blob_health=BlobHealth(database),
         blob_scans=BlobScans(database, clock),
+        holdings=Holdings(database, trees),
         rule_sets=RuleSets(database, clock),
         verdict_changes=VerdictChanges(database, clock),
         comparisons=Comparisons(database, clock),

@@ -23,6 +23,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "advisories:advisories",
         "List and import what is known of flaws in loaders and of bad files.",
     ),
+    "recall": (
+        "recall:recall",
+        "List every repo, revision and path that holds a blob, and what was made from these.",
+    ),
     "rescan": ("rescan:rescan", "Show how far a hub is with judging its files by new rules."),
     "diff": ("diff:diff", "Compare tensors, settings, tokenizer and training state."),
     "convert": ("convert:convert", "Write the weights of any checkpoint as safetensors."),

@@ -31,6 +31,7 @@ from cairn.workflows.optimize import optimize_pending
 from cairn.workflows.pace import Budget, Pace
 from cairn.workflows.pausing import paused_since
 from cairn.workflows.rebasing import Rebasing
+from cairn.workflows.recall import tell_changes
 from cairn.workflows.rejudging import Judged, Rescans
 from cairn.workflows.remake import remake_blobs
 from cairn.workflows.rounds import verify_due
@@ -97,6 +98,7 @@ class Worker:
         self._guard("find refs", self._house.catalog.logbook.note_unlogged_refs)
         while not self._stop.wait(POLL_S):
             self._guard("log", lambda: settle(self._house))
+            self._guard("tell", self._tell)
             self._guard("describe", lambda: describe_pending(self._house))
             if self._settings.scan_policy != "allow":
                 self._guard("scan", self._scan)
@@ -131,6 +133,21 @@ class Worker:
             for judged in self._rescans.judge(REJUDGE_STEP_S):
                 _log_verdict("verdict changed", judged)
         self._scans.rest()
+
+    def _tell(self) -> None:
+        """Tell owners and administrators which verdicts changed for them."""
+        for told in tell_changes(self._house):
+            change = told.change
+            (log.warning if change.is_recall else log.info)(
+                "recall" if change.is_recall else "recall ended",
+                blob=change.digest.hex,
+                name=change.name,
+                before=change.before.value,
+                verdict=change.after.value,
+                repos=told.repos,
+                descendants=told.descendants,
+                people=told.people,
+            )
 
     def _quiet(self) -> bool:
         return time.monotonic() - self._last_upload >= self._settings.optimize_delay_s

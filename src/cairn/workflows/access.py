@@ -93,6 +93,19 @@ def require_admin(actor: Actor) -> None:
         raise ForbiddenError(f"token {actor.token_name!r} may only read; use one with write scope")
 
 
+def require_overseer(actor: Actor) -> None:
+    """Let through whoever administers this hub, to look at things and change nothing.
+
+    Raises:
+        UnauthenticatedError: nobody is logged in.
+        ForbiddenError: the account is no administrator.
+    """
+    if actor.account is None:
+        raise UnauthenticatedError("log in to see this: send an administrator's token")
+    if not actor.account.is_admin:
+        raise ForbiddenError(f"{actor.name} does not administer this hub")
+
+
 def _missing(repo_id: RepoId) -> RepoNotFoundError:
     return RepoNotFoundError(
         f"{repo_id.type.value} {repo_id.full_name} does not exist, or you may not see it"
