@@ -249,8 +249,8 @@ def test_reading_stops_and_the_reader_is_closed_when_the_client_goes(hub):
         def __init__(self, reader):
             self.reader = reader
 
-        def stream(self, *args):
-            return self.reader.stream(*args)
+        def pieces(self, *args):
+            return self.reader.pieces(*args)
 
         def close(self):
             closed.append(True)

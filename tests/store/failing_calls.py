@@ -17,7 +17,7 @@ from typing import Any
 REAL = {
     name: getattr(os, name)
     for name in (
-        "open", "close", "write", "pread", "fsync",
+        "open", "close", "write", "pread", "preadv", "fsync",
         "link", "replace", "rename", "unlink", "mkdir", "utime", "scandir", "stat",
     )
 }  # fmt: skip
@@ -88,9 +88,13 @@ class FailingCalls:
             what = name
             if name == "open" and args[1] & os.O_CREAT:
                 what = "create"
+            if name == "preadv":
+                what = "pread"
             if name == "close":
                 self._descriptors.pop(args[0], None)
             if "/locks" not in path and self._only in path and self._due(what):
+                if name == "preadv" and not self.kind.error:
+                    return self._misread(real, *args)
                 return self._fail(what, real, *args, **options)
             answer = real(*args, **options)
             if name == "open":
@@ -126,3 +130,15 @@ class FailingCalls:
         if data:
             data[self._rng.randrange(len(data))] ^= 1 << self._rng.randrange(8)
         return bytes(data)
+
+    def _misread(
+        self, real: Callable[..., int], descriptor: int, buffers: list[memoryview], offset: int
+    ) -> int:
+        """Fill the first buffer with less than it asks for, or with one wrong bit."""
+        out = buffers[0]
+        if self.kind.name == "short read":
+            return real(descriptor, [out[: 1 + len(out) // 2]], offset)
+        count = real(descriptor, buffers, offset)
+        if count:
+            out[self._rng.randrange(count)] ^= 1 << self._rng.randrange(8)
+        return count

@@ -17,6 +17,7 @@ from cairn.errors import (
     UnavailableError,
 )
 from cairn.store import BlobStore, open_local_store
+from cairn.store.cutting import MAX_PART_BYTES
 from tests.store.making import checkpoint, layout_of, optimized, weights
 
 MISSING = Digest.sha256("00" * 32)
@@ -146,6 +147,16 @@ def test_streams_equal_slices_in_even_blocks(
     assert all(type(b) is bytes for b in blocks)
 
 
+@given(start=st.integers(0, len(FILE)), length=st.none() | st.integers(0, len(FILE)))
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_pieces_equal_slices(kept: BlobStore, start: int, length: int | None) -> None:
+    stop = None if length is None else start + length
+    with kept.open(digest_of(FILE)) as reader:
+        pieces = list(reader.pieces(start, stop, 65_537))
+    assert b"".join(pieces) == FILE[start:stop]
+    assert all(0 < len(piece) <= MAX_PART_BYTES for piece in pieces)
+
+
 def test_senseless_ranges_are_refused(kept: BlobStore) -> None:
     with kept.open(digest_of(FILE)) as reader:
         for start, length in ((-1, 5), (5, -1)):
@@ -153,6 +164,8 @@ def test_senseless_ranges_are_refused(kept: BlobStore) -> None:
                 reader.read_at(start, length)
         with pytest.raises(RequestError):
             list(reader.stream(block_bytes=0))
+        with pytest.raises(RequestError):
+            list(reader.pieces(block_bytes=0))
         assert reader.name == str(digest_of(FILE))
         assert reader.size_bytes == len(FILE)
 

@@ -173,6 +173,38 @@ def test_a_range_read_decodes_only_the_parts_it_touches(
     assert len(read) == 5
 
 
+def test_pieces_are_whole_parts_and_what_lies_between_them_joined(store: BlobStore) -> None:
+    layers = {f"layer.{n}": ("F32", weights(n, 1 << 20)) for n in range(2)}  # 4 MiB each
+    small = {f"bias.{n}": ("F32", weights(n, 100)) for n in range(5)}
+    file = safetensors({**layers, **small})
+    digest = optimized(store, file)
+    with store.open(digest) as reader:
+        pieces = list(reader.pieces())
+    assert b"".join(pieces) == file
+    head = len(file) - (8 << 20) - 5 * 400
+    assert [len(piece) for piece in pieces] == [head, 4 << 20, 4 << 20, 2000]
+
+
+def test_a_part_that_lies_in_a_file_twice_is_decoded_once(
+    store: BlobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tensor, other = weights(0, 1 << 20), weights(1, 1 << 20)
+    layers = {"a": tensor, "b": other, "c": tensor, "d": tensor}
+    file = safetensors({name: ("F32", data) for name, data in layers.items()})
+    digest = optimized(store, file)
+    read: list[Part] = []
+    real = PartStore.read
+
+    def counted(self: PartStore, part: Part) -> memoryview:
+        read.append(part)
+        return real(self, part)
+
+    monkeypatch.setattr(PartStore, "read", counted)
+    with store.open(digest) as reader:
+        assert b"".join(reader.pieces()) == file
+    assert len(read) == len({part.digest for part in read})
+
+
 def test_a_stream_left_early_decodes_only_a_little_ahead(
     store: BlobStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:

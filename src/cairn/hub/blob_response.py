@@ -88,7 +88,7 @@ class BlobResponse(StreamedResponse):
             at += length
             yield block
 
-    async def _from_reader(self) -> AsyncGenerator[bytes, None]:
+    async def _from_reader(self) -> AsyncGenerator[memoryview, None]:
         try:
             reader = await threads.call(self._store.open, self._blob.digest)
         except BlobNotFoundError:
@@ -97,9 +97,9 @@ class BlobResponse(StreamedResponse):
                 " run `cairn store verify` and upload it again"
             ) from None
         try:
-            stream = reader.stream(self.part.start, self.part.stop, BLOCK_BYTES)
-            async for block in threads.iterate(iter(stream)):
-                yield block
+            pieces = reader.pieces(self.part.start, self.part.stop, BLOCK_BYTES)
+            async for piece in threads.iterate(pieces):
+                yield piece
         finally:
             with anyio.CancelScope(shield=True):
                 await threads.call(reader.close)

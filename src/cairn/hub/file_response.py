@@ -111,7 +111,7 @@ class StreamedResponse(Response):
         self.part = answer.part
 
     async def send_body(
-        self, receive: Receive, send: Send, source: AsyncGenerator[bytes, None]
+        self, receive: Receive, send: Send, source: AsyncGenerator[bytes | memoryview, None]
     ) -> None:
         """Send what `source` gives, which must be the bytes of the part."""
         left = self.part.size_bytes

@@ -347,7 +347,7 @@ def check_whole(reader: BlobReader, progress: Progress | None = None) -> None:
         IntegrityError: it does not match, or cannot be read.
     """
     found = hashlib.sha256()
-    for block in reader.stream():
+    for block in reader.pieces():
         found.update(block)
         if progress is not None:
             progress(len(block))

@@ -83,6 +83,11 @@ class Record:
         """Head and stored bytes."""
         return RECORD_HEAD_BYTES + self.stored_bytes
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether the stored bytes are the part's own."""
+        return self.codec == "raw" and self.stored_bytes == self.plain_bytes
+
     def matches(self, stored: memoryview) -> bool:
         """Whether these are the stored bytes that were written."""
         return len(stored) == self.stored_bytes and _check(stored) == self.check

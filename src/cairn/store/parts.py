@@ -32,6 +32,7 @@ from cairn.store.part_index import PartIndex, Place
 from cairn.store.plain_cache import PlainCache
 from cairn.store.recipes import Part, Recipe
 from cairn.store.scratch import Scratch
+from cairn.store.stored_records import OtherPartError, stored_record
 
 # Big enough that a terabyte is a few thousand files, small enough that gc can rewrite one
 # in a second and that a crash wastes little.
@@ -42,10 +43,6 @@ DECODE_WORKERS = 2
 BASE_CACHE_BYTES = 16 << 20
 
 Made = TypeVar("Made")
-
-
-class _OtherPartError(Exception):
-    """The record at a place is of a part whose digest has the same first bytes."""
 
 
 def _lost(what: str, problems: list[str]) -> IntegrityError:
@@ -119,8 +116,9 @@ class PartStore:
         failing: UnavailableError | None = None
         for place in self._places(digest):
             try:
-                return use(*self._record(place, digest))
-            except _OtherPartError:
+                with stored_record(self.backend, place, digest, self.scratch) as found:
+                    return use(*found)
+            except OtherPartError:
                 continue
             except (IntegrityError, UnavailableError) as error:
                 problems.append(f"pack {place.pack_id} at byte {place.offset}: {error}")
@@ -131,8 +129,7 @@ class PartStore:
         raise _lost(what, problems)
 
     def _checked(self, record: Record, stored: memoryview) -> memoryview:
-        if record.codec == "raw" and len(stored) == record.plain_bytes:
-            # Spares a copy: the digest is what makes it trustworthy.
+        if record.is_plain:  # spares a copy: the digest is what makes it trustworthy
             return _matching(record, stored)
         try:
             fetch = partial(self.read_base_into, below=record.depth)
@@ -217,26 +214,6 @@ class PartStore:
         yield from tried
         self.index.refresh()
         yield from [place for place in self.index.find(digest) if place not in tried]
-
-    def _record(self, place: Place, digest: bytes) -> tuple[Record, memoryview]:
-        """The record at a place, and its stored bytes.
-
-        Raises:
-            IntegrityError: it is damaged.
-            _OtherPartError: it is of another part, whose digest starts alike.
-        """
-        length = RECORD_HEAD_BYTES + place.stored_bytes
-        try:
-            with self.backend.open(pack_key(place.pack_id)) as pack:
-                data = memoryview(pack.read_at(place.offset, length))
-        except ObjectNotFoundError:
-            raise IntegrityError("the pack is gone") from None
-        record = parse_record_head(data[:RECORD_HEAD_BYTES], place.offset)
-        if record.total_bytes != length or len(data) != length:
-            raise IntegrityError("the record is cut short or not where the index says")
-        if record.digest != digest:
-            raise _OtherPartError
-        return record, data[RECORD_HEAD_BYTES:]
 
     def lasting(self, part: Part) -> bool:
         """Whether a new recipe may name this part; looks at what the index knows already."""

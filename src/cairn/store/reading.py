@@ -18,6 +18,7 @@ Content = tuple[tuple[bytes, int, int], ...]
 """What names bytes: digest, start and stop of each run."""
 
 BLOCK_BYTES = 1 << 20
+PIECE_BYTES = 1 << 20  # a copy of fewer costs less than handing them over by themselves
 CACHE_BYTES = 24 << 20  # six of the largest parts: glue and neighbours stay while reading on
 AHEAD_PARTS = 3  # decoded before they are asked for: both workers busy, 12 MiB at most
 AHEAD_SLICES = 64  # looked at to find those parts: glue may come in many small slices
@@ -59,6 +60,18 @@ class BlobReader(ABC):
         begin, end = self._clipped(start, self.size_bytes if stop is None else stop)
         yield from self._blocks(begin, end, block_bytes)
 
+    def pieces(
+        self, start: int = 0, stop: int | None = None, block_bytes: int = BLOCK_BYTES
+    ) -> Iterator[memoryview]:
+        """As `stream`, but in pieces as they come to lie in memory, which spares a copy.
+
+        Most have between `PIECE_BYTES` and the larger of `block_bytes` and a part (4 MiB).
+        """
+        if block_bytes <= 0:
+            raise RequestError(f"a block cannot have {block_bytes} bytes")
+        begin, end = self._clipped(start, self.size_bytes if stop is None else stop)
+        yield from self._pieces(begin, end, block_bytes)
+
     def _clipped(self, start: int, stop: int) -> tuple[int, int]:
         if start < 0 or stop < start:
             raise RequestError(f"bytes {start}..{stop} are not a range")
@@ -67,6 +80,11 @@ class BlobReader(ABC):
     @abstractmethod
     def _blocks(self, start: int, stop: int, block_bytes: int) -> Iterator[bytes]:
         """The bytes of a valid range in blocks of that size, the last shorter."""
+
+    def _pieces(self, start: int, stop: int, block_bytes: int) -> Iterator[memoryview]:
+        """The bytes of a valid range, with as few copies as can be."""
+        for block in self._blocks(start, stop, block_bytes):
+            yield memoryview(block)
 
     @abstractmethod
     def content_of(self, start: int, stop: int) -> Content:
@@ -153,6 +171,22 @@ class RecipeReader(BlobReader):
         if held:
             yield b"".join(held)
 
+    def _pieces(self, start: int, stop: int, block_bytes: int) -> Iterator[memoryview]:
+        del block_bytes  # parts come as large as they are
+        held = bytearray()
+        for view in self._views(start, stop):
+            if len(view) < PIECE_BYTES:
+                held += view
+                if len(held) < PIECE_BYTES:
+                    continue
+            if held:
+                yield memoryview(held)
+                held = bytearray()
+            if len(view) >= PIECE_BYTES:
+                yield view
+        if held:
+            yield memoryview(held)
+
     def _views(self, start: int, stop: int) -> Iterator[memoryview]:
         """Slices in order, with the parts of the next few being decoded meanwhile."""
         ahead: deque[tuple[Slice, Future[memoryview] | None]] = deque()
@@ -170,7 +204,7 @@ class RecipeReader(BlobReader):
                 return
             wanted, future = ahead.popleft()
             if future is None:
-                plain = self._plain(wanted.part)
+                plain = self._plain(wanted)
             else:
                 plain = future.result()
                 flying.discard(wanted.part)
@@ -183,22 +217,27 @@ class RecipeReader(BlobReader):
         if wanted.part in self._cache or alone or wanted.part in flying:
             return None
         flying.add(wanted.part)
-        return self._parts.pool().submit(self._plain, wanted.part)
+        return self._parts.pool().submit(self._plain, wanted)
 
-    def _plain(self, number: int) -> memoryview:
-        """The plain bytes of a part, from the cache or decoded."""
-        plain = self._cache.get(number)
-        if plain is None:
-            try:
-                plain = self._parts.read(self._recipe.part(number))
-            except IntegrityError as error:
-                raise IntegrityError(
-                    f"blob {self.blob.digest}: {error}. Run `cairn store repair`, with --from a"
-                    " backup if there is one, or upload the file again"
-                ) from error
-            except UnavailableError as error:
-                raise UnavailableError(f"blob {self.blob.digest}: {error}") from error
-            self._cache.put(number, plain)
+    def _plain(self, wanted: Slice) -> memoryview:
+        """The plain bytes of the part that a slice is of, from the cache or decoded."""
+        plain = self._cache.get(wanted.part)
+        if plain is not None:
+            return plain
+        part = self._recipe.part(wanted.part)
+        try:
+            plain = self._parts.read(part)
+        except IntegrityError as error:
+            raise IntegrityError(
+                f"blob {self.blob.digest}: {error}. Run `cairn store repair`, with --from a"
+                " backup if there is one, or upload the file again"
+            ) from error
+        except UnavailableError as error:
+            raise UnavailableError(f"blob {self.blob.digest}: {error}") from error
+        # Nothing asks again for a part that was wanted whole: its memory is soon used anew, while
+        # the processor still has it at hand.
+        if wanted.size_bytes < part.plain_bytes or self._recipe.uses(wanted.part) > 1:
+            self._cache.put(wanted.part, plain)
         return plain
 
     def content_of(self, start: int, stop: int) -> Content:

@@ -54,6 +54,11 @@ class Slice:
     start: int
     stop: int
 
+    @property
+    def size_bytes(self) -> int:
+        """How many bytes of the part it has."""
+        return self.stop - self.start
+
 
 class Recipe:
     """The parts of one blob and their order; valid once it exists."""
@@ -77,6 +82,7 @@ class Recipe:
             raise IntegrityError("a segment is empty or reaches past its part")
         if len(parts) and int(parts["plain"].max()) > MAX_PART_BYTES:
             raise IntegrityError(f"a part has more than {MAX_PART_BYTES} bytes")
+        self._uses = np.bincount(segments["part"], minlength=len(parts))  # (P,)
         self._stops = np.cumsum(lengths)  # (S,) where each segment ends in the blob
         total = int(self._stops[-1]) if len(self._stops) else 0
         if total != blob.size_bytes:
@@ -93,6 +99,10 @@ class Recipe:
         """The part with this number."""
         row = self._parts[number]
         return Part(row["digest"].tobytes(), int(row["plain"]))
+
+    def uses(self, number: int) -> int:
+        """How many segments are of this part."""
+        return int(self._uses[number])
 
     def parts(self) -> Iterator[Part]:
         """All parts by number."""

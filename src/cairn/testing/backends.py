@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from cairn.errors import RequestError
+from cairn.errors import IntegrityError, RequestError
 from cairn.store.backends import Backend, ObjectNotFoundError
 from cairn.store.backends.base import put_bytes, read_all
 
@@ -39,6 +39,16 @@ class BackendSuite:
             assert stored.read_at(10, 5) == bytes(range(10, 15))
             assert stored.read_at(95, 50) == bytes(range(95, 100))
             assert stored.read_at(100, 1) == stored.read_at(5, 0) == stored.read_at(500, 9) == b""
+
+    def test_a_buffer_is_filled_or_the_object_is_told_to_be_short(self, backend: Backend) -> None:
+        put_bytes(backend, KEY, bytes(range(100)))
+        buffer = bytearray(b"x" * 20)
+        with backend.open(KEY) as stored:
+            stored.read_into(90, memoryview(buffer)[4:14])
+            assert buffer == b"xxxx" + bytes(range(90, 100)) + b"x" * 6
+            stored.read_into(100, memoryview(buffer)[:0])
+            with pytest.raises(IntegrityError, match="ends at byte 100"):
+                stored.read_into(95, memoryview(buffer))
 
     def test_the_first_to_keep_a_key_wins(self, backend: Backend) -> None:
         assert put_bytes(backend, KEY, b"first")

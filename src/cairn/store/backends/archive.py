@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import NoReturn, Self
 
 from cairn.domain import Source, Span
-from cairn.errors import UnavailableError
+from cairn.errors import IntegrityError, UnavailableError
 from cairn.store.backends.base import ObjectInfo, ObjectNotFoundError
 
 
@@ -84,6 +84,13 @@ class ArchivedObject:
         """Bytes `offset .. offset + length`, cut short only by the end of the object."""
         wanted = min(length, self.size_bytes - offset)
         return self._source.read_at(self._place.start + offset, wanted) if wanted > 0 else b""
+
+    def read_into(self, offset: int, out: memoryview) -> None:
+        """Fill `out` with the bytes from `offset` on; see `OpenObject.read_into`."""
+        data = self.read_at(offset, len(out))
+        if len(data) != len(out):
+            raise IntegrityError(f"{self._source.name} ends at byte {offset + len(data)}")
+        out[:] = data
 
     def close(self) -> None:
         """Nothing: the file stays open for the others."""

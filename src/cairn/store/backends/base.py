@@ -75,6 +75,15 @@ class OpenObject(Protocol):
         """Bytes `offset .. offset + length`, cut short only by the end of the object."""
         ...
 
+    def read_into(self, offset: int, out: memoryview) -> None:
+        """Fill `out` with the bytes from `offset` on.
+
+        Raises:
+            IntegrityError: the object ends before `out` is full.
+            UnavailableError: the place is failing.
+        """
+        ...
+
     def close(self) -> None:
         """Let go; may be called twice."""
         ...

@@ -211,6 +211,20 @@ class LocalObject:
             data += more
         return data
 
+    def read_into(self, offset: int, out: memoryview) -> None:
+        """Fill `out` with the bytes from `offset` on; see `OpenObject.read_into`."""
+        if self._descriptor is None:
+            raise ValueError("read from a closed object")
+        at = 0
+        while at < len(out):
+            try:
+                count = os.preadv(self._descriptor, [out[at:]], offset + at)
+            except OSError as error:
+                raise _failing(f"read byte {offset + at} of {self._key}", error) from error
+            if not count:
+                raise IntegrityError(f"{self._key} ends at byte {offset + at}")
+            at += count
+
     def _pread(self, length: int, offset: int) -> bytes:
         assert self._descriptor is not None
         try:
