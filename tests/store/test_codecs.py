@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from cairn.domain import DType
+from cairn.errors import IntegrityError
 from cairn.store.codecs import CODECS, PlanesCodec, RawCodec, ZstdCodec
 from cairn.store.solo import encode_alone
-from cairn.store.zstd_library import HuffmanMode, compress_huffman
+from cairn.store.zstd_library import HuffmanMode, compress, compress_huffman, decompress_into
 from cairn.testing.codecs import CodecSuite
 
 
@@ -76,3 +77,25 @@ def test_without_the_huffman_mode_frames_are_plain_zstd(monkeypatch: pytest.Monk
     assert compress_huffman(b"a" * 1000) == __import__("backports.zstd").zstd.compress(
         b"a" * 1000, level=1
     )
+
+
+def test_a_frame_must_fill_its_room_exactly() -> None:
+    plain = WEIGHTS.tobytes()
+    frame = compress(plain, 3)
+    out = bytearray(len(plain))
+    decompress_into(memoryview(frame), memoryview(out))
+    assert out == plain
+    for wrong in (frame[:-50], frame[:3], b"", b"no frame at all", compress(plain[1:], 3)):
+        with pytest.raises(IntegrityError, match="zstd frame"):
+            decompress_into(memoryview(wrong), memoryview(bytearray(len(plain))))
+    room = bytearray(len(plain))
+    with pytest.raises(IntegrityError, match="does not hold"):
+        decompress_into(memoryview(frame), memoryview(room)[:-1])
+    assert room[-1] == 0  # nothing was written past it
+
+
+def test_a_frame_that_asks_for_gigabytes_is_refused() -> None:
+    # RFC 8878, 3.1.1: magic, a descriptor without a content size, and a window of 2^41 bytes.
+    bomb = b"\x28\xb5\x2f\xfd\x00\xf8" + b"\x01\x00\x00"
+    with pytest.raises(IntegrityError, match="does not decode"):
+        decompress_into(memoryview(bomb), memoryview(bytearray(10)))
