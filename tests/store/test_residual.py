@@ -80,6 +80,15 @@ def test_byte_planes_of_differences_take_little_more_than_one_pcodec_stream(
     assert len(kept(plain, base, dtype, PLANES)) < share * len(kept(plain, base, dtype, WHOLE))
 
 
+@pytest.mark.parametrize(("below", "coded"), [(128, False), (8, True)])
+def test_a_plane_that_would_save_little_of_the_part_is_kept_raw(below: int, coded: bool) -> None:
+    plain = np.random.default_rng(1).integers(0, below, 50_000).astype("<u4").tobytes()
+    base = bytes(len(plain))
+    stored = kept(plain, base, DType.U32, PLANES)
+    assert stored[4] == coded  # of the lowest plane: 7 bits of a byte, or 3
+    assert restored(stored, base, DType.U32, PLANES) == plain
+
+
 def test_planes_of_differences_find_damage_in_their_heads() -> None:
     plain, base = fine_tuned(DType.F32)
     stored = kept(plain, base, DType.F32, PLANES)

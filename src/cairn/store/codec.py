@@ -38,9 +38,9 @@ class Codec(ABC):
         """
 
 
-def pays(stored_bytes: int, plain_bytes: int) -> bool:
-    """Whether an encoding saves enough to be worth decoding: 3 % or more.
+def pays(stored_bytes: int, plain_bytes: int, percent: int = 3) -> bool:
+    """Whether an encoding saves enough to be worth decoding: `percent` of 100 or more.
 
-    Decoding costs 0.2-0.7 CPU s/GB, so a saving below that buys disk dearly.
+    Decoding costs 0.2-0.7 CPU s/GB, so a saving below 3 % buys disk dearly.
     """
-    return stored_bytes < plain_bytes - plain_bytes * 3 // 100
+    return stored_bytes < plain_bytes - plain_bytes * percent // 100

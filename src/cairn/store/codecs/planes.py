@@ -90,14 +90,17 @@ class PlanesCodec(Codec):
         stored = self.planes_of(plain[:whole], width, rotated=rotated) + plain[whole:]
         return stored if pays(len(stored), len(plain)) else None
 
-    def planes_of(self, plain: memoryview, width: int, *, rotated: bool) -> bytes:
-        """Header and planes of whole elements, whatever they take."""
+    def planes_of(self, plain: memoryview, width: int, *, rotated: bool, percent: int = 3) -> bytes:
+        """Header and planes of whole elements, whatever they take.
+
+        A plane of which less than `percent` would be saved is kept raw.
+        """
         elements = np.frombuffer(plain.toreadonly(), dtype=_UINTS[width])  # (n,)
         heads, bodies = [_HEAD.pack(VERSION, width, int(rotated), 0)], []
         with self._space(width, len(elements)) as planes:
             _split(elements, planes, rotated=rotated)
             for plane in planes:
-                frame = _shrink(plane)
+                frame = _shrink(plane, percent)
                 body = plane.data if frame is None else frame
                 heads.append(_PLANE.pack(_RAW if frame is None else _ZSTD, len(body)))
                 bodies.append(body)
@@ -182,7 +185,7 @@ def _plane(coding: int, body: memoryview, space: Bytes) -> Bytes:
     return np.frombuffer(space.data.toreadonly(), dtype=np.uint8)
 
 
-def _shrink(plane: Bytes) -> bytes | None:
+def _shrink(plane: Bytes, percent: int) -> bytes | None:
     """The smallest frame for a plane, or None to keep it raw.
 
     A sample decides between no coding, Huffman alone (faster, and better on exponents) and
@@ -193,10 +196,10 @@ def _shrink(plane: Bytes) -> bytes | None:
         third = len(plane) // 3
         sample = np.concatenate([plane[at : at + SAMPLE_BYTES] for at in (0, third, 2 * third)])
     huffman, matched = len(compress_huffman(sample.data)), len(compress(sample.data, 1))
-    if not pays(min(huffman, matched), len(sample)):
+    if not pays(min(huffman, matched), len(sample), percent):
         return None
     frame = compress(plane.data, 1) if matched < huffman * 0.97 else compress_huffman(plane.data)
-    return frame if pays(len(frame), len(plane)) else None
+    return frame if pays(len(frame), len(plane), percent) else None
 
 
 def _split(elements: npt.NDArray[np.unsignedinteger], planes: Bytes, *, rotated: bool) -> None:
