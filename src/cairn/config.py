@@ -64,8 +64,8 @@ class Settings(BaseSettings):
     )
     allowed_hosts: Names = Field(
         default=("localhost", "127.0.0.1", "[::1]"),
-        description="Host names accepted in the Host header when public_url is unset;"
-        " the listen address is always accepted, '*' accepts any.",
+        description="Host names accepted in the Host header, besides the listen address and the"
+        " host of public_url; others get 400. '*' accepts any.",
     )
     secret: str | None = Field(
         default=None,

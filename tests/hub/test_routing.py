@@ -79,6 +79,17 @@ def test_a_host_nobody_configured_is_turned_away(ann, host):
     assert answer.status_code == 400 and "CAIRN_ALLOWED_HOSTS" in answer.json()["error"]
 
 
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [("hub.example.org", 200), ("HUB.example.org:443", 200), ("localhost", 200),
+     ("10.0.0.7:8400", 400), ("evil.example", 400)],
+)  # fmt: skip
+def test_a_public_url_names_the_host_that_is_answered(hub, host, status):
+    client = hub.client("ann", public_url="https://hub.example.org")
+    assert client.get("/api/whoami-v2", headers={"Host": host}).status_code == status
+    assert client.get("/api/cairn/health", headers={"Host": host}).status_code == 200, "probes"
+
+
 @pytest.mark.parametrize("host", ["localhost:9", "127.0.0.1", "LOCALHOST", "[::1]:8400"])
 def test_configured_hosts_are_answered_and_used_in_urls(ann, host):
     answer = ann.post("/api/repos/create", json={"name": "h"}, headers={"Host": host})
@@ -88,7 +99,7 @@ def test_configured_hosts_are_answered_and_used_in_urls(ann, host):
 def test_a_public_url_with_a_path_is_used_in_urls_and_stripped_from_requests(hub):
     client = hub.client("ann", public_url="https://hub.example.org/hf/")
     for prefix in ("/hf", ""):
-        answer = client.get(f"{prefix}/api/whoami-v2", headers={"Host": "anything.internal"})
+        answer = client.get(f"{prefix}/api/whoami-v2", headers={"Host": "hub.example.org"})
         assert answer.json()["name"] == "ann"
     made = client.post("/hf/api/repos/create", json={"name": "m"}).json()
     assert made["url"] == "https://hub.example.org/hf/ann/m"

@@ -1,5 +1,6 @@
 """Connections that never become requests cost little and end soon."""
 
+import asyncio
 import hashlib
 import random
 import socket
@@ -10,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 import uvicorn
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, StreamingResponse
 
 from cairn.hub.wire import MAX_HEAD_BYTES, BoundedHttp, BufferedHttp
 
@@ -19,6 +20,8 @@ class Impatient(BoundedHttp):
     """The same protocol with a head time-out a test can wait for."""
 
     head_timeout_s = 0.5
+    body_tick_s = 0.2
+    stalled_answer_s = 0.5
 
 
 class Wire(BufferedHttp):
@@ -27,7 +30,17 @@ class Wire(BufferedHttp):
     parser = Impatient
 
 
+async def _endless():
+    for _ in range(300):
+        yield b"x" * (1 << 20)
+
+
 async def _app(scope, receive, send) -> None:
+    if scope["path"] == "/endless":
+        await StreamingResponse(_endless())(scope, receive, send)
+        return
+    if scope["path"] == "/thoughtful":
+        await asyncio.sleep(2)  # twice what a client may take
     body = await Request(scope, receive).body()
     digest = hashlib.sha256(body).hexdigest()
     await PlainTextResponse(f"{digest} got {len(body)}")(scope, receive, send)
@@ -116,3 +129,57 @@ def test_bytes_that_come_in_many_reads_stay_in_order(address: tuple[str, int]) -
         for at in range(0, len(body), 70_001):
             sock.sendall(body[at : at + 70_001])
         assert hashlib.sha256(body).hexdigest().encode() in _answer(sock)
+
+
+def test_a_body_that_trickles_is_hung_up_on_with_the_reason(address: tuple[str, int]) -> None:
+    with socket.create_connection(address) as sock:
+        sock.sendall(b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n")
+        began = time.monotonic()
+        sock.settimeout(0.1)
+        answer = b""
+        while not answer and time.monotonic() - began < 5:
+            sock.sendall(b"x")
+            try:
+                answer = sock.recv(1000)
+            except TimeoutError:
+                continue
+        assert answer.startswith(b"HTTP/1.1 408 ")
+        assert 0.9 < time.monotonic() - began < 5  # six ticks, and no more than that
+
+
+def test_a_steady_body_may_take_longer_than_a_stalled_one(address: tuple[str, int]) -> None:
+    with socket.create_connection(address) as sock:
+        sock.sendall(b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 10000\r\n\r\n")
+        for _ in range(20):
+            sock.sendall(b"x" * 500)
+            time.sleep(0.1)
+        assert b"got 10000" in _answer(sock)
+
+
+@pytest.mark.parametrize("expects", [b"", b"Expect: 100-continue\r\n"])
+def test_a_client_is_not_blamed_for_a_hub_that_thinks(
+    address: tuple[str, int], expects: bytes
+) -> None:
+    size = 200_000  # more than the hub takes in before it is asked for
+    head = b"PUT /thoughtful HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n%b\r\n"
+    with socket.create_connection(address) as sock:
+        sock.sendall(head % (size, expects))
+        if expects:
+            sock.settimeout(5)
+            assert sock.recv(100).startswith(b"HTTP/1.1 100 ")
+        sock.sendall(b"x" * size)
+        assert b"got %d" % size in _answer(sock)
+
+
+def test_who_takes_nothing_of_an_answer_is_hung_up_on(address: tuple[str, int]) -> None:
+    with socket.create_connection(address) as sock:
+        sock.sendall(b"GET /endless HTTP/1.1\r\nHost: a\r\n\r\n")
+        time.sleep(1.5)
+        sock.settimeout(10)
+        taken = 0
+        try:
+            while block := sock.recv(1 << 20):
+                taken += len(block)
+                assert taken < 200 << 20
+        except ConnectionResetError:
+            pass  # the end: what was on its way is lost, too

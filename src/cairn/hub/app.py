@@ -73,7 +73,7 @@ def create_app(
         redirect_slashes=False,
         lifespan=lifespan,
         middleware=[
-            Middleware(Rim),
+            Middleware(Rim, settings=settings),
             Middleware(PathPrefix, settings=settings),
             Middleware(HostGuard, settings=settings),
         ],

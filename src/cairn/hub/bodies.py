@@ -1,7 +1,7 @@
 """Request bodies read within bounds: JSON, forms, lines of NDJSON, and long streams in blocks."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -13,6 +13,7 @@ from cairn.hub import threads
 MAX_JSON_BYTES = 4 << 20  # 256 preupload samples of 512 bytes take 0.2 MB
 MAX_FORM_BYTES = 16 << 20  # paths-info may name thousands of paths of up to 4 KiB
 MAX_FORM_FIELDS = 100_000
+MAX_JSON_DEPTH = 64  # commits, batches and settings nest 4; what walks JSON may recurse
 SMALL_JSON_BYTES = 64 << 10  # parsing less than this takes under a millisecond: no thread needed
 BLOCK_BYTES = 1 << 20  # one thread hop each; larger is no cheaper here (decision 0006)
 
@@ -73,7 +74,24 @@ def _parse(text: bytes, where: str) -> dict[str, Any]:
         raise MalformedError(f"not valid JSON: {error}", source=where) from None
     if not isinstance(value, dict):
         raise MalformedError("want a JSON object", source=where)
+    if text.count(b"[") + text.count(b"{") > MAX_JSON_DEPTH and _depth(value) > MAX_JSON_DEPTH:
+        raise MalformedError("JSON nested too deeply", source=where)
     return value
+
+
+def _depth(value: dict[str, Any]) -> int:
+    """How many containers lie inside each other; one level too many ends the search."""
+    level: list[Any] = [value]
+    for depth in range(MAX_JSON_DEPTH + 1):
+        inside = [item for container in level for item in _items(container)]
+        level = [item for item in inside if isinstance(item, dict | list)]
+        if not level:
+            return depth + 1
+    return MAX_JSON_DEPTH + 1
+
+
+def _items(container: dict[str, Any] | list[Any]) -> Iterable[Any]:
+    return container.values() if isinstance(container, dict) else container
 
 
 async def read_form_or_json(request: Request) -> dict[str, list[str]]:

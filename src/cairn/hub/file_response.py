@@ -16,6 +16,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Send
 
 from cairn.hub import ranges
+from cairn.hub.browser_rules import SANDBOX_POLICY
 from cairn.hub.ranges import Part
 
 BLOCK_BYTES = 4 << 20  # measured in docs/decisions/0006-http.md
@@ -40,7 +41,6 @@ _SHOWN = {
 }
 # Types that can carry script: never shown inline from the hub's own origin.
 _ACTIVE = frozenset({".html", ".htm", ".xhtml", ".svg", ".xml", ".xsl", ".mht", ".mhtml", ".pdf"})
-_SANDBOX = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ def answer_for(
         **headers,
         "ETag": quoted,
         "Accept-Ranges": "bytes",
-        "Content-Security-Policy": _SANDBOX,
+        "Content-Security-Policy": SANDBOX_POLICY,
         "X-Content-Type-Options": "nosniff",
     }
     if part.status == 304:

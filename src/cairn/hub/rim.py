@@ -9,42 +9,39 @@ import time
 import uuid
 
 import structlog
-from starlette.datastructures import Headers
+from starlette import datastructures
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from cairn.config import Settings
+from cairn.hub.browser_rules import Headers, browser_rules
 from cairn.hub.errors import internal_error
 
 _log = structlog.get_logger("cairn.hub")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.:=;-]{1,128}\Z")
 
-# Pages set their own, stricter Content-Security-Policy.
-_SECURITY_HEADERS = (
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"same-origin"),
-    (b"x-frame-options", b"DENY"),
-)
 CLIENT_CLOSED_REQUEST = 499  # nginx's name for it; only ever seen in the log
 
 
 def request_id(scope: Scope) -> str:
     """The caller's X-Request-Id if it is harmless, else a new one."""
-    given = Headers(scope=scope).get("x-request-id", "")
+    given = datastructures.Headers(scope=scope).get("x-request-id", "")
     return given if _REQUEST_ID.match(given) else uuid.uuid4().hex
 
 
 class Rim:
     """ASGI middleware around the whole hub."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app = app
+        self._rules = browser_rules(settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request and log it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        passage = _Passage(scope, send)
+        passage = _Passage(scope, send, self._rules)
         try:
             await self._app(scope, receive, passage.send)
         except ClientDisconnect:
@@ -58,8 +55,9 @@ class Rim:
 class _Passage:
     """One request on its way through: its id, status, bytes sent and time."""
 
-    def __init__(self, scope: Scope, send: Send) -> None:
+    def __init__(self, scope: Scope, send: Send, rules: Headers) -> None:
         self._scope = scope
+        self._rules = rules
         self._send = send
         self._started_s = time.perf_counter()
         self.id = request_id(scope)
@@ -72,7 +70,7 @@ class _Passage:
             self.status = message["status"]
             headers = message.setdefault("headers", [])
             present = {name.lower() for name, _ in headers}
-            extra = [pair for pair in _SECURITY_HEADERS if pair[0] not in present]
+            extra = [pair for pair in self._rules if pair[0] not in present]
             message["headers"] = [*headers, *extra, (b"x-request-id", self.id.encode())]
         elif message["type"] == "http.response.body":
             self.sent_bytes += len(message.get("body", b""))

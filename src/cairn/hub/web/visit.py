@@ -20,6 +20,7 @@ from cairn import __version__
 from cairn.domain import ANONYMOUS, Actor
 from cairn.errors import RequestError
 from cairn.hub import threads
+from cairn.hub.browser_rules import PAGE_POLICY
 from cairn.hub.checkpoints import CheckpointMemory
 from cairn.hub.csrf import csrf_token
 from cairn.hub.identity import house_of, visitor_of
@@ -30,11 +31,6 @@ from cairn.hub.web.assets import assets
 from cairn.hub.web.glyphs import cairn_glyph, stones_for
 from cairn.workflows.house import House
 
-# Nothing from another host, nothing inline, no frames, forms only to us.
-CONTENT_SECURITY_POLICY = (
-    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self';"
-    " form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
-)
 MAX_QUERY_TEXT_CHARACTERS = 200
 MAX_PAGE_NUMBER = 1_000_000
 
@@ -156,7 +152,7 @@ def render(request: Request, template: str, status_code: int = 200, **context: A
     }
     html = _templates().get_template(template).render({**known, **context})
     headers = {
-        "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+        "Content-Security-Policy": PAGE_POLICY,
         "Cache-Control": "private, no-cache",
         "Vary": "Cookie, Authorization",
     }
