@@ -164,6 +164,7 @@ def test_new_rules_and_lists_judge_what_is_kept_without_reading(
     assert watching.told(advisories=listed) == [("worse", "good.pkl")]
     assert watching.told() == [("better", "good.pkl")]
     assert watching.scanned == []
+    monkeypatch.setattr(monitoring, "judging_version", lambda _: "newer")
     monkeypatch.setattr(monitoring, "report_of", lambda p, s, *_: report(p, s))
     assert watching.told() == [("better", "bad.pkl")] and watching.scanned == []
 
@@ -172,6 +173,15 @@ def report(path: str, size_bytes: int):
     from cairn.domain import FileReport
 
     return FileReport(path, size_bytes, (), ())
+
+
+def test_what_is_as_it_was_is_not_even_judged_again(
+    watching: Watching, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, before = watching.look()
+    monkeypatch.setattr(monitoring, "decode", None)
+    events, after = watching.look()
+    assert events == [] and after.counts == before.counts
 
 
 def test_new_extractors_take_everything_apart_again_and_tell_only_changes(

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from cairn.domain import Digest, FileReport, Place, Verdict
 from cairn.errors import MalformedError, UntrustedDataError
-from cairn.scanner import extraction_version, report_of
+from cairn.scanner import extraction_version, judging_version, report_of
 from cairn.scanner.advisories import AdvisoryData
 from cairn.scanner.evidence.base import Evidence, Unread
 from cairn.scanner.evidence.kinds import decode, encode
@@ -54,6 +54,11 @@ class Round:
     scanned: int = 0
     counts: Counter[Verdict] = field(default_factory=Counter)
 
+    def add(self, verdict: Verdict) -> None:
+        """Count a file."""
+        self.files += 1
+        self.counts[verdict] += 1
+
     @property
     def verdict(self) -> Verdict:
         """That of the worst file."""
@@ -81,7 +86,7 @@ def to_scan(listing: Listing, state: WatchedState) -> list[WatchedFile]:
 
 
 def look(listing: Listing, watch: Watch, tally: Round) -> Iterator[Event]:
-    """Judge every file by today's rules, and take apart those that changed; gives what happened.
+    """Take apart what changed, judge what other rules judged, and give what happened.
 
     The state is saved now and then, and at the end. Ends early when it was stopped: what was not
     looked at stays as it was.
@@ -93,10 +98,18 @@ def look(listing: Listing, watch: Watch, tally: Round) -> Iterator[Event]:
         present.add(path)
         report = report_of(path, 0, (Unread(Place(), reason),))
         yield from _judged(path, report, "", watch, tally)
+    rules = judging_version(watch.advisories)
+    same_rules = rules == watch.state.rules
+    watch.state.rules = rules if same_rules else ""  # until all of it is judged by them
     for file in listing.files:
         if watch.stopped():
             watch.save(watch.state)
             return
+        if same_rules and _is_as_it_was(file, watch.state):
+            present.update(file.paths)
+            for path in file.paths:
+                tally.add(watch.state.seen[path].verdict)
+            continue
         noted = _evidence(file, watch, tally)
         if noted is None:
             continue  # it vanished
@@ -109,6 +122,7 @@ def look(listing: Listing, watch: Watch, tally: Round) -> Iterator[Event]:
             watch.save(watch.state)
             saved_s = time.monotonic()
     yield from _gone(present, watch)
+    watch.state.rules = rules
     watch.state.forget_others({stamp_text(file.stamp) for file in listing.files})
     watch.save(watch.state)
 
@@ -116,8 +130,7 @@ def look(listing: Listing, watch: Watch, tally: Round) -> Iterator[Event]:
 def _judged(path: str, report: FileReport, key: str, watch: Watch, tally: Round) -> Iterator[Event]:
     before = watch.state.seen.get(path)
     watch.state.seen[path] = Seen(report.verdict, key)
-    tally.files += 1
-    tally.counts[report.verdict] += 1
+    tally.add(report.verdict)
     if before is None:
         yield Event(Happened.NEW, path, None, report)
     elif report.verdict is not before.verdict:
@@ -182,6 +195,13 @@ def _digest(file: WatchedFile, watch: Watch) -> Digest | None:
     if stamp_of(file.real) == file.stamp:
         watch.state.digests[stamp] = digest.hex
     return digest
+
+
+def _is_as_it_was(file: WatchedFile, state: WatchedState) -> bool:
+    """Whether its evidence was kept, and judged under each of its paths."""
+    key = _kept_key(file, state)
+    before = [state.seen.get(path) for path in file.paths]
+    return key is not None and all(one is not None and one.key == key for one in before)
 
 
 def _kept_key(file: WatchedFile, state: WatchedState) -> str | None:

@@ -33,9 +33,13 @@ class Seen:
 
 @dataclass(slots=True)
 class WatchedState:
-    """What is known of one folder. `digests` are those of stamps that were hashed."""
+    """What is known of one folder. `digests` are those of stamps that were hashed.
+
+    `rules` judged all of it in the last whole look.
+    """
 
     extraction: str = ""
+    rules: str = ""
     seen: dict[str, Seen] = field(default_factory=dict)
     evidence: dict[str, list[Json]] = field(default_factory=dict)
     digests: dict[str, str] = field(default_factory=dict)
@@ -100,8 +104,9 @@ class StateFile:
                 path: Seen(Verdict(verdict), key) for path, (verdict, key) in told["seen"].items()
             }
             if told["extraction"] != extraction:
-                return WatchedState(extraction, seen)
-            return WatchedState(extraction, seen, dict(told["evidence"]), dict(told["digests"]))
+                return WatchedState(extraction, "", seen)
+            evidence, digests = dict(told["evidence"]), dict(told["digests"])
+            return WatchedState(extraction, str(told["rules"]), seen, evidence, digests)
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return WatchedState(extraction)
 
@@ -115,6 +120,7 @@ class StateFile:
             "form": FORM,
             "root": self._root.encode("utf-8", "backslashreplace").decode(),
             "extraction": state.extraction,
+            "rules": state.rules,
             "seen": {path: [one.verdict.value, one.key] for path, one in state.seen.items()},
             "evidence": state.evidence,
             "digests": state.digests,
