@@ -1,20 +1,18 @@
 """What became of each tensor of a checkpoint: streamed from both sides, on both cores."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import Enum
 from itertools import accumulate
-from math import prod
 
 from cairn.domain import Comparison
-from cairn.errors import MalformedError, UntrustedDataError
+from cairn.errors import UntrustedDataError
+from cairn.workflows.paired_blocks import paired_blocks
 from cairn.workflows.readable import ReadableCheckpoint
 from cairn.workflows.tensor_pairs import Pair
 
 WORKERS = 2
-BLOCK_BYTES = 512 << 10
-"""Bytes of each side read at once: 256 KiB cost more calls, 1 MiB more of the cache."""
 MAX_TRANSPOSED_BYTES = 256 << 20
 """Bytes of a matrix held to see whether it was transposed."""
 
@@ -127,48 +125,9 @@ def _streamed(
 
     a, b = pair.before.tensor, pair.after.tensor
     comparison = PairComparison(shape, a.dtype, b.dtype)
-    sides = (
-        _Runs(before.blocks(pair.before.path, a, BLOCK_BYTES), a.dtype.block_bytes),
-        _Runs(after.blocks(pair.after.path, b, BLOCK_BYTES), b.dtype.block_bytes),
-    )
-    # Elements are counted in whole blocks of both dtypes, so that packed ones stay whole.
-    together = max(a.dtype.block_elements, b.dtype.block_elements)
-    left = prod(shape)
-    while left > 0:
-        units = min(side.available() * d for side, d in _with_units(sides, pair))
-        if not units:
-            raise MalformedError(f"tensor {a.name[:200]!r} ends before its shape says")
-        elements = min(left, units // together * together or left)
-        blocks = [side.take(-(-elements // per)) for side, per in _with_units(sides, pair)]
-        comparison.add(blocks[0], blocks[1], elements)
-        left -= elements
+    for first, second, elements in paired_blocks(before, after, pair, shape):
+        comparison.add(first, second, elements)
     return comparison.result()
-
-
-def _with_units(sides: "tuple[_Runs, _Runs]", pair: Pair) -> "Iterator[tuple[_Runs, int]]":
-    yield sides[0], pair.before.tensor.dtype.block_elements
-    yield sides[1], pair.after.tensor.dtype.block_elements
-
-
-class _Runs:
-    """A stream of blocks handed out in runs of any number of units of `unit_bytes`."""
-
-    def __init__(self, blocks: Iterator[memoryview], unit_bytes: int) -> None:
-        self._blocks = blocks
-        self._unit_bytes = unit_bytes
-        self._current = memoryview(b"")
-
-    def available(self) -> int:
-        """Units that can be taken at once; none only at the end of the stream."""
-        if len(self._current) == 0:
-            self._current = next(self._blocks, memoryview(b""))
-        return len(self._current) // self._unit_bytes
-
-    def take(self, units: int) -> memoryview:
-        """The next units."""
-        size = units * self._unit_bytes
-        taken, self._current = self._current[:size], self._current[size:]
-        return taken
 
 
 def _reordered(before: ReadableCheckpoint, after: ReadableCheckpoint, pair: Pair) -> TensorChange:
