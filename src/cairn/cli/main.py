@@ -29,6 +29,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "rescan": ("rescan:rescan", "Show how far a hub is with judging its files by new rules."),
     "diff": ("diff:diff", "Compare tensors, settings, tokenizer and training state."),
+    "weights": (
+        "weights:weights",
+        "Say what is odd about a fine-tune's weights, and how often honest ones look so.",
+    ),
     "convert": ("convert:convert", "Write the weights of any checkpoint as safetensors."),
     "sign": ("sign:sign", "Sign a model with a key: OpenSSF Model Signing bundles."),
     "verify": ("verify:verify", "Check that somebody trusted signed exactly these files."),

@@ -124,8 +124,8 @@ def tokenizer_changes(before: Files, after: Files) -> tuple[list[TokenizerChange
         name = path.rpartition("/")[2]
         if name in TOKENIZERS:
             try:
-                left, merges_before = _vocabulary(before, path)
-                right, merges_after = _vocabulary(after, path)
+                left, merges_before = vocabulary(before, path)
+                right, merges_after = vocabulary(after, path)
             except UntrustedDataError as error:
                 notes.append(f"not compared: {error}")
                 continue
@@ -135,8 +135,12 @@ def tokenizer_changes(before: Files, after: Files) -> tuple[list[TokenizerChange
     return changes, notes
 
 
-def _vocabulary(files: Files, path: str) -> tuple[dict[str, Any], int | None]:
-    """Token to number, and how many merges there are."""
+def vocabulary(files: Files, path: str) -> tuple[dict[str, Any], int | None]:
+    """Token to number, and how many merges a tokenizer file has.
+
+    Raises:
+        UntrustedDataError: it is not what its name says.
+    """
     with files[path].open() as source:
         if path.endswith(".txt"):
             size = min(source.size_bytes, MAX_TOKENIZER_BYTES)
