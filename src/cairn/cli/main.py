@@ -34,7 +34,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Say what is odd about a fine-tune's weights, and how often honest ones look so.",
     ),
     "convert": ("convert:convert", "Write the weights of any checkpoint as safetensors."),
-    "sign": ("sign:sign", "Sign a model with a key: OpenSSF Model Signing bundles."),
+    "sign": ("sign:sign", "Sign a model: OpenSSF Model Signing bundles."),
     "verify": ("verify:verify", "Check that somebody trusted signed exactly these files."),
     "attach": ("attach:attach", "Have a hub keep and show the signature of a revision."),
     "attest": ("attest:attest", "State who built a revision, from what and how: SLSA provenance."),
