@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from cairn.domain import Octave
 from cairn.errors import RequestError
 from cairn.workflows.anomalies import Signal, signals
 from cairn.workflows.inspect import read_path
 from cairn.workflows.updates import model_update
+from cairn.workflows.value_facts import far_values, value_facts
 from cairn.workflows.weights import WeightsReport, judge
 from cairn.workflows.weights_description import describe_weights
 from cairn.workflows.weights_summary import summary
@@ -161,3 +163,30 @@ def test_models_without_a_name_in_common_are_refused(
     other = written(tmp_path, "other", {"a": np.ones((3, 3), np.float32)})
     with pytest.raises(RequestError, match="is it a fine-tune of it"):
         judge(read_path(folders["base"]), read_path(other))
+
+
+def test_facts_of_a_model_by_itself(folders: dict[str, Path], tmp_path: Path) -> None:
+    state = tuned(4)
+    state["layers.0.weight"][5] = state["layers.0.weight"][6]
+    state["layers.1.weight"][0, 0] = np.nan
+    state["embedding.weight"][2, 2] = 1e9
+    odd = read_path(written(tmp_path, "facts", state))
+    found = {(fact.tensor, fact.kind) for fact in value_facts(odd)}
+    assert found == {
+        ("layers.0.weight", "repeated_rows"),
+        ("layers.1.weight", "nan"),
+        ("embedding.weight", "far_values"),
+        ("embedding.weight", "large"),
+    }
+    assert value_facts(read_path(folders["honest-1"])) == []
+    assert {fact.kind for fact in judge(read_path(folders["base"]), odd).facts} >= {"nan"}
+
+
+def test_values_are_far_only_where_they_are_few_and_nothing_lies_between() -> None:
+    def octaves(counts: dict[int, int]) -> list[Octave]:
+        return [Octave(exponent, 0, count) for exponent, count in counts.items()]
+
+    assert far_values(octaves({-5: 5000, -4: 5000, 20: 3})) == 3
+    assert far_values(octaves({-5: 5000, -4: 5000, 20: 300})) == 0
+    assert far_values(octaves({-5: 5000, 0: 3, 4: 2})) == 0
+    assert far_values(octaves({})) == far_values(octaves({3: 10})) == 0

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 DEFAULT_ROWS = 20
 _OUTLIERS = 3
+_FACTS = 30
 
 
 @click.command()
@@ -74,6 +75,10 @@ def _print(found: "WeightsReport", limit: int) -> None:
     console.print(f"[bold]{visible(found.update.name)}[/bold] from {visible(found.base)}")
     for sentence in summary(found):
         console.print(f"  {visible(sentence)}")
+    for fact in found.facts[:_FACTS]:
+        console.print(f"[yellow]fact[/yellow] {visible(fact.tensor)}: {visible(fact.text)}")
+    if len(found.facts) > _FACTS:
+        console.print(f"{len(found.facts) - _FACTS:,} more facts: --json lists them")
     if found.tensors[:limit]:
         console.print(_table(found, found.tensors[:limit]))
     if len(found.tensors) > limit:

@@ -18,6 +18,7 @@ from cairn.workflows.anomalies import (
 from cairn.workflows.readable import ReadableCheckpoint
 from cairn.workflows.row_names import row_names
 from cairn.workflows.updates import ModelUpdate, model_update, weight_pairs
+from cairn.workflows.value_facts import Fact, bytes_to_look_at, value_facts
 
 if TYPE_CHECKING:
     from cairn.analysis.evidence import Chance
@@ -45,8 +46,8 @@ class WeightsReport:
     """Everything that is told of one fine-tune.
 
     `siblings` maps the name of each to its numbers and score. `row_names` maps a table's tensor to
-    the tokens of the rows that are told. `looks_merged`: the update is of low rank by construction,
-    so the benchmark's rates say nothing about it.
+    the tokens of the rows that are told; `facts` are of the model by itself. `looks_merged`: the
+    update is of low rank by construction, so the benchmark's rates say nothing about it.
     """
 
     base: str
@@ -56,16 +57,18 @@ class WeightsReport:
     evidence: Evidence
     siblings: tuple[tuple[str, dict[Signal, float], float | None], ...]
     row_names: dict[str, dict[int, str]]
+    facts: tuple[Fact, ...]
     looks_merged: bool
 
 
 def bytes_to_read(
     base: ReadableCheckpoint, model: ReadableCheckpoint, siblings: Sequence[ReadableCheckpoint]
 ) -> int:
-    """Bytes that `judge` goes through, the base once for each model."""
-    return sum(
+    """Bytes that `judge` goes through: the base once for each model, the model twice more."""
+    compared = sum(
         pair.bytes_to_compare for side in (model, *siblings) for pair in weight_pairs(base, side)
     )
+    return compared + bytes_to_look_at(model)
 
 
 def judge(
@@ -106,6 +109,7 @@ def judge(
         evidence=_evidence(numbers, [score for _, _, score in beside]),
         siblings=tuple(beside),
         row_names=row_names(model.files, told),
+        facts=tuple(value_facts(model, progress)),
         looks_merged=_looks_merged(update),
     )
 

@@ -33,6 +33,7 @@ def describe_weights(found: WeightsReport) -> dict[str, Any]:
             "among_siblings": _chance(evidence.among_siblings),
             "held_out": {domain: asdict(rates) for domain, rates in HELD_OUT.items()},
         },
+        "facts": [asdict(fact) for fact in found.facts],
         "looks_merged": found.looks_merged,
         "relative_change": found.update.relative,
         "tensors": [_tensor(one, found.row_names.get(one.name, {})) for one in found.tensors],
