@@ -12,7 +12,7 @@ from cairn.errors import UnavailableError
 from cairn.formats import READERS
 from cairn.provenance.log import Signatory
 from cairn.scanner.advisories import AdvisoryShelf
-from cairn.store import FAST, SMALL, Profile, open_local_store
+from cairn.store import FAST, SMALL, BlobStore, Profile, open_local_store
 from cairn.workflows.house import House
 
 FIRST_ADMIN = "admin"
@@ -36,7 +36,7 @@ def open_house(settings: Settings) -> House:
         ) from error
     return House(
         catalog=open_catalog(settings.resolved_database_url(), rules=_sign_in_rules(settings)),
-        store=open_local_store(settings.store_dir),
+        store=_store_of_hub(settings.store_dir),
         readers=READERS.extended(settings.readers),
         clock=lambda: datetime.now(UTC),
         signatory=_signatory(settings),
@@ -59,6 +59,13 @@ def _signatory(settings: Settings) -> Signatory:
         settings.data_dir / "log-head",
         f"{address}/api/cairn/log" if address else None,
     )
+
+
+def _store_of_hub(folder: Path) -> BlobStore:
+    """The store, marked so that commands which know nothing of revisions free nothing in it."""
+    store = open_local_store(folder)
+    store.hub_mark.leave()
+    return store
 
 
 def profiles_of(settings: Settings) -> dict[str, Profile]:

@@ -6,11 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from blake3 import blake3
 from safetensors.numpy import save
 
+from cairn.bootstrap import open_house
+from cairn.config import Settings
 from cairn.errors import ConflictError, IntegrityError, NamingError
 from cairn.store import NamedBlob, Sample, open_local_store
-from cairn.store.names import encode_name, parse_name
+from cairn.store.names import encode_name, name_key, parse_name
 from cairn.workflows.folder_store import put_named
 from tests.cli.command import cairn
 
@@ -71,7 +74,44 @@ def test_errors_say_what_is_wrong(files: Path) -> None:
     taken = cairn("store", "add", str(one), *kept, expect=4)
     assert "--replace" in taken.stderr
     cairn("store", "add", str(one), "--replace", *kept)
-    cairn("store", "rm", "other.txt", *kept, expect=3)
+    refused = cairn("store", "rm", "one.txt", "other.txt", *kept, expect=3)
+    assert "nothing was removed" in refused.stderr
+    assert "one.txt" in cairn("store", "ls", *kept).stdout
+
+
+def test_a_folders_commands_free_nothing_of_a_hub(files: Path) -> None:
+    data = files / "data"
+    house = open_house(Settings(data_dir=data))
+    blob = house.store.put_bytes(b"a revision may need this")
+    place = ("--store", str(data / "store"))
+    refused = cairn("store", "gc", *place, expect=2)
+    assert "store of a hub" in refused.stderr
+    assert "--data" in refused.stderr
+    for step in range(2):
+        put_named(house.store, f"run/step-{step}.safetensors", lambda: [save({})], replace=False)
+    cairn("store", "prune", "run", "--last", "1", *place)
+    cairn("store", "rm", "run/step-1.safetensors", *place)
+    assert house.store.names.list() == []
+    assert house.store.read_bytes(blob.digest, 100) == b"a revision may need this"
+
+
+def test_a_damaged_record_of_a_name_is_told_and_can_be_taken_away(tmp_path: Path) -> None:
+    store = open_local_store(tmp_path)
+    for name in ("bad", "good"):
+        put_named(store, name, lambda name=name: [name.encode()], replace=False)
+    place = ("--store", str(tmp_path))
+    key = name_key("bad")
+    record = tmp_path / key
+    record.write_bytes(record.read_bytes()[:-1] + b"?")
+    for command in ("ls", "gc"):
+        assert key in cairn("store", command, *place, expect=7).stderr
+    found = cairn("store", "verify", *place, expect=1)
+    assert key in found.stdout.replace("\n", "")
+    assert "2 blobs, 7 B: 0 bad" in found.stdout
+    told = json.loads(cairn("store", "verify", "--json", *place, expect=1).stdout)
+    assert key in told["bad_names"][0]
+    cairn("store", "rm", "bad", *place)
+    assert "good" in cairn("store", "ls", *place).stdout
 
 
 def test_named_blobs_stay_while_gcs_without_grace_run_beside(tmp_path: Path) -> None:
@@ -122,6 +162,27 @@ def test_names_that_no_listing_could_show_are_refused(name: str, tmp_path: Path)
     blob = open_local_store(tmp_path).put_bytes(b"x")
     with pytest.raises(NamingError):
         NamedBlob(name, blob, 1)
+
+
+@pytest.mark.parametrize(
+    "metadata", ['{"a": NaN}', '{"a": 1e999}', '{"a": 1, "a": 2}', "[1]", '{"a": %s}' % ("9" * 50)]
+)
+def test_metadata_that_could_not_be_written_again_is_refused(metadata: str, tmp_path: Path) -> None:
+    blob = open_local_store(tmp_path).put_bytes(b"x")
+    whole = encode_name(NamedBlob("a", blob, 1))
+    head = whole[:64] + len(metadata).to_bytes(4, "little") + bytes(4)
+    body = head + b"a" + metadata.encode()
+    with pytest.raises(IntegrityError, match="holds something else"):
+        parse_name(body + blake3(body).digest())
+    with pytest.raises(NamingError, match="not JSON"):
+        encode_name(NamedBlob("a", blob, 1, {"a": 10**50}))
+
+
+@pytest.mark.parametrize("added_us", [-1, 2**64 - 1])
+def test_a_time_that_no_listing_could_show_is_refused(added_us: int, tmp_path: Path) -> None:
+    blob = open_local_store(tmp_path).put_bytes(b"x")
+    with pytest.raises(NamingError, match="year"):
+        NamedBlob("a", blob, added_us)
 
 
 def test_a_sample_is_drawn_again_by_its_seed_and_finds_what_it_reads(tmp_path: Path) -> None:

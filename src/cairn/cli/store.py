@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from cairn.cli.console import byte_progress, human_bytes, out, print_json
+from cairn.cli.console import byte_progress, human_bytes, out, print_json, visible
 from cairn.cli.damaged_files import print_damage
 from cairn.cli.family_listing import verify_family
 from cairn.cli.kept_hub import open_hub
@@ -75,20 +75,24 @@ def verify(
         else:
             result = kept.verify(None, progress, sample)
     bad = located(house, result.bad) if house else damage_of(kept, result.bad)
+    unnamed = [str(error) for error in kept.names.survey()[1]]
     if as_json:
         print_json(
             {
                 "checked": result.checked,
                 "bytes": result.bytes,
                 "bad": [damage.as_json() for damage in bad],
+                "bad_names": unnamed,
             }
         )
     else:
         print_damage("BAD", bad)
+        for problem in unnamed:
+            out().print(f"[bold red]BAD NAME[/] {visible(problem)}")
         out().print(f"{result.checked:,} blobs, {human_bytes(result.bytes)}: {len(result.bad)} bad")
         if result.bad:
             out().print("`cairn store repair` heals what a copy is found of")
-    if result.bad:
+    if result.bad or unnamed:
         raise click.exceptions.Exit(1)
 
 
@@ -109,12 +113,18 @@ def gc(data: Path | None, grace: float | None, root: Path | None, as_json: bool)
 
     from cairn.config import load_settings
     from cairn.workflows.damage import located
-    from cairn.workflows.folder_store import damage_of, open_folder
+    from cairn.workflows.folder_store import (
+        check_not_of_hub,
+        collect_folder,
+        damage_of,
+        open_folder,
+    )
     from cairn.workflows.maintain import collect_garbage
 
     if root:
         kept = open_folder(root).store
-        result = kept.collect(lambda: (), grace or 0.0)
+        check_not_of_hub(kept, root)
+        result = collect_folder(kept, grace or 0.0)
         damaged = damage_of(kept, result.damaged)
     else:
         house = open_hub(data)

@@ -119,14 +119,14 @@ def ls(prefix: str, root: Path, as_json: bool) -> None:
 @click.argument("names", metavar="NAMES...", nargs=-1, required=True)
 @in_folder
 def rm(names: tuple[str, ...], root: Path) -> None:
-    """Remove names from a store, and free what nothing else in it needs."""
-    from cairn.workflows.folder_store import open_folder
+    """Remove names from a store, and free what nothing else in it needs.
 
-    store = open_folder(root).store
-    for name in names:
-        store.names.remove(name)
-    done = store.collect(lambda: (), 0.0)
-    out().print(f"removed {len(names):,} names; freed {human_bytes(done.freed_bytes)}")
+    All of them or, where one is not there, none. In a hub's store only the hub's gc frees bytes.
+    """
+    from cairn.workflows.folder_store import open_folder, remove_names
+
+    done = remove_names(open_folder(root).store, names)
+    out().print(f"removed {len(set(names)):,} names; freed {human_bytes(done.freed_bytes)}")
 
 
 def _when(added_us: int) -> datetime:

@@ -16,6 +16,7 @@ from cairn.store.collecting import Collection
 from cairn.store.exporting import Export
 from cairn.store.family_contents import FamilyContents
 from cairn.store.format_mark import check_format
+from cairn.store.hub_mark import HubMark
 from cairn.store.importing import Import, Imported
 from cairn.store.keys import FAST, RAW, SKETCHES, damaged_key, raw_key, recipe_key, settled_key
 from cairn.store.kin import Kin
@@ -57,6 +58,7 @@ class BlobStore:
         self.staging = Staging(backend)
         self.names = Names(backend)
         self.pause = Pause(backend)
+        self.hub_mark = HubMark(backend)
         self.rounds = Rounds(backend)
 
     def has(self, digest: Digest) -> bool:

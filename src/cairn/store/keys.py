@@ -12,6 +12,7 @@ SKETCHES = "sketches/"
 NAMES = "names/"
 FAST = "fast/"
 PAUSED = "paused"
+HUB = "hub"
 ROUND = "round"
 
 

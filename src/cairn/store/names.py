@@ -28,7 +28,8 @@ from typing import Any
 from blake3 import blake3
 
 from cairn.domain import Blob, Digest
-from cairn.errors import EntryNotFoundError, IntegrityError, NamingError
+from cairn.errors import EntryNotFoundError, IntegrityError, MalformedError, NamingError
+from cairn.formats.strict_json import parse_json
 from cairn.store.backends import Backend, ObjectNotFoundError
 from cairn.store.backends.base import put_bytes, read_all, replace_bytes
 from cairn.store.holdings import digests_under
@@ -40,6 +41,7 @@ MAX_METADATA_BYTES = 1 << 20
 _MAGIC = b"CAIRNNAM"
 _HEAD = struct.Struct("<8sII32sQQII")
 _CHECK_BYTES = 32
+_LAST_US = 253_402_300_800_000_000 - 1  # the end of 9999: calendars know no later year
 MAX_RECORD_BYTES = _HEAD.size + MAX_NAME_BYTES + MAX_METADATA_BYTES + _CHECK_BYTES
 
 
@@ -48,7 +50,8 @@ class NamedBlob:
     """A blob under a name, since when, and what was said about it: JSON values.
 
     Raises:
-        NamingError: the name is empty, too long or not printable.
+        NamingError: the name is empty, too long or not printable, or the time is in no year
+            that calendars know.
     """
 
     name: str
@@ -61,6 +64,8 @@ class NamedBlob:
             raise NamingError(f"a name has 1 to {MAX_NAME_BYTES} bytes: {self.name[:80]!r}")
         if not self.name.isprintable() or self.name != self.name.strip():
             raise NamingError(f"{self.name[:80]!r} has spaces around it, or what no screen shows")
+        if not 0 <= self.added_us <= _LAST_US:
+            raise NamingError(f"{self.name[:80]!r} was given in no year that calendars know")
 
 
 class Names:
@@ -85,9 +90,13 @@ class Names:
             IntegrityError: the record of it is damaged.
         """
         try:
-            return parse_name(read_all(self._backend, name_key(name)))
+            return self._read(name_key(name))
         except ObjectNotFoundError:
-            raise EntryNotFoundError(f"nothing in the store is called {name[:200]!r}") from None
+            raise _nothing(name) from None
+
+    def has(self, name: str) -> bool:
+        """Whether the name is given, though its record may be damaged."""
+        return self._backend.exists(name_key(name))
 
     def remove(self, name: str) -> None:
         """Take a name away; the blob stays until a gc finds that nothing else wants it.
@@ -96,7 +105,19 @@ class Names:
             EntryNotFoundError: nothing has it.
         """
         if not self._backend.delete(name_key(name)):
-            raise EntryNotFoundError(f"nothing in the store is called {name[:200]!r}")
+            raise _nothing(name)
+
+    def survey(self) -> tuple[list[NamedBlob], list[IntegrityError]]:
+        """The names whose records are whole, sorted, and what is wrong with the others."""
+        whole, problems = [], list[IntegrityError]()
+        for key in self._keys():
+            try:
+                whole.append(self._read(key))
+            except ObjectNotFoundError:
+                continue  # removed since it was listed
+            except IntegrityError as error:
+                problems.append(error)
+        return sorted(whole, key=lambda named: named.name), problems
 
     def list(self, prefix: str = "") -> list[NamedBlob]:
         """Everything whose name begins so, sorted by name.
@@ -107,13 +128,31 @@ class Names:
         return sorted(self._all(prefix), key=lambda named: named.name)
 
     def _all(self, prefix: str) -> Iterator[NamedBlob]:
-        for _, info in digests_under(self._backend, NAMES):
+        for key in self._keys():
             try:
-                named = parse_name(read_all(self._backend, info.key))
+                named = self._read(key)
             except ObjectNotFoundError:
                 continue  # removed since it was listed
             if named.name.startswith(prefix):
                 yield named
+
+    def _keys(self) -> Iterator[str]:
+        return (info.key for _, info in digests_under(self._backend, NAMES))
+
+    def _read(self, key: str) -> NamedBlob:
+        try:
+            return parse_name(read_all(self._backend, key))
+        except IntegrityError as error:
+            raise IntegrityError(
+                f"{key} of the store: {error}. `cairn store rm` takes the name away if you know it,"
+                " else remove that file; the bytes can be found by their SHA-256"
+            ) from None
+
+
+def _nothing(name: str) -> EntryNotFoundError:
+    return EntryNotFoundError(
+        f"nothing in the store is called {name[:200]!r}: `cairn store ls` lists what is there"
+    )
 
 
 def name_key(name: str) -> str:
@@ -131,6 +170,7 @@ def encode_name(named: NamedBlob) -> bytes:
     name = named.name.encode()
     try:
         metadata = json.dumps(dict(named.metadata), allow_nan=False, sort_keys=True).encode()
+        _parse_metadata(metadata)  # what is written can be read
     except (TypeError, ValueError) as error:
         raise NamingError(f"the metadata of {named.name[:80]!r} is not JSON: {error}") from None
     if len(metadata) > MAX_METADATA_BYTES:
@@ -161,9 +201,24 @@ def parse_name(data: bytes) -> NamedBlob:
         raise IntegrityError("the record of a name does not match its checksum")
     at = _HEAD.size + length
     try:
-        name, metadata = data[_HEAD.size : at].decode(), json.loads(data[at:body])
-        if not isinstance(metadata, dict):
-            raise IntegrityError(f"the metadata of {name!r} is not an object")
-        return NamedBlob(name, Blob(Digest.sha256(raw.hex()), size), added_us, metadata)
-    except (ValueError, RecursionError, NamingError) as error:
+        name = data[_HEAD.size : at].decode()
+        blob = Blob(Digest.sha256(raw.hex()), size)
+        return NamedBlob(name, blob, added_us, _parse_metadata(data[at:body]))
+    except (ValueError, NamingError) as error:
         raise IntegrityError(f"the record of a name holds something else: {error}") from None
+
+
+def _parse_metadata(text: bytes) -> dict[str, Any]:
+    """What was said about a blob; strictly, because family files bring records of strangers.
+
+    Raises:
+        ValueError: it is no JSON object, or one that could not be written again.
+    """
+    try:
+        metadata = parse_json(text, "the record of a name", what="the metadata")
+    except MalformedError as error:
+        raise ValueError(str(error)) from None
+    if not isinstance(metadata, dict):
+        raise ValueError("the metadata is not an object")
+    json.dumps(metadata, allow_nan=False)  # 1e999 is JSON, and infinite here
+    return metadata

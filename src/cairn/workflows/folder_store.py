@@ -19,7 +19,7 @@ from cairn.errors import (
 )
 from cairn.formats import READERS, File, Reader
 from cairn.plugins import Registry
-from cairn.store import BlobStore, GroupShare, NamedBlob, open_local_store
+from cairn.store import BlobStore, Collected, GroupShare, NamedBlob, open_local_store
 from cairn.workflows.damage import Damage
 from cairn.workflows.local_files import folder_files, local_file
 from cairn.workflows.optimize import optimize_blob
@@ -65,6 +65,44 @@ def open_folder(root: Path, *, create: bool = False) -> FolderStore:
         if root.exists() and (not root.is_dir() or any(root.iterdir())):
             raise RequestError(f"{root} is not empty and not a store: name another folder")
     return FolderStore(open_local_store(root))
+
+
+def collect_folder(store: BlobStore, grace_s: float = 0.0) -> Collected:
+    """Remove what no name needs; nothing in a hub's store, where revisions need blobs as well."""
+    if store.hub_mark.is_there():
+        return Collected()
+    return store.collect(lambda: (), grace_s)
+
+
+def remove_names(store: BlobStore, names: Iterable[str]) -> Collected:
+    """Take names away, and free what nothing else needs.
+
+    Raises:
+        EntryNotFoundError: nothing has one of them; the others stay as well.
+    """
+    wanted = dict.fromkeys(names)
+    for name in wanted:
+        if not store.names.has(name):  # a damaged record may go
+            raise EntryNotFoundError(
+                f"nothing in the store is called {name[:200]!r}, so nothing was removed:"
+                " `cairn store ls` lists what is there"
+            )
+    for name in wanted:
+        store.names.remove(name)
+    return collect_folder(store)
+
+
+def check_not_of_hub(store: BlobStore, root: Path) -> None:
+    """Refuse to free anything of a hub, whose revisions a folder's commands do not know.
+
+    Raises:
+        RequestError: the store is one of a hub.
+    """
+    if store.hub_mark.is_there():
+        raise RequestError(
+            f"{root} is the store of a hub, and only the hub knows what its revisions need:"
+            " run `cairn store gc --data` with the hub's data directory"
+        )
 
 
 def named_files(paths: Iterable[Path], prefix: str = "") -> dict[str, File]:
@@ -193,7 +231,7 @@ def count_folder(folder: FolderStore, progress: Progress) -> Stocktaking:
 def damage_of(store: BlobStore, damaged: Iterable[tuple[Digest, str]]) -> list[Damage]:
     """Damaged blobs with the names they have in the store."""
     named_by: dict[Digest, list[NamedBlob]] = {}
-    for named in store.names.list():
+    for named in store.names.survey()[0]:
         named_by.setdefault(named.blob.digest, []).append(named)
     return [_damage(digest, reason, named_by.get(digest, [])) for digest, reason in damaged]
 

@@ -62,7 +62,7 @@ def suspects_in(store: BlobStore, more: Iterable[tuple[Digest, str]] = ()) -> li
     """What may need healing in a folder's store."""
     lost = {
         named.blob.digest: f"{named.name!r} needs this blob and the store does not have it"
-        for named in store.names.list()
+        for named in store.names.survey()[0]
         if not store.has(named.blob.digest)
     }
     return damage_of(store, {**lost, **_marked(store), **dict(more)}.items())

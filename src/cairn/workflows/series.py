@@ -23,7 +23,7 @@ from cairn.formats import read_layout
 from cairn.formats.dtypes import numpy_dtype, unit_dtype
 from cairn.formats.reframing import Outgoing, reframe
 from cairn.store import Collected, NamedBlob
-from cairn.workflows.folder_store import FolderStore, open_folder, put_named
+from cairn.workflows.folder_store import FolderStore, collect_folder, open_folder, put_named
 from cairn.workflows.handed_tensors import Handed, handed
 from cairn.workflows.optimize import optimize_blob
 from cairn.workflows.retention import Retention
@@ -122,7 +122,7 @@ class Series:
             for step in removed:
                 with suppress(EntryNotFoundError):  # somebody else prunes as well
                     self._folder.store.names.remove(self._file(step))
-            collected = self._folder.store.collect(lambda: (), 0.0)
+            collected = collect_folder(self._folder.store)
         return Pruned(removed, tuple(sorted(kept)), collected)
 
     def close(self) -> None:
