@@ -1,8 +1,9 @@
 """Histories made again in another catalog, on SQLite and PostgreSQL alike."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import timedelta
+from threading import Event, Thread
 
 import pytest
 
@@ -32,7 +33,12 @@ def arrival(name: str, *refs: Ref) -> Arrival:
 
 def take(catalog: Catalog, name: str, past: Iterable[PastCommit], **refs: str) -> int:
     heads = [Ref(f"refs/heads/{branch}", at) for branch, at in refs.items()]
-    return catalog.arrivals.take(arrival(name, *heads), past)[1]
+    return taken(catalog, arrival(name, *heads), past)
+
+
+def taken(catalog: Catalog, arriving: Arrival, past: Iterable[PastCommit]) -> int:
+    with catalog.arrivals.drafted(arriving, past) as history:
+        return catalog.arrivals.take(arriving, history)[1]
 
 
 def absent(catalog: Catalog, repo_id: RepoId) -> bool:
@@ -71,9 +77,9 @@ def test_branches_move_forward_only(catalog: Catalog, past: list[PastCommit]) ->
     with pytest.raises(ConflictError, match="refs/heads/main"):
         take(catalog, "ada/again", past, main=others[1])
     tag = Ref("refs/tags/v1", first)
-    catalog.arrivals.take(arrival("ada/again", tag), [])
+    taken(catalog, arrival("ada/again", tag), [])
     with pytest.raises(ConflictError, match="refs/tags/v1"):
-        catalog.arrivals.take(arrival("ada/again", replace(tag, commit=second)), [])
+        taken(catalog, arrival("ada/again", replace(tag, commit=second)), [])
 
 
 def test_a_repo_arrives_whole_or_not_at_all(catalog: Catalog, past: list[PastCommit]) -> None:
@@ -90,3 +96,41 @@ def test_a_repo_arrives_whole_or_not_at_all(catalog: Catalog, past: list[PastCom
     assert absent(catalog, model("ada/again"))
     with pytest.raises(NotFoundError):
         take(catalog, "nobody/again", past, main=past[0].id)
+
+
+def test_others_write_while_a_history_is_made_again(
+    catalog: Catalog, past: list[PastCommit]
+) -> None:
+    written = Event()
+
+    def write() -> None:
+        catalog.accounts.create_user("bea")
+        written.set()
+
+    def coming() -> Iterator[PastCommit]:
+        yield past[0]
+        Thread(target=write).start()
+        assert written.wait(10)
+        yield from past[1:]
+
+    with catalog.arrivals.drafted(arrival("ada/again"), coming()) as history:
+        assert catalog.arrivals.take(arrival("ada/again"), history)[1] == 4
+
+
+def test_what_others_did_since_the_draft_counts(catalog: Catalog, past: list[PastCommit]) -> None:
+    arriving = arrival("ada/again", Ref(MAIN, past[1].id))
+    with catalog.arrivals.drafted(arriving, past) as history:
+        take(catalog, "ada/again", past[:1], main=past[0].id)
+        assert catalog.arrivals.take(arriving, history)[1] == 3
+    uid = catalog.repos.get(model("ada/again")).uid
+    assert set(catalog.past_commits.of(uid)) == set(past)
+
+    take(catalog, "ada/third", past[:1], main=past[0].id)
+    arriving = arrival("ada/third", Ref(MAIN, past[1].id))
+    with catalog.arrivals.drafted(arriving, past) as history:
+        catalog.repos.delete(model("ada/third"))
+        with pytest.raises(ConflictError, match="import it again"):
+            catalog.arrivals.take(arriving, history)
+        take(catalog, "ada/third", past[:1], main=past[0].id)
+        with pytest.raises(ConflictError, match="replaced"):
+            catalog.arrivals.take(arriving, history)

@@ -76,7 +76,8 @@ def test_an_import_waits_with_where_each_branch_was(catalog: Catalog) -> None:
 
     def arrive(head: str) -> None:
         arrival = Arrival(model("ada/here"), False, None, None, None, (Ref(MAIN, head),))
-        catalog.arrivals.take(arrival, past, by=ADA)
+        with catalog.arrivals.drafted(arrival, past) as history:
+            catalog.arrivals.take(arrival, history, by=ADA)
 
     for head in (first.id, second.id, first.id, second.id):
         arrive(head)

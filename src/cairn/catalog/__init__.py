@@ -4,6 +4,7 @@ from cairn.catalog.arrivals import Arrival
 from cairn.catalog.blob_scans import KeptScan, Named
 from cairn.catalog.changes import Change, DeleteFile, DeleteFolder, PutFile
 from cairn.catalog.comparisons import Asked, Trees
+from cairn.catalog.drafted_history import DraftedHistory
 from cairn.catalog.holdings import Holding
 from cairn.catalog.logbook import Logged, WaitingEvent
 from cairn.catalog.opened import Catalog, open_catalog
@@ -46,6 +47,7 @@ __all__ = [
     "ContentsSummary",
     "DeleteFile",
     "DeleteFolder",
+    "DraftedHistory",
     "Facets",
     "FileChange",
     "Holding",

@@ -1,36 +1,30 @@
 """Repos that come with their history from another hub: made again under the same commit ids.
 
-A repo is taken in by one transaction, so it is there whole or not at all. Where it is there
-already, branches move forward only.
+A repo is taken in by one transaction, so it is there whole or not at all; what takes long was done
+before, in a draft of its history. Where it is there already, branches move forward only.
 """
 
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select, update
 
 from cairn.catalog import audit, log_waiting, refs
 from cairn.catalog.commits import commit_query, is_ancestor
-from cairn.catalog.committing import note_move, write_commit
+from cairn.catalog.committing import note_move
 from cairn.catalog.database import Database
+from cairn.catalog.drafted_history import DraftedHistory
 from cairn.catalog.past_commits import PastCommit
 from cairn.catalog.repo_rows import repo_key
 from cairn.catalog.repos import add_repo
 from cairn.catalog.schema import commits, repos
 from cairn.catalog.schema import refs as refs_table
-from cairn.catalog.tree_edit import edit
 from cairn.catalog.tree_store import TreeStore
 from cairn.domain import Actor, Ref, RepoId
-from cairn.errors import (
-    ConflictError,
-    EntryNotFoundError,
-    IntegrityError,
-    RequestError,
-)
+from cairn.errors import ConflictError, IntegrityError
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +54,11 @@ class Arrivals:
         self._trees = trees
         self._clock = clock
 
-    def take(
-        self, arrival: Arrival, past: Iterable[PastCommit], *, by: Actor | None = None
-    ) -> tuple[str, int]:
-        """Add what is missing of a repo; its uid, and how many commits were new.
+    @contextmanager
+    def drafted(self, arrival: Arrival, past: Iterable[PastCommit]) -> Iterator[DraftedHistory]:
+        """What is missing of a repo, made again beside the catalog and tried; for `take`.
 
-        `past` are its commits, each behind its parent. A repo that is here keeps its settings.
+        `past` are its commits, each behind its parent. Nothing changes.
 
         Raises:
             NotFoundError: there is no such user or organisation.
@@ -75,25 +68,39 @@ class Arrivals:
                 its commit.
             LimitError: paths too deep, or too many directories or entries.
         """
-        with self._database.write() as connection:
-            return self._take(connection, arrival, past, by)
+        with self._database.read() as connection:
+            uid = self._here(connection, arrival.id)
+        with closing(DraftedHistory(self._database, self._trees, uid)) as history:
+            for commit in past:
+                history.add(commit)
+            with suppress(_UndoneError), self._database.write() as connection:
+                self._take(connection, arrival, history, None)
+                raise _UndoneError
+            yield history
 
-    def rehearse(self, arrival: Arrival, past: Iterable[PastCommit]) -> None:
-        """Raise what `take` would raise; change nothing."""
-        with suppress(_UndoneError), self._database.write() as connection:
-            self._take(connection, arrival, past, None)
-            raise _UndoneError
+    def take(
+        self, arrival: Arrival, history: DraftedHistory, *, by: Actor | None = None
+    ) -> tuple[str, int]:
+        """Add what is missing of a repo; its uid, and how many commits were new.
+
+        A repo that is here keeps its settings.
+
+        Raises:
+            NotFoundError, ConflictError, IntegrityError: as `drafted`, of what changed since.
+        """
+        with self._database.write() as connection:
+            return self._take(connection, arrival, history, by)
 
     def _take(
         self,
         connection: Connection,
         arrival: Arrival,
-        past: Iterable[PastCommit],
+        history: DraftedHistory,
         by: Actor | None,
     ) -> tuple[str, int]:
         uid = self._here(connection, arrival.id) or self._new(connection, arrival, by)
         refs.repo_row(connection, uid, lock=True)
-        added = sum(self._add(connection, uid, commit) for commit in past)
+        added = history.copy_to(connection, uid)
         for ref in arrival.refs:
             _bring_forward(connection, uid, ref, audit.name_of(by), self._clock())
         audit.note(connection, self._clock(), by, "repo.import", arrival.id, f"{added} commits")
@@ -109,23 +116,6 @@ class Arrivals:
         values = {"gated": arrival.gated, "safetensors_views": arrival.safetensors_views}
         connection.execute(update(repos).where(repos.c.uid == uid).values(values))
         return uid
-
-    def _add(self, connection: Connection, uid: str, past: PastCommit) -> bool:
-        """Make a commit again; False if it is here."""
-        if _commit(connection, uid, past.id) is not None:
-            return False
-        parent = None if past.parent is None else _commit(connection, uid, past.parent)
-        if parent is None and past.parent is not None:
-            raise IntegrityError(f"commit {past.id} comes before its parent {past.parent}")
-        load = partial(self._trees.load, connection=connection)
-        try:
-            edited = edit(load, None if parent is None else parent.tree, past.changes)
-            made = write_commit(connection, uid, past, parent, edited)
-        except (EntryNotFoundError, ConflictError, RequestError) as error:
-            raise IntegrityError(f"commit {past.id} cannot be made again: {error}") from None
-        if made.id != past.id:
-            raise IntegrityError(f"commit {past.id} comes out as {made.id}")
-        return True
 
 
 def _commit(connection: Connection, uid: str, commit: str) -> Row[Any] | None:

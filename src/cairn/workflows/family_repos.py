@@ -4,9 +4,10 @@ Who may log in, tokens and counts of downloads stay where they are; authors come
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
-from cairn.catalog import Arrival, PastCommit, PutFile, gitobjects
+from cairn.catalog import Arrival, DraftedHistory, PastCommit, PutFile, gitobjects
 from cairn.domain import Blob, Digest, RepoId
 from cairn.errors import NotFoundError, RequestError
 from cairn.store import FamilyContents, FamilyFile, Imported
@@ -104,11 +105,16 @@ def import_repos(
     """
     arrivals = [_moved(arrival, into) for arrival in check_histories(family)]
     _check_names(house, family, arrivals)
-    for number, arrival in enumerate(arrivals):
-        with blaming(family.file, repo_key(number)):
-            house.catalog.arrivals.rehearse(arrival, read_history(family.file, number))
-    with house.store.importing(family, progress) as done:
-        return done, [_take(house, family, n, a) for n, a in enumerate(arrivals)]
+    with ExitStack() as drafts:
+        histories = []
+        for number, arrival in enumerate(arrivals):
+            with blaming(family.file, repo_key(number)):
+                past = read_history(family.file, number)
+                drafted = house.catalog.arrivals.drafted(arrival, past)
+                histories.append(drafts.enter_context(drafted))
+        with house.store.importing(family, progress) as done:
+            both = enumerate(zip(arrivals, histories, strict=True))
+            return done, [_take(house, family, n, arrival, h) for n, (arrival, h) in both]
 
 
 def _moved(arrival: Arrival, into: str | None) -> Arrival:
@@ -184,9 +190,11 @@ def _git_id(family: FamilyContents, blob: Blob) -> str:
     return found.hexdigest()
 
 
-def _take(house: House, family: FamilyContents, number: int, arrival: Arrival) -> Arrived:
+def _take(
+    house: House, family: FamilyContents, number: int, arrival: Arrival, history: DraftedHistory
+) -> Arrived:
     with blaming(family.file, repo_key(number)):
-        uid, added = house.catalog.arrivals.take(arrival, read_history(family.file, number))
+        uid, added = house.catalog.arrivals.take(arrival, history)
     record = house.catalog.repos.get_by_uid(uid)
     if record.head is not None:
         sync_card(house, record)
