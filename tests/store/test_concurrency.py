@@ -10,7 +10,7 @@ import pytest
 
 from cairn.domain import Digest
 from cairn.errors import BlobNotFoundError
-from cairn.store import BlobStore, open_local_store
+from cairn.store import BlobStore, StoppedError, open_local_store
 from cairn.store.locks import Locks
 from tests.store.making import checkpoint, layout_of, optimized, small_pack_store
 
@@ -170,3 +170,24 @@ def test_locks_exclude_what_they_must(tmp_path: Path, first: str) -> None:
             assert entered.wait(0.1) is (second not in excluded[first])
         thread.join(10)
         assert entered.is_set()
+
+
+@pytest.mark.parametrize("work", ["optimize", "remake"])
+def test_who_waits_for_others_can_be_told_to_stop(tmp_path: Path, work: str) -> None:
+    store = open_local_store(tmp_path)
+    digest = store.put_bytes(checkpoint([1], 20_000)).digest
+
+    def stop(plain_bytes: int) -> None:
+        assert plain_bytes == 0
+        raise StoppedError
+
+    def wait_and_stop() -> None:
+        with pytest.raises(StoppedError):
+            getattr(store, work)(digest, None, stop)
+
+    with Locks(tmp_path / "locks").maintenance():
+        waiting = threading.Thread(target=wait_and_stop, daemon=True)
+        waiting.start()
+        waiting.join(20)
+        assert not waiting.is_alive()
+    assert store.waits(digest)

@@ -201,9 +201,9 @@ class BlobStore:
 
         Parts that are here already are shared as they are, in whatever profile they were made.
 
-        `progress` gets plain bytes newly encoded, and 0 now and then while the blob is read
-        back; it may raise `StoppedError` to end the work. `likely` are what the blob was probably
-        made from, the likeliest first; the store finds others by itself.
+        `progress` gets plain bytes newly encoded, and 0 now and then while it waits for others or
+        the blob is read back; it may raise `StoppedError` to end the work. `likely` are what the
+        blob was probably made from, the likeliest first; the store finds others by itself.
         """
         return self._optimizer.optimize(digest, layout, progress, profile, likely)
 

@@ -16,11 +16,14 @@ full disk too, where gc must work.
 
 import fcntl
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from cairn.errors import UnavailableError
+
+_LOOK_S = 0.02  # between blobs the lock is free for milliseconds; each look takes microseconds
 
 
 class Locks:
@@ -34,9 +37,13 @@ class Locks:
             raise UnavailableError(f"cannot use {folder}: {error.strerror}") from error
 
     @contextmanager
-    def maintenance(self) -> Iterator[int]:
-        """Be the only one who rewrites or removes; waits for its turn, and gives its number."""
-        with self._held("maintenance", fcntl.LOCK_EX) as descriptor:
+    def maintenance(self, meanwhile: Callable[[], None] | None = None) -> Iterator[int]:
+        """Be the only one who rewrites or removes; waits for its turn, and gives its number.
+
+        An export may take hours: `meanwhile` is called now and then while others have theirs, and
+        may raise to give up.
+        """
+        with self._held("maintenance", fcntl.LOCK_EX, meanwhile) as descriptor:
             try:
                 turn = os.fstat(descriptor).st_size + 1
                 os.ftruncate(descriptor, turn)
@@ -57,13 +64,30 @@ class Locks:
             yield
 
     @contextmanager
-    def _held(self, name: str, kind: int) -> Iterator[int]:
+    def _held(
+        self, name: str, kind: int, meanwhile: Callable[[], None] | None = None
+    ) -> Iterator[int]:
         try:
             descriptor = os.open(self._folder / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
             raise UnavailableError(f"cannot lock the store: {error.strerror}") from error
         try:
-            fcntl.flock(descriptor, kind)
+            if meanwhile is None:
+                fcntl.flock(descriptor, kind)
+            else:
+                _take(descriptor, kind, meanwhile)
             yield descriptor
         finally:
             os.close(descriptor)
+
+
+def _take(descriptor: int, kind: int, meanwhile: Callable[[], None]) -> None:
+    """Lock by trying again and again: a wait in the kernel goes on whatever signals come."""
+    while True:
+        try:
+            fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            meanwhile()
+            time.sleep(_LOOK_S)
+        else:
+            return

@@ -7,7 +7,7 @@ compared, so a kill at any instant leaves the raw object, or a recipe known to b
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 
 from cairn.domain import Blob, Digest, Layout
@@ -75,7 +75,7 @@ class Optimizer:
         """Rewrite one blob; does nothing for one that is rewritten or settled already.
 
         Waits for another optimize or gc on the same store, in whatever process. `progress` gets
-        plain bytes newly encoded, and 0 now and then while the blob is read back.
+        plain bytes newly encoded, and 0 now and then while it waits or the blob is read back.
 
         Raises:
             StoppedError: `progress` raised it; the blob stays as it is.
@@ -83,7 +83,7 @@ class Optimizer:
             IntegrityError: its bytes do not match the digest; it stays as it is.
             RequestError: `layout` is of a file of another size.
         """
-        with self._working():
+        with self._working(progress):
             raw = self._open_raw(digest)
             if raw is None:
                 blob = load_recipe(self._backend, digest).blob
@@ -108,7 +108,7 @@ class Optimizer:
             RequestError: `layout` is of a file of another size.
             UnavailableError: the clock was set back behind the newest pack.
         """
-        with self._working():
+        with self._working(progress):
             raw = self._open_raw(digest)
             if raw is None:
                 recipe = load_recipe(self._backend, digest)
@@ -117,8 +117,8 @@ class Optimizer:
                 return self._rewrite(raw, layout, progress, profile, likely)
 
     @contextmanager
-    def _working(self) -> Iterator[None]:
-        with self._locks.maintenance() as turn:
+    def _working(self, progress: Progress | None) -> Iterator[None]:
+        with self._locks.maintenance(_at_least_told(progress)) as turn:
             self._refreshed = self._refreshed and turn == self._turn + 1
             self._turn = turn
             if not self._refreshed:
@@ -352,6 +352,11 @@ def check_whole(reader: BlobReader, progress: Progress | None = None) -> None:
         if progress is not None:
             progress(len(block))
     check_digest(reader.blob.digest, found.hexdigest())
+
+
+def _at_least_told(progress: Progress | None) -> Callable[[], None] | None:
+    """Waiting for others does nothing new either, and may be told to stop as well."""
+    return None if progress is None else lambda: progress(0)
 
 
 def _still_at_work(progress: Progress | None) -> Progress | None:
