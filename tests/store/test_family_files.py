@@ -26,6 +26,7 @@ from cairn.store import BlobStore, FamilyContents, FamilyFile, open_local_store
 from cairn.store.bases import Base, encode_bases
 from cairn.store.chains import depths_of
 from cairn.store.codecs import CODECS
+from cairn.store.decoding import encode_body
 from cairn.store.family_file import FamilyWriter
 from cairn.store.keys import RECIPES, raw_key, recipe_key
 from cairn.store.packs import Encoded
@@ -426,6 +427,32 @@ def test_a_small_file_cannot_ask_for_years_of_reading(tmp_path: Path, target: Bl
         take(target, bomb)
     with FamilyFile(bomb) as file:
         assert FamilyContents(file, blob.size_bytes).blobs == (blob,)
+
+
+def test_parts_that_no_recipe_names_cannot_ask_for_years_either(path: Path, tmp_path: Path) -> None:
+    strangers = 200
+
+    def more(records: list[Encoded]) -> list[Encoded]:
+        """And parts that nothing names, each made from the largest one of the file."""
+        last = max(records, key=lambda record: record.plain_bytes)
+        base = Base(last.digest, 0, last.plain_bytes)
+        named = [blake3(bytes([n])).digest() for n in range(strangers)]
+        made = (replace(last, digest=d, bases=(base,), depth=last.depth + 1) for d in named)
+        tables = ((m, encode_bases([base]) + encode_body(b"", 0, b"")) for m in made)
+        return [*records, *(replace(m, codec="same", stored=table) for m, table in tables)]
+
+    def counted(key: str, data: bytes) -> Members:
+        if key != "cairn-family.json":
+            return repacked(more)(key, data)
+        said = json.loads(data)
+        return [(key, json.dumps({**said, "parts": said["parts"] + strangers}).encode())]
+
+    bomb = tampered(path, counted)
+    with FamilyFile(path) as file:
+        most = 8 * sum(blob.size_bytes for blob in FamilyContents(file).blobs)
+        FamilyContents(file, most)
+    with FamilyFile(bomb) as file, pytest.raises(LimitError, match="what it holds"):
+        FamilyContents(file, most)
 
 
 def test_a_recipe_cannot_ask_for_the_same_parts_again_and_again(tmp_path: Path) -> None:

@@ -57,7 +57,10 @@ def members_of(source: Source, most: int | None = None) -> Iterator[TarMember]:
         size = int(given.get("size", size)) if kind not in (_PAX, _GLOBAL, _LONG_NAME) else size
         data = Span(at + _BLOCK, at + _BLOCK + size)
         if data.stop > source.size_bytes:
-            raise _refusal("a member reaches past the end", source, at)
+            raise MalformedError(
+                "a member reaches past the end", source=source.name, offset=at,
+                hint="The file was cut short: copy it again",
+            )  # fmt: skip
         if kind in (_PAX, _LONG_NAME):
             given = {**given, **_records(source, data, kind)}
         elif kind in _FILE:

@@ -82,8 +82,8 @@ class FamilyContents:
     ) -> None:
         """Scan every record head and every recipe; takes some 400 bytes of memory per part.
 
-        Reading every blob once may decode `max_decoded_bytes`, bases included; None: a thousand
-        times what the file has.
+        Reading every blob once, and every part that none names, may decode `max_decoded_bytes`,
+        bases included; None: a thousand times what the file has.
 
         Raises:
             UntrustedDataError: they do not fit together, are too many, or of a newer Cairn.
@@ -98,7 +98,9 @@ class FamilyContents:
                 self._scan(key)
         self._costs = self._checked_costs()
         self._decoded_bytes = 0
+        self._named: set[bytes] = set()  # by recipes
         self.blobs = tuple(self._known_blobs())
+        self._decoded_bytes += sum(map(self._cost_of, self._unnamed()))
         self._check_blobs(max_decoded_bytes)
 
     def _check_format(self) -> None:
@@ -163,12 +165,13 @@ class FamilyContents:
                 kept = self._kept.get(part.digest)
                 if kept is None or kept.plain_bytes != part.plain_bytes:
                     raise IntegrityError(f"part {part.digest.hex()} is not in the file")
+                self._named.add(part.digest)
         self._decoded_bytes += self._cost(recipe)
         return recipe
 
     def _cost(self, recipe: Recipe) -> int:
         """How many bytes are decoded to read a blob from start to end, at the most."""
-        parts = [self._costs.get(part.digest, part.plain_bytes) for part in recipe.parts()]
+        parts = [self._cost_of(part.digest) for part in recipe.parts()]
         cached: deque[int] = deque(maxlen=_CACHED_PARTS)
         total = 0
         for piece in recipe.slices(0, recipe.blob.size_bytes):
@@ -176,6 +179,13 @@ class FamilyContents:
                 total += parts[piece.part]
                 cached.append(piece.part)
         return total
+
+    def _cost_of(self, digest: bytes) -> int:
+        return self._costs.get(digest, self._kept[digest].plain_bytes)
+
+    def _unnamed(self) -> set[bytes]:
+        """The parts that no recipe names: bases of others as a rule. `verify` reads them alone."""
+        return self._kept.keys() - self._named
 
     def _check_blobs(self, max_decoded_bytes: int | None) -> None:
         head, name = self.file.head, self.file.source.name
@@ -189,7 +199,7 @@ class FamilyContents:
         asked = max(plain, self._decoded_bytes)
         if asked > most:
             raise LimitError(
-                f"reading its blobs decodes {asked} bytes, at most {most} are accepted",
+                f"reading what it holds decodes {asked} bytes, at most {most} are accepted",
                 source=name,
                 hint="Raise the limit if you know where the file is from",
             )
@@ -256,17 +266,15 @@ class FamilyContents:
         Raises:
             MalformedError: one is not what its name says.
         """
-        named: set[bytes] = set()
         for blob in self.blobs:
             is_recipe = self.is_recipe(blob.digest)
             key = (recipe_key if is_recipe else raw_key)(blob.digest)
             with self._blaming(key), self.open(blob) as reader:
                 check_whole(reader)
             if is_recipe:
-                named.update(part.digest for part in self.recipe(blob.digest).parts())
                 self.sketches(blob)
             progress(blob.size_bytes)
-        for digest in self._kept.keys() - named:
+        for digest in self._unnamed():
             self.part(digest)
 
     @contextmanager
