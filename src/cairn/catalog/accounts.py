@@ -5,6 +5,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, Row, delete, exists, insert, select
 
+from cairn.catalog import audit
 from cairn.catalog.database import Database, insert_if_new, storable
 from cairn.catalog.schema import accounts, memberships
 from cairn.domain import Account, Actor, OrgRole, Scope, check_name
@@ -57,9 +58,15 @@ class Accounts:
         self._clock = clock
 
     def create_user(
-        self, name: str, *, full_name: str = "", email: str | None = None, is_admin: bool = False
+        self,
+        name: str,
+        *,
+        full_name: str = "",
+        email: str | None = None,
+        is_admin: bool = False,
+        by: Actor | None = None,
     ) -> Account:
-        """Add a person.
+        """Add a person; `by` None is whoever has the hub's machine.
 
         Raises:
             NamingError: the name breaks the rules.
@@ -69,10 +76,12 @@ class Accounts:
         account = Account(_allowed(name), full_name or name, is_admin=is_admin, email=email)
         with self._database.write() as connection:
             self._insert(connection, account)
+            detail = f"{account.name} administrator" if is_admin else account.name
+            audit.note(connection, self._clock(), by, "user.create", detail=detail)
         return account
 
     def create_organisation(
-        self, name: str, *, full_name: str = "", owner: str | None = None
+        self, name: str, *, full_name: str = "", owner: str | None = None, by: Actor | None = None
     ) -> Account:
         """Add an organisation; `owner` becomes its first admin.
 
@@ -83,8 +92,9 @@ class Accounts:
         account = Account(_allowed(name), full_name or name, is_org=True)
         with self._database.write() as connection:
             self._insert(connection, account)
+            audit.note(connection, self._clock(), by, "org.create", detail=account.name)
             if owner is not None:
-                self._set_member(connection, account.name, owner, OrgRole.ADMIN)
+                self._set_member(connection, account.name, owner, OrgRole.ADMIN, by)
         return account
 
     def get(self, name: str) -> Account:
@@ -107,20 +117,22 @@ class Accounts:
         with self._database.read() as connection:
             return not connection.execute(select(exists(select(accounts.c.key)))).scalar_one()
 
-    def set_member(self, org: str, user: str, role: OrgRole) -> None:
+    def set_member(self, org: str, user: str, role: OrgRole, *, by: Actor | None = None) -> None:
         """Make `user` a member of `org` with this role, or change the role.
 
         Raises:
             NotFoundError: one of them does not exist, or is of the other kind.
         """
         with self._database.write() as connection:
-            self._set_member(connection, org, user, role)
+            self._set_member(connection, org, user, role, by)
 
-    def remove_member(self, org: str, user: str) -> None:
+    def remove_member(self, org: str, user: str, *, by: Actor | None = None) -> None:
         """End a membership; nothing happens if there is none."""
         pair = (memberships.c.organisation == key_of(org)) & (memberships.c.member == key_of(user))
         with self._database.write() as connection:
-            connection.execute(delete(memberships).where(pair))
+            if connection.execute(delete(memberships).where(pair)).rowcount:
+                now, detail = self._clock(), f"{key_of(org)}/{key_of(user)}"
+                audit.note(connection, now, by, "member.remove", detail=detail)
 
     def members(self, org: str) -> list[tuple[Account, OrgRole]]:
         """Who belongs to an organisation, by name.
@@ -159,7 +171,9 @@ class Accounts:
         if not insert_if_new(connection, accounts, row):
             raise ConflictError(f"the name {account.name!r} is taken; choose another")
 
-    def _set_member(self, connection: Connection, org: str, user: str, role: OrgRole) -> None:
+    def _set_member(
+        self, connection: Connection, org: str, user: str, role: OrgRole, by: Actor | None
+    ) -> None:
         if not find(connection, org).is_org:
             raise NotFoundError(f"{org!r} is a user, not an organisation")
         if find(connection, user).is_org:
@@ -167,6 +181,8 @@ class Accounts:
         pair = {"organisation": key_of(org), "member": key_of(user)}
         connection.execute(delete(memberships).filter_by(**pair))
         connection.execute(insert(memberships), pair | {"role": role.value})
+        detail = f"{key_of(org)}/{key_of(user)} {role.value}"
+        audit.note(connection, self._clock(), by, "member.set", detail=detail)
 
 
 def find(connection: Connection, name: str) -> Account:
