@@ -3,10 +3,12 @@
 import re
 import tomllib
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import click
 import pytest
+from packaging.requirements import Requirement
 
 import cairn.domain
 from cairn.cli.main import app
@@ -108,14 +110,24 @@ def test_every_decision_is_in_the_index() -> None:
     assert {note for note in notes if f"({note})" not in index} == set()
 
 
-def test_every_dependency_is_explained() -> None:
+def dependencies() -> list[str]:
+    """Every requirement in pyproject.toml, those of extras too."""
     project = tomllib.loads(texts()["pyproject.toml"])["project"]
-    wanted = list(project["dependencies"])
-    for extra in project["optional-dependencies"].values():
-        wanted += extra
-    names = {re.split(r"[\[<>=; ]", line)[0].lower() for line in wanted}
+    return [*project["dependencies"], *chain(*project["optional-dependencies"].values())]
+
+
+@pytest.mark.parametrize("line", dependencies())
+def test_every_dependency_has_a_lower_bound(line: str) -> None:
+    bounds = {one.operator for one in Requirement(line).specifier}
+    assert bounds in ({">="}, {"=="}), "an older release may have holes that were closed since"
+
+
+def test_every_dependency_is_explained_with_its_licence() -> None:
+    names = {Requirement(line).name.lower() for line in dependencies()}
     note = texts()["docs/decisions/0002-dependencies.md"]
-    explained = {name.lower() for name in re.findall(r"^\| ([\w.-]+)", note, re.MULTILINE)}
+    rows = re.findall(r"^\| ([\w.-]+) \| [\w.]+ \| ([^|]+) \|", note, re.MULTILINE)
+    assert {name for name, licence in rows if not licence.strip()} == set()
+    explained = {name.lower() for name, _ in rows}
     assert names - explained == set()
 
 
