@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from cairn.domain import Verdict
+from cairn.errors import BlobNotFoundError
 from cairn.scanner import gather, judge
-from cairn.workflows import rejudging
+from cairn.workflows import rejudging, stored_scans
 from cairn.workflows.rejudging import Rescans, rescan_progress
 from cairn.workflows.stored_scans import scan_blob, scan_pending
 from tests.hub.web.homes import Home, open_home
@@ -62,6 +63,23 @@ def test_a_round_ends_after_the_batch_in_hand_and_the_next_goes_on_there(home: H
     progress = rescan_progress(home.house)
     assert progress is not None
     assert progress.done == progress.total and progress.eta_s is None
+
+
+def test_blobs_that_cannot_be_read_do_not_keep_others_waiting(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stored_scans, "BLOBS_AT_ONCE", 1)
+    monkeypatch.setattr(stored_scans, "extraction_version", lambda: "newer")
+    lost, seen = set(), []
+
+    def scan_most(blob, name: str) -> Verdict:
+        if name == "0.pkl":
+            raise BlobNotFoundError("lost")
+        return scan(home, blob, name)
+
+    for _ in range(20):
+        seen += [one.name for one in scan_pending(home.house, scan_most, lost)]
+    assert len(lost) == 1 and {*FILES, "bad.pkl"} - set(seen) == {"0.pkl"}
 
 
 @pytest.mark.usefixtures("newer")

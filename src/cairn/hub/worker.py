@@ -15,7 +15,7 @@ import structlog
 
 from cairn.bootstrap import profiles_of
 from cairn.config import Settings
-from cairn.domain import Verdict
+from cairn.domain import Digest, Verdict
 from cairn.errors import CairnError, IntegrityError
 from cairn.hub.reading_process import ReadingProcess
 from cairn.hub.scan_desk import ScanDesk
@@ -60,6 +60,7 @@ class Worker:
         self._house = house
         self._scans = scans or ScanDesk(house)
         self._rescans = Rescans(house)
+        self._lost: set[Digest] = set()  # until the next start: they may be repaired
         self._settings = settings
         self._profiles = profiles_of(settings)
         self._heat = Heat(house, settings.fast_bytes)
@@ -126,7 +127,7 @@ class Worker:
     def _scan(self) -> None:
         """Scan what landed, and judge anew what older rules judged."""
         if self._rescans.take_turn():
-            for judged in scan_pending(self._house, self._scans.scan):
+            for judged in scan_pending(self._house, self._scans.scan, self._lost):
                 _log_verdict("scanned", judged)
                 if self._stop.is_set() or not self._rescans.take_turn():
                     return

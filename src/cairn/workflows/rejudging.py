@@ -98,6 +98,7 @@ class Rescans:
         self._announced: tuple[str, str] | None = None
         self._number = 0
         self._ended_s = 0.0
+        self._renew_s = 0.0
         self._planned = ""
 
     def take_turn(self) -> bool:
@@ -108,13 +109,25 @@ class Rescans:
         ours = (judging_version(self._house.advisories.current()), extraction_version())
         if ours != self._announced:
             self._number = self._house.catalog.rule_sets.announce(*ours)
-            self._announced = ours
+            self._announced, self._renew_s = ours, 0.0
         if not self._house.catalog.blob_scans.any_wait(*ours):
             return False
-        return self._house.catalog.rule_sets.claim(self._number, self._holder, TURN_S)
+        return self._holds_turn()
+
+    def _holds_turn(self) -> bool:
+        """Whether the turn is ours; it is renewed when half of it is over, not for each batch."""
+        rule_sets, now_s = self._house.catalog.rule_sets, time.monotonic()
+        if now_s < self._renew_s:
+            newest = rule_sets.newest()
+            return newest is not None and newest.number == self._number
+        if not rule_sets.claim(self._number, self._holder, TURN_S):
+            return False
+        self._renew_s = now_s + TURN_S / 2
+        return True
 
     def end_turn(self) -> None:
         """Let others go on at once."""
+        self._renew_s = 0.0
         self._house.catalog.rule_sets.release(self._number, self._holder)
 
     def judge(self, for_s: float) -> Iterator[Judged]:

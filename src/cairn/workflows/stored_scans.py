@@ -7,7 +7,7 @@ kept, so that `rejudging` needs no file.
 import json
 from collections.abc import Callable, Iterable, Iterator
 
-from cairn.domain import Blob, Entry, FileReport, Verdict
+from cairn.domain import Blob, Digest, Entry, FileReport, Verdict
 from cairn.errors import BlobNotFoundError, IntegrityError
 from cairn.scanner import extraction_version, judging_version, report_of
 from cairn.scanner.evidence.kinds import encode
@@ -44,16 +44,25 @@ def scan_blob(house: House, blob: Blob, name: str, gather: Gather) -> Verdict:
     return verdict
 
 
-def scan_pending(house: House, scan: Callable[[Blob, str], Verdict]) -> Iterator[Judged]:
-    """Scan blobs that these extractors never saw, under every name they have."""
-    due = house.catalog.blob_scans.due(extraction_version(), BLOBS_AT_ONCE)
+def scan_pending(
+    house: House, scan: Callable[[Blob, str], Verdict], lost: set[Digest] | None = None
+) -> Iterator[Judged]:
+    """Scan blobs that these extractors never saw, under every name they have.
+
+    Those in `lost` are left out, and those that the store lost or damaged are added to it: else
+    they would be the first of every pass, and enough of them all of it.
+    """
+    lost = set() if lost is None else lost
+    found = house.catalog.blob_scans.due(extraction_version(), BLOBS_AT_ONCE + len(lost))
+    due = [blob for blob in found if blob.digest not in lost][:BLOBS_AT_ONCE]
     places = house.catalog.history.locations(blob.digest for blob in due)
     for blob in due:
         for name in sorted({name_of(place.path) for place in places[blob.digest]} or {""}):
             try:
                 yield Judged(blob.digest.hex, name, scan(blob, name))
             except (BlobNotFoundError, IntegrityError):
-                continue  # verify and the pages tell
+                lost.add(blob.digest)  # verify and the pages tell
+                break
 
 
 def known_verdicts(house: House, entries: Iterable[Entry]) -> dict[str, Verdict]:
