@@ -165,10 +165,10 @@ class Settings(BaseSettings):
         " find damage; 0: never.",
     )
     scan_policy: Literal["hold", "warn", "allow"] = Field(
-        default="allow",
+        default="hold",
         description="What scans decide: `hold` scans a file before anybody but writers gets it"
         " and keeps malicious ones back; `warn` gives all out and says what was found; `allow`"
-        " gives all out and scans nothing.",
+        " gives all out and scans nothing. Single repos may differ (docs/security/hub.md).",
     )
     tensor_health: bool = Field(
         default=True, description="Measure the values of pushed tensors in the background."

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 import uvicorn
 
+from cairn.hub.scan_desk import ScanDesk
+from cairn.workflows.stored_scans import scan_pending
 from tests.hub.web.homes import Home, open_home, safetensors
 
 CHROMIUM_ARGUMENTS = [
@@ -54,7 +56,7 @@ def minilm() -> Path:
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory, minilm) -> Iterator[Site]:
-    with open_home(tmp_path_factory.mktemp("site")) as home:
+    with open_home(tmp_path_factory.mktemp("site"), scan_policy="hold") as home:
         _furnish(home, minilm)
         listener = socket.create_server(("127.0.0.1", 0))
         server = uvicorn.Server(uvicorn.Config(home.app, log_level="error"))
@@ -94,3 +96,13 @@ def _furnish(home: Home, minilm: Path) -> None:
             "model.safetensors": safetensors({deep: ("F32", (1, 2, 3, 4), b"\0" * 96)}),
         },
     )
+    risky = {
+        "bad.pkl": b"cos\nsystem\n(S'" + b"unbreakable" * 40 + b"'\ntR.",  # never unpickled
+        "odd.pkl": b"\x80\x02cnobody_knows\nthis\n.",
+        "notes/" + "y" * 120 + ".txt": b"fine\n",
+    }
+    home.repo("ada/risky", risky)
+    desk = ScanDesk(home.house)
+    list(scan_pending(home.house, desk.scan))
+    desk.close()
+    home.repo("ada/fresh", {"notes.txt": b"nobody scanned this\n"})

@@ -4,6 +4,7 @@ from cairn.catalog.arrivals import Arrival
 from cairn.catalog.blob_scans import KeptScan, Named
 from cairn.catalog.changes import Change, DeleteFile, DeleteFolder, PutFile
 from cairn.catalog.comparisons import Asked, Trees
+from cairn.catalog.decided import Appeal, RepoPolicy, Waiver
 from cairn.catalog.drafted_history import DraftedHistory
 from cairn.catalog.holdings import Holding
 from cairn.catalog.logbook import Logged, WaitingEvent
@@ -34,6 +35,7 @@ from cairn.catalog.sign_in_rules import SignInRules
 from cairn.catalog.verdict_changes import VerdictChange
 
 __all__ = [
+    "Appeal",
     "Arrival",
     "Asked",
     "Attachment",
@@ -59,6 +61,7 @@ __all__ = [
     "PastCommit",
     "PutFile",
     "RepoPage",
+    "RepoPolicy",
     "RepoQuery",
     "RepoRecord",
     "RuleSet",
@@ -70,5 +73,6 @@ __all__ = [
     "TrustedSigner",
     "VerdictChange",
     "WaitingEvent",
+    "Waiver",
     "open_catalog",
 ]

@@ -61,6 +61,7 @@ class KeptScan:
     evidence: str
     extraction: str = ""
     rules: str = ""
+    judged_at: datetime | None = None
 
     @property
     def named(self) -> Named:
@@ -292,7 +293,13 @@ def _is(wanted: list[Named]) -> ColumnElement[bool]:
 def _kept(row: Row[Any]) -> KeptScan:
     text = zlib.decompress(row.evidence).decode()
     return KeptScan(
-        _digest(row.digest), row.name, Verdict(row.verdict), text, row.extraction, row.rules
+        _digest(row.digest),
+        row.name,
+        Verdict(row.verdict),
+        text,
+        row.extraction,
+        row.rules,
+        row.judged_at,
     )
 
 

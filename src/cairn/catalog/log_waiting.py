@@ -55,6 +55,30 @@ def attached(
     note(connection, uid, event, private=row.private)
 
 
+def decided(
+    connection: Connection,
+    uid: str | None,
+    kind: LogKind,
+    details: Mapping[str, str],
+    *,
+    actor: str,
+    at: datetime,
+) -> None:
+    """Note what was decided about files in a repo, or in every one.
+
+    Of a repo that is gone by now nothing is logged: nobody is given its files any more.
+    """
+    if uid is None:
+        note(connection, "", LogEvent(kind, None, actor, at, details=details), private=False)
+        return
+    query = select(repos.c.type, repos.c.namespace, repos.c.name, repos.c.private)
+    row = connection.execute(query.where(repos.c.uid == uid)).one_or_none()
+    if row is not None:
+        repo = RepoId(RepoType(row.type), row.namespace, row.name)
+        event = LogEvent(kind, repo, actor, at, details=details)
+        note(connection, uid, event, private=row.private)
+
+
 def note(
     connection: Connection,
     uid: str,
@@ -63,15 +87,19 @@ def note(
     private: bool,
     tree: bytes | None = None,
 ) -> None:
-    """Let an event wait. `tree` is the root of what commit `new` holds."""
+    """Let an event wait. `tree` is the root of what commit `new` holds.
+
+    `uid` and the names are empty for an event of no repo.
+    """
+    repo = event.repo
     row = {
         "repo": uid,
         "private": private,
         "tree": tree,
         "kind": event.kind.value,
-        "type": event.repo.type.value,
-        "namespace": event.repo.namespace,
-        "name": event.repo.name,
+        "type": repo.type.value if repo else "",
+        "namespace": repo.namespace if repo else "",
+        "name": repo.name if repo else "",
         "actor": event.actor,
         "at": event.at,
         "ref": event.ref,

@@ -183,7 +183,7 @@ def _put_tile(connection: Connection, level: int, number: int, hashes: bytes) ->
 def _waiting(row: Row[Any]) -> WaitingEvent:
     event = LogEvent(
         kind=LogKind(row.kind),
-        repo=RepoId(RepoType(row.type), row.namespace, row.name),
+        repo=RepoId(RepoType(row.type), row.namespace, row.name) if row.type else None,
         actor=row.actor,
         at=row.at,
         ref=row.ref,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from cairn.catalog.accounts import Accounts
+from cairn.catalog.appeals import Appeals
 from cairn.catalog.arrivals import Arrivals
 from cairn.catalog.attachments import Attachments
 from cairn.catalog.attempts import Attempts
@@ -24,6 +25,7 @@ from cairn.catalog.past_commits import PastCommits
 from cairn.catalog.quotas import Quotas
 from cairn.catalog.repos import Repos
 from cairn.catalog.rule_sets import RuleSets
+from cairn.catalog.scan_policies import ScanPolicies
 from cairn.catalog.sessions import Sessions
 from cairn.catalog.sign_in_rules import SignInRules
 from cairn.catalog.tokens import Tokens
@@ -31,6 +33,7 @@ from cairn.catalog.tree_store import TreeStore
 from cairn.catalog.trusted_signers import TrustedSigners
 from cairn.catalog.uploads import Uploads
 from cairn.catalog.verdict_changes import VerdictChanges
+from cairn.catalog.waivers import Waivers
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,9 @@ class Catalog:
     attachments: Attachments
     trusted_signers: TrustedSigners
     notifications: Notifications
+    scan_policies: ScanPolicies
+    waivers: Waivers
+    appeals: Appeals
     database: Database
 
     def tune(self) -> None:
@@ -117,5 +123,8 @@ def open_catalog(
         attachments=Attachments(database, clock),
         trusted_signers=TrustedSigners(database, clock),
         notifications=Notifications(database, clock),
+        scan_policies=ScanPolicies(database, clock),
+        waivers=Waivers(database, clock),
+        appeals=Appeals(database, clock),
         database=database,
     )

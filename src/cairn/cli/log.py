@@ -241,7 +241,7 @@ def _plain(event: "LogEvent | Hidden") -> dict[str, Any]:
     return {
         "at": at,
         "kind": event.kind.value,
-        "repo": f"{event.repo.type.plural}/{event.repo.full_name}",
+        "repo": event.repo and f"{event.repo.type.plural}/{event.repo.full_name}",
         "ref": event.ref,
         "old": event.old,
         "new": event.new,
@@ -253,6 +253,6 @@ def _plain(event: "LogEvent | Hidden") -> dict[str, Any]:
 def _cells(event: "LogEvent | Hidden") -> Iterator[str]:
     told = _plain(event)
     yield told["kind"]
-    yield visible(told.get("repo") or "a private repo")
+    yield visible(told["repo"] or "every repo" if "repo" in told else "a private repo")
     for name in ("ref", "new", "actor"):
         yield visible(told.get(name) or "")

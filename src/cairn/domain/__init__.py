@@ -21,6 +21,7 @@ from cairn.domain.repos import (
     check_ref_name,
     is_commit_id,
 )
+from cairn.domain.scan_policies import ScanPolicy
 from cairn.domain.scanning import FileReport, Finding, Place, ScanReport, Verdict
 from cairn.domain.sources import Source
 from cairn.domain.statistics import Histogram, Octave, Spectrum, TensorStatistics, Trouble
@@ -64,6 +65,7 @@ __all__ = [
     "Revision",
     "Role",
     "Scalar",
+    "ScanPolicy",
     "ScanReport",
     "Scope",
     "Source",

@@ -18,24 +18,27 @@ class LogKind(StrEnum):
     REF = "ref"
     REF_FOUND = "ref.found"
     REPO_DELETED = "repo.delete"
+    WAIVED = "waiver.add"
+    WAIVER_REVOKED = "waiver.revoke"
 
 
 @dataclass(frozen=True, slots=True)
 class LogEvent:
-    """One thing that happened to a repo and is logged for good.
+    """One thing that happened to a repo, or the hub (`repo` None), and is logged for good.
 
     A ref was moved from commit `old` (None: it came into being) to `new` (None: it went away).
     `REF_FOUND` says that the hub found a ref at `new` which the log did not tell of; `ATTACHED`
-    that a statement, such as a signature, was kept about a revision: `details` say which. `at` is
-    when it was done, by the hub's clock; `details` are further facts, digests among them.
+    that a statement, such as a signature, was kept about a revision: `details` say which. `WAIVED`
+    and `WAIVER_REVOKED` tell of findings that are let pass, in a repo or everywhere. `at` is when
+    it was done, by the hub's clock; `details` are further facts, digests among them.
 
     Raises:
-        RequestError: a ref without its commits, a time without a zone, or details of more than
+        RequestError: a ref without repo or commits, a time without a zone, or details of more than
             `MAX_DETAILS_BYTES`.
     """
 
     kind: LogKind
-    repo: RepoId
+    repo: RepoId | None
     actor: str
     at: datetime
     ref: str | None = None
@@ -45,7 +48,8 @@ class LogEvent:
 
     def __post_init__(self) -> None:
         commits = [commit for commit in (self.old, self.new) if commit is not None]
-        if not all(map(is_commit_id, commits)) or (self.ref is None) != (not commits):
+        no_move = (self.ref is None) != (not commits) or (bool(commits) and self.repo is None)
+        if not all(map(is_commit_id, commits)) or no_move:
             raise RequestError(f"{self.ref!r:.120} does not move from {self.old} to {self.new}")
         if self.at.tzinfo is None:
             raise RequestError("the time of a log entry needs a time zone")

@@ -1,10 +1,10 @@
 """The hub as one ASGI application: which rooms of routes it has and what wraps them.
 
 `request.app.state` holds `house`, `settings`, `signer`, `checkpoints`, `comparisons` and `views`
-(made lately), `releasing` (of files), `on_upload` (call it while bytes arrive) and `journal` (of
-optimizing). Routes are tried in order: Xet, the Hugging Face wire, our own API, pages. Each
-package gives a list `routes`; `hub.web.routes` may also give `error_page(request, status, message)`
-for browsers.
+(made lately), `releasing` (of files), `scans` (the desk), `on_upload` (call it while bytes arrive)
+and `journal` (of optimizing). Routes are tried in order: Xet, the Hugging Face wire, our own API,
+pages. Each package gives a list `routes`; `hub.web.routes` may also give
+`error_page(request, status, message)` for browsers.
 """
 
 from collections.abc import Callable
@@ -16,6 +16,7 @@ from starlette.middleware import Middleware
 
 from cairn import __version__
 from cairn.config import Settings
+from cairn.domain import ScanPolicy
 from cairn.errors import RequestError
 from cairn.hub import errors
 from cairn.hub.api import routes as api
@@ -89,7 +90,8 @@ def create_app(
     app.state.on_upload = on_upload
     app.state.journal = journal or Journal(house.clock())
     desk = scans or ScanDesk(house)
-    app.state.releasing = Releasing(house, settings.scan_policy, desk.scan)
+    app.state.scans = desk
+    app.state.releasing = Releasing(house, ScanPolicy(settings.scan_policy), desk.scan)
     app.state.error_page = getattr(web, "error_page", None)
     errors.install(app)
     app.router.routes.extend([*xet.routes, *hf.routes])

@@ -14,9 +14,11 @@ from cairn.errors import ForbiddenError, UnauthenticatedError
 from cairn.hub import threads
 from cairn.hub.cookies import SESSION, cookie_of
 from cairn.hub.errors import BAD_CREDENTIALS_MESSAGE
+from cairn.hub.scan_desk import ScanDesk
 from cairn.hub.urls import base_url
 from cairn.workflows.house import House
 from cairn.workflows.releasing import Releasing
+from cairn.workflows.security_report import DeskView
 from cairn.workflows.sign_in import Caller
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -32,6 +34,12 @@ def releasing_of(request: Request) -> Releasing:
     """What says whether files may be given out."""
     releasing: Releasing = request.app.state.releasing
     return releasing
+
+
+def desk_of(request: Request) -> DeskView:
+    """What the scanning process is at."""
+    desk: ScanDesk = request.app.state.scans
+    return DeskView(desk.is_at, desk.failure_of)
 
 
 async def actor_of(request: Request) -> Actor:

@@ -3,10 +3,14 @@
 import threading
 import time
 
+from cairn.catalog.blob_scans import Named
 from cairn.domain import Blob, Verdict
+from cairn.errors import CairnError
 from cairn.scanner.confined import ScanProcess
 from cairn.workflows.house import House
 from cairn.workflows.stored_scans import scan_blob
+
+MOST_FAILURES = 1000
 
 IDLE_S = 60.0
 """A process without work is ended after this: it keeps some 30 MB."""
@@ -20,6 +24,16 @@ class ScanDesk:
         self._lock = threading.Lock()
         self._process: ScanProcess | None = None
         self._used_at = 0.0
+        self._in_work: Named | None = None
+        self._failures: dict[Named, str] = {}
+
+    def is_at(self, blob: Blob, name: str) -> bool:
+        """Whether this very file is being scanned by this process."""
+        return self._in_work == (blob.digest, name)
+
+    def failure_of(self, blob: Blob, name: str) -> str:
+        """Why the last scan of a file could not be made here; empty if none was tried in vain."""
+        return self._failures.get((blob.digest, name), "")
 
     def scan(self, blob: Blob, name: str) -> Verdict:
         """The verdict on a blob as a file of this name, scanned now unless somebody just did.
@@ -34,12 +48,24 @@ class ScanDesk:
                 known = self._house.catalog.blob_scans.verdicts([(blob.digest, name)])
                 if known:
                     return known[blob.digest, name]
-            if self._process is None:
-                self._process = ScanProcess()
+            self._in_work = named = (blob.digest, name)
             try:
-                return scan_blob(self._house, blob, name, self._process.gather)
+                if self._process is None:
+                    self._process = ScanProcess()
+                verdict = scan_blob(self._house, blob, name, self._process.gather)
+            except CairnError as error:
+                self._remember(named, str(error))
+                raise
             finally:
+                self._in_work = None
                 self._used_at = time.monotonic()
+            self._failures.pop(named, None)
+            return verdict
+
+    def _remember(self, named: Named, reason: str) -> None:
+        self._failures[named] = reason
+        while len(self._failures) > MOST_FAILURES:
+            del self._failures[next(iter(self._failures))]
 
     def rest(self) -> None:
         """End the process if nobody needed it lately."""

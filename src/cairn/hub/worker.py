@@ -101,8 +101,7 @@ class Worker:
             self._guard("log", lambda: settle(self._house))
             self._guard("tell", self._tell)
             self._guard("describe", lambda: describe_pending(self._house))
-            if self._settings.scan_policy != "allow":
-                self._guard("scan", self._scan)
+            self._guard("scan", self._scan)
             if self._settings.optimize and self._quiet() and not paused_since(self._house):
                 self._guard("optimize", self._optimize)
                 if time.monotonic() >= self._next_remake:
@@ -125,7 +124,10 @@ class Worker:
                 self._guard("count", lambda: count_stored_if_limited(self._house))
 
     def _scan(self) -> None:
-        """Scan what landed, and judge anew what older rules judged."""
+        """Scan what landed, and judge anew what older rules judged, if a repo is to be scanned."""
+        policies = self._house.catalog.scan_policies
+        if self._settings.scan_policy == "allow" and not policies.any_scans():
+            return
         if self._rescans.take_turn():
             for judged in scan_pending(self._house, self._scans.scan, self._lost):
                 _log_verdict("scanned", judged)

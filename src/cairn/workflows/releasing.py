@@ -2,31 +2,34 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
-from cairn.domain import Actor, Blob, Entry, RepoId, Verdict
+from cairn.catalog import RepoRecord
+from cairn.domain import Actor, Blob, Entry, ScanPolicy, Verdict
 from cairn.errors import BlockedError
 from cairn.workflows.house import House
+from cairn.workflows.standing import blob_verdict, verdicts
 from cairn.workflows.stored_scans import known_verdicts, name_of
-
-ScanPolicy = Literal["hold", "warn", "allow"]
-"""`hold`: scan before anybody but writers gets a file, keep back what is malicious. `warn`: give
-out at once and say what a scan found. `allow`: neither, nothing is scanned."""
 
 
 @dataclass(frozen=True, slots=True)
 class Releasing:
-    """The policy of a hub; `scan` scans a blob as a file of a name, now."""
+    """What a hub with the policy `default` gives out; `scan` scans a blob as a file of a name."""
 
     house: House
-    policy: ScanPolicy
+    default: ScanPolicy
     scan: Callable[[Blob, str], Verdict]
 
-    def is_held(self, actor: Actor, repo: RepoId, entry: Entry) -> bool:
+    def policy_of(self, uid: str) -> ScanPolicy:
+        """The policy that holds for a repo."""
+        return self.house.catalog.scan_policies.of(uid).over(self.default)
+
+    def is_held(self, actor: Actor, repo: RepoRecord, entry: Entry) -> bool:
         """Whether a file has to be scanned before `actor` may have it."""
-        if self.policy != "hold" or actor.may_write(repo.namespace):
+        if actor.may_write(repo.id.namespace):
             return False
-        return self._known(entry) is None
+        if known_verdicts(self.house, [entry]):
+            return False
+        return self.policy_of(repo.uid) is ScanPolicy.HOLD
 
     def scan_now(self, entry: Entry) -> Verdict:
         """Scan a file that is held.
@@ -37,31 +40,35 @@ class Releasing:
         """
         return self.scan(entry.blob, name_of(entry.path))
 
-    def release(self, entry: Entry) -> Verdict | None:
+    def release(self, repo: RepoRecord, entry: Entry) -> Verdict | None:
         """The verdict on a file that may be given out and is not held; None if there is none yet.
 
         Raises:
             BlockedError: it is malicious.
         """
-        verdict = None if self.policy == "allow" else self._known(entry)
-        self._keep_back(verdict, entry.path)
-        return verdict
+        verdict = verdicts(self.house, repo.uid, [entry]).get(entry.path)
+        if verdict is None or verdict.rank < Verdict.SUSPICIOUS.rank:
+            return verdict  # whatever the policy is
+        policy = self.policy_of(repo.uid)
+        self._keep_back(policy, verdict, entry.path)
+        return None if policy is ScanPolicy.ALLOW else verdict
 
-    def release_blob(self, blob: Blob) -> None:
-        """Let through bytes that are asked for without a path, scanned now if they never were.
+    def release_blob(self, uid: str, blob: Blob) -> None:
+        """Let through bytes of a repo that are asked for without a path, scanned now if need be.
 
         Raises:
             BlockedError: they are malicious under some name.
             BlobNotFoundError, IntegrityError: the store lost or damaged them.
             UnavailableError: they cannot be scanned now.
         """
-        if self.policy == "hold":
-            verdict = self.house.catalog.blob_scans.verdict_of(blob.digest)
-            self._keep_back(verdict or self.scan(blob, ""), blob.digest.hex)
+        policy = self.policy_of(uid)
+        if policy is ScanPolicy.HOLD:
+            verdict = blob_verdict(self.house, uid, blob.digest)
+            if verdict is None:
+                self.scan(blob, "")
+                verdict = blob_verdict(self.house, uid, blob.digest)
+            self._keep_back(policy, verdict, blob.digest.hex)
 
-    def _known(self, entry: Entry) -> Verdict | None:
-        return known_verdicts(self.house, [entry]).get(entry.path)
-
-    def _keep_back(self, verdict: Verdict | None, what: str) -> None:
-        if self.policy == "hold" and verdict is Verdict.MALICIOUS:
+    def _keep_back(self, policy: ScanPolicy, verdict: Verdict | None, what: str) -> None:
+        if policy is ScanPolicy.HOLD and verdict is Verdict.MALICIOUS:
             raise BlockedError(f"{what[:200]} is quarantined: its scan found it malicious")

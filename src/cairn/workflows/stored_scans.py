@@ -7,9 +7,11 @@ kept, so that `rejudging` needs no file.
 import json
 from collections.abc import Callable, Iterable, Iterator
 
-from cairn.domain import Blob, Digest, Entry, FileReport, Verdict
-from cairn.errors import BlobNotFoundError, IntegrityError
+from cairn.catalog import KeptScan
+from cairn.domain import Blob, Digest, Entry, FileReport, Place, Verdict
+from cairn.errors import BlobNotFoundError, IntegrityError, MalformedError
 from cairn.scanner import extraction_version, judging_version, report_of
+from cairn.scanner.evidence.base import Evidence, Unread
 from cairn.scanner.evidence.kinds import encode
 from cairn.workflows.house import House
 from cairn.workflows.rejudging import Judged, evidence_of, verdict_on
@@ -72,17 +74,23 @@ def known_verdicts(house: House, entries: Iterable[Entry]) -> dict[str, Verdict]
     return {path: found[one] for path, one in named.items() if one in found}
 
 
-def known_reports(house: House, entries: Iterable[Entry]) -> dict[str, FileReport]:
-    """The reports on those of a revision's files that were scanned, by path."""
-    listed = list(entries)
-    advisories = house.advisories.current()
-    kept = house.catalog.blob_scans.get((e.blob.digest, name_of(e.path)) for e in listed)
-    reports = {}
-    for entry in listed:
-        scan = kept.get((entry.blob.digest, name_of(entry.path)))
-        if scan is not None:
-            evidence = evidence_of(scan)
-            reports[entry.path] = report_of(
-                entry.path, entry.blob.size_bytes, evidence, advisories, entry.blob.digest
-            )
-    return reports
+def known_scans(house: House, entries: Iterable[Entry]) -> dict[str, KeptScan]:
+    """What is kept of scans of a revision's files, by path."""
+    named = {entry.path: (entry.blob.digest, name_of(entry.path)) for entry in entries}
+    kept = house.catalog.blob_scans.get(named.values())
+    return {path: kept[one] for path, one in named.items() if one in kept}
+
+
+def reports_of_blob(house: House, digest: Digest) -> list[FileReport]:
+    """The reports on a blob under every name that it was scanned by."""
+    kept = house.catalog.blob_scans.of_blob(digest)
+    return [report_on(house, scan, scan.name, 0) for scan in kept]
+
+
+def report_on(house: House, kept: KeptScan, path: str, size_bytes: int) -> FileReport:
+    """What today's rules say of what a scan noted of a file."""
+    try:
+        evidence: tuple[Evidence, ...] = evidence_of(kept)
+    except (MalformedError, ValueError):  # what wrote it is not what reads it
+        evidence = (Unread(Place(), "what the last scan noted cannot be read; it is made again"),)
+    return report_of(path, size_bytes, evidence, house.advisories.current(), kept.digest)

@@ -32,6 +32,7 @@ _DEFAULTS = {
     "mode": "write",
     "verb": "tree",
     "rest": "main",
+    "number": "999999",
 }
 
 
@@ -155,6 +156,12 @@ def _end_session(world: World, repo: RepoId, role: str) -> Ask:
     return Ask(request={"data": {"session": str(number)}})
 
 
+def _waive(world: World, repo: RepoId, role: str) -> dict[str, str]:
+    """Of a file that nobody has: a waiver is made once."""
+    sha256 = hashlib.sha256(world.fresh("file").encode()).hexdigest()
+    return {"sha256": sha256, "rule": "pickle-calls", "reason": "a drill"}
+
+
 def _revoke_token(world: World, repo: RepoId, role: str) -> Ask:
     user, name = world.roles[role].user, world.fresh("token")
     if user:
@@ -205,4 +212,16 @@ ASKING: dict[str, Asking] = {
         request={"data": {"name": w.fresh("token"), "scope": "read"}}
     ),
     "POST /settings/tokens/revoke": _revoke_token,
+    "PUT /api/cairn/REPO/scan-policy": _json(policy=None),
+    "POST /api/cairn/REPO/appeals": _json(path="secret.txt", text="it is fine"),
+    "POST /api/cairn/appeals/{number}/answer": _json(answer="uphold", reason="so it is"),
+    "POST /api/cairn/waivers": lambda w, r, role: Ask(request={"json": _waive(w, r, role)}),
+    "POST /api/cairn/waivers/{number}/revoke": _json(reason="so it is"),
+    "POST /REPO/security-policy": _form(policy="default"),
+    "POST /REPO/security-appeal/{rev}": _form(path="secret.txt", text="it is fine"),
+    "POST /REPO/security-waive": lambda w, r, role: Ask(
+        request={"data": {**_waive(w, r, role), "where": "everywhere"}}
+    ),
+    "POST /security/appeals/{number}/answer": _form(answer="uphold", reason="so it is"),
+    "POST /security/waivers/{number}/revoke": _form(reason="so it is"),
 }

@@ -17,7 +17,7 @@ LISTS = (
     "/api/models?filter=license:mit",
     "/api/datasets?sort=downloads",
     "/api/organizations/lab/settings/repositories",
-    "/",
+    "/?q=repo",  # the newest are those that other tests made
     "/models?q=private",
     "/lab",
 )

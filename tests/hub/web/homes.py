@@ -119,8 +119,9 @@ def csrf_of(client: TestClient) -> str:
 @contextmanager
 def open_home(folder: Path, **settings: object) -> Iterator[Home]:
     """A home in this folder, closed afterwards."""
+    given = {"scan_policy": "allow", **settings}  # no worker scans what tests put here
     chosen = Settings(
-        data_dir=folder, secret=SECRET, allowed_hosts=("testserver", "127.0.0.1"), **settings
+        data_dir=folder, secret=SECRET, allowed_hosts=("testserver", "127.0.0.1"), **given
     )
     catalog = open_catalog(f"sqlite:///{folder / 'cairn.db'}")
     store = open_local_store(folder / "store")

@@ -29,9 +29,11 @@ from cairn.catalog.schema.provenance import (
 )
 from cairn.catalog.schema.repos import descriptions, repo_tags, repos
 from cairn.catalog.schema.rescans import rule_sets, verdict_changes
+from cairn.catalog.schema.verdicts import appeals, scan_policies, waivers
 
 __all__ = [
     "accounts",
+    "appeals",
     "attachments",
     "attempts",
     "audit",
@@ -57,6 +59,7 @@ __all__ = [
     "repo_tags",
     "repos",
     "rule_sets",
+    "scan_policies",
     "sessions",
     "stored_counts",
     "tokens",
@@ -64,4 +67,5 @@ __all__ = [
     "trusted_signers",
     "uploads",
     "verdict_changes",
+    "waivers",
 ]

@@ -15,7 +15,7 @@ from cairn.hub.routing import api_route
 from cairn.workflows import browse
 from cairn.workflows.access import readable
 from cairn.workflows.house import House
-from cairn.workflows.stored_scans import known_verdicts
+from cairn.workflows.standing import verdicts
 
 
 async def info(request: Request) -> Response:
@@ -40,7 +40,7 @@ def _security(house: House, actor: Actor, repo_id: RepoId, revision: str | None)
     if revision is not None:
         at = browse.view(house, actor, repo_id, revision).revision
     entries = {} if at is None else house.catalog.history.manifest(at.tree).entries
-    return shapes.repo_security(entries, known_verdicts(house, entries.values()))
+    return shapes.repo_security(entries, verdicts(house, record.uid, entries.values()))
 
 
 def _describe(

@@ -129,7 +129,7 @@ async def get_object(request: Request) -> Response:
     grant, house = _grant(request), house_of(request)
     if not await threads.call(_referenced, house, grant):
         raise NotFoundError(f"no file of this repo has {grant.blob.digest}")
-    await threads.call_long(releasing_of(request).release_blob, grant.blob)
+    await threads.call_long(releasing_of(request).release_blob, grant.uid, grant.blob)
     oid = grant.blob.digest.hex
     return blob_response(request, grant.blob, oid, oid, {})
 

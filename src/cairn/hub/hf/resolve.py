@@ -70,9 +70,9 @@ async def _released(request: Request, actor: Actor, view: View, entry: Entry) ->
         # it is.
         return {}
     releasing = releasing_of(request)
-    if await threads.call(releasing.is_held, actor, view.repo.id, entry):
+    if await threads.call(releasing.is_held, actor, view.repo, entry):
         await threads.call_long(releasing.scan_now, entry)
-    verdict = await threads.call(releasing.release, entry)
+    verdict = await threads.call(releasing.release, view.repo, entry)
     if verdict is None or verdict.rank < Verdict.SUSPICIOUS.rank:
         return {}
     # huggingface_hub prints the first message of each topic.

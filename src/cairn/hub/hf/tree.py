@@ -19,7 +19,7 @@ from cairn.hub.routing import api_route
 from cairn.workflows import browse
 from cairn.workflows.browse import Node, View
 from cairn.workflows.house import House
-from cairn.workflows.stored_scans import known_verdicts
+from cairn.workflows.standing import verdicts as verdicts_on
 
 # As on the HF hub: naming the last commit of an entry costs a walk through history.
 PAGE_ENTRIES = 1000
@@ -68,7 +68,7 @@ async def paths_info(request: Request) -> Response:
 def _shape(house: House, view: View, nodes: list[Node], *, expand: bool) -> list[Json]:
     changes = browse.last_changes(house, view, [one.path for one in nodes]) if expand else {}
     files = [one for one in nodes if isinstance(one, Entry)]
-    verdicts = known_verdicts(house, files) if expand else {}
+    verdicts = verdicts_on(house, view.repo.uid, files) if expand else {}
     return [
         shapes.node(one, changes.get(one.path), verdicts.get(one.path), expand=expand)
         for one in nodes

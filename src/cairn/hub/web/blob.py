@@ -5,9 +5,10 @@ from typing import Any
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute
 
-from cairn.domain import Directory, Entry
+from cairn.domain import Directory, Entry, ScanPolicy, Verdict
 from cairn.errors import EntryNotFoundError, RequestError, UntrustedDataError
 from cairn.hub.checkpoints import read_file
+from cairn.hub.identity import desk_of, releasing_of
 from cairn.hub.routing import repo_routes
 from cairn.hub.views import ViewMemory, stored_view
 from cairn.hub.web.anatomy import anatomy_of
@@ -16,9 +17,12 @@ from cairn.hub.web.code import coloured, language_of
 from cairn.hub.web.files import crumbs
 from cairn.hub.web.markdown import MAX_README_BYTES, Place
 from cairn.hub.web.repo_view import RepoView, load_repo
+from cairn.hub.web.security import rows_of
+from cairn.hub.web.verdict_view import badge_of, consequence_of, security_page
 from cairn.hub.web.visit import Visit, endpoint
 from cairn.hub.web.wording import path_url
 from cairn.workflows import browse
+from cairn.workflows.security_report import files_of
 from cairn.workflows.stored_file import looks_like_checkpoint
 from cairn.workflows.views import SUFFIX, SafetensorsView
 
@@ -50,8 +54,33 @@ def _blob(visit: Visit) -> Response:
         "change": browse.last_changes(visit.house, at, [path]).get(path),
         **_nothing_shown(),
     }
-    context.update(_inside(visit, repo, entry))
+    safety = _safety(visit, repo, entry)
+    context.update(safety)
+    context.update(_inside(visit, repo, entry) if safety["shown"] else {"why_not": ""})
     return visit.render("blob.html", **context)
+
+
+def _safety(visit: Visit, repo: RepoView, entry: Entry) -> dict[str, Any]:
+    """What scans say of the file, and whether the page may show what is in it.
+
+    What is held back or waits for its scan is not shown either: a page gives out bytes, too.
+    """
+    policy = releasing_of(visit.request).policy_of(repo.record.uid)
+    (found,) = files_of(visit.house, repo.record.uid, policy, [entry], desk_of(visit.request))
+    holds = policy is ScanPolicy.HOLD
+    blocked = holds and found.verdict is Verdict.MALICIOUS
+    waits = holds and found.verdict is None and not visit.actor.may_write(repo.record.id.namespace)
+    return {
+        "safety": None,
+        "badge": badge_of(found.verdict, found.state),
+        "scan": security_page(repo, entry.path),
+        "consequence": consequence_of(found.verdict, policy),
+        "findings": rows_of(found.standing, 3) if found.verdict is not Verdict.CLEAN else [],
+        "may_write": visit.actor.may_write(repo.record.id.namespace),
+        "blocked": blocked,
+        "waits": waits,
+        "shown": not blocked and not waits,
+    }
 
 
 def _nothing_shown() -> dict[str, Any]:

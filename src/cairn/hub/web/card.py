@@ -18,6 +18,7 @@ from cairn.hub.web.markdown import MAX_README_BYTES, Place, render
 from cairn.hub.web.parts import dtype_parts
 from cairn.hub.web.proof_view import proof_view
 from cairn.hub.web.repo_view import RepoView, load_repo, parent_link
+from cairn.hub.web.verdict_view import repo_badge
 from cairn.hub.web.visit import Visit, endpoint
 from cairn.hub.web.wording import bytes_text
 from cairn.workflows import browse
@@ -60,6 +61,7 @@ def _card(visit: Visit) -> Response:
         kept=kept,
         kept_bar=svg.pair_bar(kept.logical_bytes, kept.stored_bytes, "Kept in"),
         proof=proof_view(visit, repo),
+        safety=repo_badge(visit, repo),
         metadata=list(_metadata(visit, record)),
         push_snippet=push_snippet(visit, record.id.full_name, record.id.type),
     )

@@ -10,6 +10,7 @@ from cairn.domain import Directory, Revision
 from cairn.errors import EntryNotFoundError
 from cairn.hub.routing import repo_routes
 from cairn.hub.web.repo_view import RepoView, load_repo
+from cairn.hub.web.verdict_view import Badge, badges_of, repo_badge
 from cairn.hub.web.visit import Visit, endpoint
 from cairn.hub.web.wording import path_url, plural
 from cairn.workflows import browse
@@ -27,6 +28,8 @@ class Row:
     download: str = ""
     size_bytes: int = 0
     lfs: bool = False
+    badge: Badge | None = None
+    scan: str = ""
 
     @property
     def is_directory(self) -> bool:
@@ -51,6 +54,7 @@ def _tree(visit: Visit) -> Response:
         now=visit.now,
         folder=folder,
         crumbs=crumbs(repo, folder),
+        safety=repo_badge(visit, repo),
         rows=_rows(visit, repo, shown),
         count=len(found),
         total_bytes=sum(n.blob.size_bytes for n in found if not isinstance(n, Directory)),
@@ -77,6 +81,7 @@ def _rows(visit: Visit, repo: RepoView, nodes: Sequence[browse.Node]) -> list[Ro
         return []
     at = browse.View(repo.record, repo.revision)
     changes = browse.last_changes(visit.house, at, [node.path for node in nodes])
+    badges = badges_of(visit, repo, [one for one in nodes if not isinstance(one, Directory)])
     rows = []
     for node in nodes:
         name = node.path.rpartition("/")[2]
@@ -87,7 +92,9 @@ def _rows(visit: Visit, repo: RepoView, nodes: Sequence[browse.Node]) -> list[Ro
         else:
             link, download = f"{repo.root}/blob/{tail}", f"{repo.root}/resolve/{tail}"
             size = node.blob.size_bytes
-            rows.append(Row(name, link, change, download, size, node.lfs))
+            scan = f"{repo.root}/security/{tail}"
+            badge = badges[node.path]
+            rows.append(Row(name, link, change, download, size, node.lfs, badge, scan))
     return rows
 
 

@@ -90,6 +90,7 @@ class RepoView:
         if self.record.id.type is RepoType.MODEL or tensors:
             tabs.append(("tensors", "Tensors", f"{self.root}/tensors/{self.here}", None))
         tabs.append(("storage", "Storage", f"{self.root}/storage/{self.here}", None))
+        tabs.append(("security", "Security", f"{self.root}/security/{self.here}", None))
         return tabs
 
     @property

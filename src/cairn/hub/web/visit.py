@@ -180,6 +180,7 @@ def _templates() -> Environment:
         path_url=wording.path_url,
         dotted=wording.dotted,
         breakable=wording.breakable,
+        coded=wording.coded,
     )
     environment.globals.update(
         asset=lambda name: assets()[name].path,

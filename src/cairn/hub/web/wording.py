@@ -1,10 +1,12 @@
 """How numbers, sizes, times and names are written for people, on every page the same way."""
 
+import re
 from datetime import UTC, datetime
 from urllib.parse import quote
 
 from markupsafe import Markup, escape
 
+_CODE = re.compile(r"`([^`]+)`")
 _BYTE_UNITS = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
 _COUNT_UNITS = ("", "K", "M", "B", "T")
 _AGES = (
@@ -107,6 +109,11 @@ def dotted(name: str) -> Markup:
     dim = Markup(".<wbr>").join(head) + Markup(".<wbr>") if head else Markup("")
     bright = Markup(".<wbr>").join(tail)
     return Markup('<span class="dim">{}</span>{}').format(dim, bright) if head else escape(bright)
+
+
+def coded(text: str) -> Markup:
+    """Plain words in which what stands between backticks is code."""
+    return Markup(_CODE.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped before
 
 
 def breakable(path: str) -> Markup:

@@ -25,7 +25,7 @@ from cairn.errors import (
     RequestError,
 )
 from cairn.hub import threads
-from cairn.hub.identity import actor_of, house_of
+from cairn.hub.identity import actor_of, house_of, releasing_of
 from cairn.hub.routing import RawRoute, api_route
 from cairn.hub.signing import Signer
 from cairn.hub.urls import base_url
@@ -157,12 +157,16 @@ async def read_reconstruction(request: Request) -> Response:
         query = signer.url_query("GET", path, {"start": start, "stop": stop}, DATA_URL_TTL_S)
         return f"{base_url(request)}{path}?{query}"
 
+    releasing = releasing_of(request)
+
     def terms() -> dict[str, object]:
         file = cas.file(name)
+        if cas.grant.access is Access.READ:
+            releasing.release_blob(cas.grant.repo_uid, file.blob)
         start, stop = _byte_range(request, file.blob.size_bytes)
         return reconstruction(file, cas.staged, start, stop, url_for)
 
-    return JSONResponse(await threads.call(terms))
+    return JSONResponse(await threads.call_long(terms))
 
 
 async def read_data(request: Request) -> Response:

@@ -60,7 +60,7 @@ def encode(event: LogEvent) -> bytes:
             "new": event.new,
             "old": event.old,
             "ref": event.ref,
-            "repo": f"{event.repo.type.plural}/{event.repo.full_name}",
+            "repo": event.repo and f"{event.repo.type.plural}/{event.repo.full_name}",
             "v": VERSION,
         }
     )
@@ -125,10 +125,9 @@ def _hidden(fields: dict[str, Any]) -> Hidden:
 
 
 def _event(fields: dict[str, Any]) -> LogEvent:
-    kind, _, rest = fields["repo"].partition("/")
     event = LogEvent(
         kind=LogKind(fields["kind"]),
-        repo=RepoId.parse(RepoType.from_plural(kind), rest),
+        repo=None if fields["repo"] is None else _repo(fields["repo"]),
         actor=fields["actor"],
         at=_time(fields["at"]),
         ref=fields["ref"],
@@ -139,6 +138,11 @@ def _event(fields: dict[str, Any]) -> LogEvent:
     if encode(event) != _canonical(fields):
         raise ValueError("has other fields than version 1")
     return event
+
+
+def _repo(text: str) -> RepoId:
+    kind, _, rest = text.partition("/")
+    return RepoId.parse(RepoType.from_plural(kind), rest)
 
 
 def _time(text: str) -> datetime:

@@ -4,6 +4,7 @@ https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html
 """
 
 import re
+from collections.abc import Callable
 from hashlib import sha256
 from typing import Any
 from urllib.parse import quote
@@ -33,8 +34,16 @@ _LINK = re.compile(r"([\\\[\]])")
 Json = dict[str, Any]
 
 
-def as_sarif(report: ScanReport, tool_version: str, rules: Registry[Rule] = RULES) -> Json:
-    """One SARIF log with one run: a result for each finding, an artifact for each file."""
+def as_sarif(
+    report: ScanReport,
+    tool_version: str,
+    rules: Registry[Rule] = RULES,
+    waived: Callable[[FileReport, Finding], str | None] = lambda *_: None,
+) -> Json:
+    """One SARIF log with one run: a result for each finding, an artifact for each file.
+
+    `waived` says why somebody let a finding pass: it becomes a suppressed result.
+    """
     files = sorted(report.files, key=lambda file: file.path)
     order = {rule.name: index for index, rule in enumerate(rules)}
     driver = {
@@ -50,7 +59,7 @@ def as_sarif(report: ScanReport, tool_version: str, rules: Registry[Rule] = RULE
         "tool": {"driver": driver},
         "artifacts": [_artifact(file) for file in files],
         "results": [
-            _result(finding, file, index, order)
+            _result(finding, file, index, order, waived(file, finding))
             for index, file in enumerate(files)
             for finding in file.findings
         ],
@@ -76,7 +85,9 @@ def _artifact(file: FileReport) -> Json:
     }
 
 
-def _result(finding: Finding, file: FileReport, index: int, order: dict[str, int]) -> Json:
+def _result(
+    finding: Finding, file: FileReport, index: int, order: dict[str, int], waived: str | None
+) -> Json:
     place = finding.place
     physical: Json = {"artifactLocation": {"uri": _uri(file.path), "index": index}}
     if place.offset is not None and not place.members:
@@ -86,7 +97,13 @@ def _result(finding: Finding, file: FileReport, index: int, order: dict[str, int
         location["logicalLocations"] = [{"fullyQualifiedName": visible(str(place))}]
     where = f" ({place})" if place.members or place.pointer or place.offset is not None else ""
     advice = f". {finding.advice}" if finding.advice else ""
+    suppressed: Json = {}
+    if waived is not None:
+        suppressed["suppressions"] = [
+            {"kind": "external", "status": "accepted", "justification": visible(waived)}
+        ]
     return {
+        **suppressed,
         "ruleId": finding.rule,
         "ruleIndex": order[finding.rule],
         "level": _LEVELS[finding.verdict],

@@ -1,0 +1,59 @@
+"""`cairn policy`: what becomes of files by their scans, repo by repo."""
+
+from pathlib import Path
+
+import click
+
+from cairn.cli.console import out, print_json
+from cairn.cli.kept_hub import open_hub
+from cairn.cli.options import as_json, data_dir
+from cairn.cli.revisions import OPERATOR
+from cairn.cli.targets import parse_repo
+from cairn.domain import ScanPolicy
+
+repo_argument = click.argument("repo", help="The repo, as org/name or datasets/org/name.")
+
+
+@click.group(no_args_is_help=True)
+def policy() -> None:
+    """Show and decide what becomes of a repo's files by their scans."""
+
+
+@policy.command()
+@repo_argument
+@data_dir
+@as_json
+def show(repo: str, data: Path | None, as_json: bool) -> None:
+    """Show which policy holds for a repo, and why."""
+    from cairn.config import load_settings
+
+    house = open_hub(data)
+    default = ScanPolicy(load_settings(data_dir=data).scan_policy)
+    own = house.catalog.scan_policies.of(house.catalog.repos.get(parse_repo(repo)).uid)
+    if as_json:
+        shape = {"hub": default, "administrator": own.floor, "owner": own.wanted}
+        print_json({"policy": own.over(default), **shape})
+        return
+    out().print(f"{own.over(default)} holds: the hub says {default}")
+    out().print(f"administrators decided {own.floor or 'nothing'} for this repo")
+    out().print(f"its owners want at least {own.wanted or 'nothing'}")
+
+
+@policy.command("set")
+@repo_argument
+@click.argument(
+    "choice",
+    type=click.Choice([*ScanPolicy, "default"]),
+    help="hold, warn or allow; default: as the hub.",
+)
+@data_dir
+def set_policy(repo: str, choice: str, data: Path | None) -> None:
+    """Decide for a repo in place of the hub; owners may still be stricter.
+
+    cairn policy set org/name warn --data cairn-data
+    """
+    from cairn.workflows.scan_policies import decide_policy
+
+    decided = None if choice == "default" else ScanPolicy(choice)
+    record = decide_policy(open_hub(data), OPERATOR, parse_repo(repo), decided)
+    out().print(f"{record.id}: {'as the hub' if decided is None else decided}")

@@ -1,0 +1,97 @@
+"""Pages about scans that belong to no repo: the rules, and what administrators have to decide."""
+
+from dataclasses import dataclass
+
+from markupsafe import Markup
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+
+from cairn.catalog import Appeal
+from cairn.hub.routing import RawRoute
+from cairn.hub.web.security import FindingRow, rows_of
+from cairn.hub.web.verdict_view import Badge, badge_of
+from cairn.hub.web.visit import Visit, endpoint
+from cairn.hub.web.wording import coded, path_url
+from cairn.scanner import RULES, rules_version
+from cairn.scanner.pages import page_of
+from cairn.workflows.access import require_admin
+from cairn.workflows.appealing import standing_of
+from cairn.workflows.waiving import security_link
+
+MAX_APPEALS = 50
+MAX_WAIVERS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class RuleText:
+    """A rule as a page explains it."""
+
+    name: str
+    title: str
+    paragraphs: list[Markup]
+
+
+@dataclass(frozen=True, slots=True)
+class AppealRow:
+    """An appeal with what the scan of its file says now."""
+
+    appeal: Appeal
+    link: str
+    badge: Badge
+    findings: list[FindingRow]
+
+
+def _rules(visit: Visit) -> Response:
+    pages = [page_of(rule) for rule in RULES]
+    rules = [
+        RuleText(
+            page.name, page.title, [coded(" ".join(one.split())) for one in page.text.split("\n\n")]
+        )
+        for page in sorted(pages, key=lambda page: page.name)
+    ]
+    return visit.render("security_rules.html", rules=rules, rules_version=rules_version())
+
+
+def _appeals(visit: Visit) -> Response:
+    if visit.actor.account is None:
+        return visit.redirect("/login?next=/security/appeals")
+    require_admin(visit.actor)
+    kept = visit.house.catalog.appeals
+    return visit.render(
+        "security_appeals.html",
+        waiting=[_appeal_row(visit, one) for one in kept.open(MAX_APPEALS)],
+        count=kept.count_open(),
+        answered=kept.answered(MAX_APPEALS),
+        now=visit.now,
+    )
+
+
+def _appeal_row(visit: Visit, appeal: Appeal) -> AppealRow:
+    standing = standing_of(visit.house, appeal)
+    record = visit.house.catalog.repos.get_by_uid(appeal.repo_uid)
+    return AppealRow(
+        appeal=appeal,
+        link=f"{visit.base}{security_link(record, appeal.path)}",
+        badge=badge_of(standing.verdict if standing else None),
+        findings=rows_of(standing, 5),
+    )
+
+
+def _waivers(visit: Visit) -> Response:
+    if visit.actor.account is None:
+        return visit.redirect("/login?next=/security/waivers")
+    require_admin(visit.actor)
+    return visit.render(
+        "security_waivers.html",
+        waivers=visit.house.catalog.waivers.newest(MAX_WAIVERS),
+        most=MAX_WAIVERS,
+        now=visit.now,
+        repo_link=lambda repo: f"{visit.base}/{path_url(repo.url_path)}",
+    )
+
+
+routes: list[BaseRoute] = [
+    RawRoute("/security/rules", endpoint(_rules), ("GET", "HEAD")),
+    RawRoute("/security/appeals", endpoint(_appeals, long=True), ("GET", "HEAD")),
+    RawRoute("/security/waivers", endpoint(_waivers), ("GET", "HEAD")),
+]

@@ -1,0 +1,133 @@
+"""What people decide on security pages: waivers, appeals, policies. Each form leads back there."""
+
+from datetime import datetime, timedelta
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import BaseRoute
+
+from cairn.domain import Digest, RepoId, RepoType, ScanPolicy
+from cairn.errors import NamingError, RepoNotFoundError, RequestError
+from cairn.hub import threads
+from cairn.hub.identity import releasing_of
+from cairn.hub.routing import RawRoute, repo_routes
+from cairn.hub.web.posting import Posting, posted
+from cairn.hub.web.session import local_target
+from cairn.workflows import appealing, scan_policies, waiving
+from cairn.workflows.browse import open_view
+
+MOST_DAYS = 3650
+
+
+async def _waive(request: Request) -> Response:
+    posting = await posted(request)
+    repo_id = _repo_id(request)
+    everywhere = posting.field("where") == "everywhere"
+
+    def work() -> None:
+        waiving.waive(
+            posting.visit.house,
+            posting.visit.actor,
+            None if everywhere else repo_id,
+            Digest.sha256(posting.field("sha256")),
+            posting.field("rule"),
+            posting.field("reason"),
+            _ends(posting),
+        )
+
+    await threads.call(work)
+    return _back(posting)
+
+
+async def _revoke(request: Request) -> Response:
+    posting = await posted(request)
+    number = _number(request)
+    visit = posting.visit
+    reason = posting.field("reason")
+    await threads.call(waiving.revoke, visit.house, visit.actor, number, reason)
+    return _back(posting)
+
+
+async def _appeal(request: Request) -> Response:
+    posting = await posted(request)
+    visit, repo_id = posting.visit, _repo_id(request)
+
+    def work() -> None:
+        view = open_view(visit.house, visit.actor, repo_id, visit.param("rev"))
+        path, text = posting.form.get("path", ""), posting.field("text")
+        appealing.appeal(visit.house, visit.actor, view, path, text)
+
+    await threads.call(work)
+    return _back(posting)
+
+
+async def _answer(request: Request) -> Response:
+    posting = await posted(request)
+    visit, number = posting.visit, _number(request)
+    reason = posting.field("reason")
+    answer = posting.field("answer")
+    if answer == "uphold":
+        await threads.call(appealing.uphold, visit.house, visit.actor, number, reason)
+    elif answer == "waive":
+        ends = _ends(posting)
+        await threads.call(appealing.accept, visit.house, visit.actor, number, reason, ends)
+    else:
+        raise RequestError("answer with 'uphold' or 'waive'")
+    return _back(posting)
+
+
+async def _policy(request: Request) -> Response:
+    posting = await posted(request)
+    visit, repo_id = posting.visit, _repo_id(request)
+    chosen = posting.field("policy")
+    if chosen not in ("default", *ScanPolicy):
+        raise RequestError(f"{chosen[:40]!r} is no policy")
+    policy = None if chosen == "default" else ScanPolicy(chosen)
+    account = visit.actor.account
+    if account is not None and account.is_admin:
+        await threads.call(scan_policies.decide_policy, visit.house, visit.actor, repo_id, policy)
+    else:
+        default = releasing_of(request).default
+        await threads.call(
+            scan_policies.want_policy, visit.house, visit.actor, repo_id, policy, default=default
+        )
+    return _back(posting)
+
+
+def _repo_id(request: Request) -> RepoId:
+    params = request.path_params
+    try:
+        kind = RepoType.from_plural(params["kind"])
+        return RepoId(kind, params["namespace"], params["name"])
+    except NamingError as error:
+        raise RepoNotFoundError(f"there is no such repo: {error}") from None
+
+
+def _number(request: Request) -> int:
+    text = str(request.path_params["number"])
+    if not (text.isascii() and text.isdecimal() and len(text) <= 18):
+        raise RequestError(f"{text[:40]!r} is no number")
+    return int(text)
+
+
+def _ends(posting: Posting) -> datetime | None:
+    """When a waiver ends: after so many days, or never."""
+    days = posting.field("days")
+    if not days:
+        return None
+    if not (days.isascii() and days.isdecimal() and 0 < int(days[:9]) <= MOST_DAYS):
+        raise RequestError(f"days: a whole number from 1 to {MOST_DAYS}, or nothing")
+    return posting.visit.now + timedelta(days=int(days))
+
+
+def _back(posting: Posting) -> Response:
+    return RedirectResponse(local_target(posting.field("back")), status_code=303)
+
+
+routes: list[BaseRoute] = [
+    *repo_routes("/security-waive", _waive, "POST"),
+    *repo_routes("/security-appeal/{rev}", _appeal, "POST"),
+    *repo_routes("/security-policy", _policy, "POST"),
+    RawRoute("/security/waivers/{number}/revoke", _revoke, ("POST",)),
+    RawRoute("/security/appeals/{number}/answer", _answer, ("POST",)),
+]
