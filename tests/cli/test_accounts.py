@@ -54,6 +54,18 @@ def test_a_revoked_token_is_gone_from_the_list(data: Path) -> None:
     assert json.loads(cairn("token", "list", "ann", "--json", data=data).stdout) == []
 
 
+def test_a_token_is_restricted_by_grants(data: Path) -> None:
+    cairn("user", "add", "ann", data=data)
+    grants = ("--grant", "write:ann", "--grant", "read:datasets/lab/set")
+    cairn("token", "create", "ann", "--expires-days", "30", *grants, data=data)
+    (listed,) = json.loads(cairn("token", "list", "ann", "--json", data=data).stdout)
+    assert listed["scope"] == "fineGrained"
+    assert listed["grants"] == ["write:ann", "read:datasets/lab/set"]
+    odd = ("token", "create", "ann", "--name", "odd")
+    assert "write:lab" in cairn(*odd, "--grant", "lab", data=data, expect=2).stderr
+    cairn(*odd, "--grant", "read:ann", "--scope", "write", data=data, expect=2)
+
+
 def test_a_user_cannot_be_added_twice(data: Path) -> None:
     cairn("user", "add", "ann", data=data)
     again = cairn("user", "add", "Ann", data=data, expect=4)

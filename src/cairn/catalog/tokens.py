@@ -1,18 +1,19 @@
 """What clients prove themselves with: access tokens, kept only as hashes."""
 
+import json
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, and_, insert, select, update
 
 from cairn.catalog import audit
-from cairn.catalog.accounts import actor_of, find, key_of
+from cairn.catalog.accounts import actor_of, find, grants_of, key_of
 from cairn.catalog.database import Database
 from cairn.catalog.records import TokenRecord
 from cairn.catalog.schema import accounts, tokens
 from cairn.catalog.secret_hash import secret_hash
-from cairn.domain import Actor, Scope
+from cairn.domain import Actor, Grant, Scope
 from cairn.errors import (
     ConflictError,
     NotFoundError,
@@ -24,6 +25,7 @@ from cairn.errors import (
 PREFIX = "cairn_"  # lets secret scanners recognise a leaked token
 LAST_USED_STEP = timedelta(minutes=10)
 MAX_NAME_LENGTH = 100
+MAX_GRANTS = 50
 _SECRET_BYTES = 32
 
 
@@ -41,18 +43,24 @@ class Tokens:
         scope: Scope,
         expires_at: datetime | None = None,
         *,
+        grants: Sequence[Grant] = (),
         by: Actor | None = None,
     ) -> str:
         """Make a token and return its secret, which is shown this once.
 
+        A fine-grained one may do what its `grants` say, as far as its owner may.
+
         Raises:
             NotFoundError: there is no such user.
             RequestError: `user` is an organisation, or the name is empty, over 100 characters
-                or not printable.
+                or not printable, or the grants do not fit the scope, or `expires_at` is past.
             ConflictError: the user has a token of this name.
         """
         if not name.isprintable() or not 0 < len(name) <= MAX_NAME_LENGTH:
             raise RequestError("a token name has 1 to 100 printable characters")
+        _check_grants(scope, grants)
+        if expires_at is not None and expires_at <= self._clock():
+            raise RequestError("a token expires in the future, or never")
         plaintext = PREFIX + secrets.token_urlsafe(_SECRET_BYTES)
         now = self._clock()
         row = {
@@ -60,6 +68,7 @@ class Tokens:
             "name": name,
             "hash": secret_hash(plaintext),
             "scope": scope.value,
+            "grants": json.dumps([str(grant) for grant in grants]) if grants else None,
             "created_at": now,
             "expires_at": expires_at,
         }
@@ -73,7 +82,7 @@ class Tokens:
             if connection.execute(select(tokens.c.id).where(_live(user, name))).first():
                 raise ConflictError(f"{user} has a token named {name!r}; revoke it first")
             connection.execute(insert(tokens), row)
-            detail = f"{user}/{name} ({scope.value})"
+            detail = f"{user}/{name} ({' '.join([scope.value, *map(str, grants)])})"
             audit.note(connection, now, by, "token.create", detail=detail)
         return plaintext
 
@@ -92,7 +101,7 @@ class Tokens:
                 raise UnauthenticatedError("this token is not valid; it may have been revoked")
             if row.expires_at is not None and row.expires_at <= now:
                 raise UnauthenticatedError("this token has expired; create a new one")
-            actor = actor_of(connection, row.owner, Scope(row.scope), row.name)
+            actor = actor_of(connection, row.owner, Scope(row.scope), row.name, row.grants)
         if row.last_used_at is None or now - row.last_used_at >= LAST_USED_STEP:
             self._note_use(row.id, now)
         return actor
@@ -107,7 +116,14 @@ class Tokens:
         with self._database.read() as connection:
             rows = connection.execute(query).all()
         return [
-            TokenRecord(r.name, Scope(r.scope), r.created_at, r.expires_at, r.last_used_at)
+            TokenRecord(
+                r.name,
+                Scope(r.scope),
+                r.created_at,
+                r.expires_at,
+                r.last_used_at,
+                grants_of(r.grants),
+            )
             for r in rows
         ]
 
@@ -133,6 +149,13 @@ class Tokens:
                 connection.execute(statement)
         except UnavailableError:
             return  # a busy database must not turn a valid token away; the next use notes it
+
+
+def _check_grants(scope: Scope, grants: Sequence[Grant]) -> None:
+    if (scope is Scope.FINE_GRAINED) is not bool(grants):
+        raise RequestError("a fine-grained token has grants, at least one; others have none")
+    if len(grants) > MAX_GRANTS:
+        raise RequestError(f"a token has at most {MAX_GRANTS} grants; grant a whole namespace")
 
 
 def _live(user: str, name: str) -> ColumnElement[bool]:

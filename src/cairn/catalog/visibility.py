@@ -4,7 +4,7 @@ from sqlalchemy import ColumnElement, and_, or_, true
 
 from cairn.catalog.accounts import key_of
 from cairn.catalog.schema import repos
-from cairn.domain import Actor
+from cairn.domain import Actor, Grant, Scope
 
 
 def visible_to(viewer: Actor) -> ColumnElement[bool]:
@@ -21,7 +21,20 @@ def _unless_theirs(actor: Actor, condition: ColumnElement[bool]) -> ColumnElemen
     """The condition, waived where `Actor.may_read_private` holds."""
     if actor.account is None:
         return condition
+    owners = {key_of(name) for name in (actor.account.name, *actor.organisations)}
+    if actor.scope is Scope.FINE_GRAINED:
+        granted = [
+            _is_in(grant)
+            for grant in actor.grants
+            if actor.account.is_admin or key_of(grant.namespace) in owners
+        ]
+        return or_(condition, *granted)
     if actor.account.is_admin:
         return true()
-    owners = {key_of(name) for name in (actor.account.name, *actor.organisations)}
     return or_(condition, repos.c.owner.in_(sorted(owners)))
+
+
+def _is_in(grant: Grant) -> ColumnElement[bool]:
+    if grant.repo is None:
+        return repos.c.owner == key_of(grant.namespace)
+    return repos.c.key == f"{grant.repo.type.value}/{grant.repo.full_name}".lower()

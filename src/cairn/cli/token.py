@@ -8,7 +8,7 @@ import click
 from cairn.cli.console import err, out, print_json
 from cairn.cli.kept_hub import open_hub
 from cairn.cli.options import OneOf, as_json, data_dir
-from cairn.domain import Scope
+from cairn.domain import Grant, Scope
 
 user = click.argument("user", help="User the token acts for.")
 
@@ -26,9 +26,15 @@ def token() -> None:
 @click.option(
     "--scope",
     type=OneOf(Scope),
-    default=Scope.WRITE.value,
-    show_default=True,
-    help="What it may be used for.",
+    help="What it may be used for (default: write; fineGrained with --grant).",
+)
+@click.option(
+    "--grant",
+    "grants",
+    multiple=True,
+    metavar="PERMISSION:WHERE",
+    help="Restrict it to a namespace or a repo, as in write:lab or read:datasets/lab/set;"
+    " permissions are read, write and admin. May be given several times.",
 )
 @click.option(
     "--expires-days",
@@ -36,11 +42,21 @@ def token() -> None:
     help="Days until it stops working (default: never).",
 )
 @data_dir
-def create(user: str, name: str, scope: Scope, expires_days: int | None, data: Path | None) -> None:
+def create(
+    user: str,
+    name: str,
+    scope: Scope | None,
+    grants: tuple[str, ...],
+    expires_days: int | None,
+    data: Path | None,
+) -> None:
     """Create a token and print it, this once, on standard output."""
     house = open_hub(data)
     expires_at = None if expires_days is None else datetime.now(UTC) + timedelta(days=expires_days)
-    secret = house.catalog.tokens.create(user, name, scope, expires_at=expires_at)
+    scope = scope or (Scope.FINE_GRAINED if grants else Scope.WRITE)
+    secret = house.catalog.tokens.create(
+        user, name, scope, expires_at=expires_at, grants=[Grant.parse(text) for text in grants]
+    )
     err().print(f"{scope.value} token {name!r} of {user}; it is not shown again:")
     click.echo(secret)
 
@@ -61,6 +77,7 @@ def list_tokens(user: str, data: Path | None, as_json: bool) -> None:
                 {
                     "name": t.name,
                     "scope": t.scope.value,
+                    "grants": [str(grant) for grant in t.grants],
                     "created_at": t.created_at.isoformat(),
                     "expires_at": t.expires_at.isoformat() if t.expires_at else None,
                     "last_used_at": t.last_used_at.isoformat() if t.last_used_at else None,
@@ -73,7 +90,7 @@ def list_tokens(user: str, data: Path | None, as_json: bool) -> None:
     for t in tokens:
         table.add_row(
             t.name,
-            t.scope.value,
+            "\n".join(map(str, t.grants)) or t.scope.value,
             *(_day(d) for d in (t.created_at, t.expires_at)),
             _day(t.last_used_at),
         )

@@ -1,6 +1,14 @@
 """The nouns: frozen, valid by construction, standard library only."""
 
-from cairn.domain.accounts import ANONYMOUS, Account, Actor, OrgRole, Scope
+from cairn.domain.accounts import (
+    ANONYMOUS,
+    Account,
+    Actor,
+    Grant,
+    OrgRole,
+    Permission,
+    Scope,
+)
 from cairn.domain.advisories import Advisory, AffectedRange, KnownFile, LoaderFloor
 from cairn.domain.architectures import Architecture, Fact, Module, Scalar
 from cairn.domain.checkpoints import Assembly, Checkpoint, Completeness, Part
@@ -53,7 +61,9 @@ __all__ = [
     "Module",
     "NO_QUOTA",
     "Octave",
+    "Grant",
     "OrgRole",
+    "Permission",
     "Part",
     "Piece",
     "Place",

@@ -3,8 +3,10 @@
 A private repo looks missing to whoever may not read it: same error, same words.
 """
 
+from dataclasses import replace
+
 from cairn.catalog import RepoRecord
-from cairn.domain import Actor, RepoId, Scope
+from cairn.domain import Actor, Grant, Permission, RepoId, Scope
 from cairn.errors import ForbiddenError, GatedError, RepoNotFoundError, UnauthenticatedError
 from cairn.workflows.house import House
 
@@ -19,7 +21,7 @@ def readable(house: House, actor: Actor, repo_id: RepoId) -> RepoRecord:
         record = house.catalog.repos.get(repo_id)
     except RepoNotFoundError:
         raise _missing(repo_id) from None
-    if record.private and not actor.may_read_private(record.id.namespace):
+    if record.private and not actor.may_read_private(record.id):
         raise _missing(repo_id)
     return record
 
@@ -32,7 +34,7 @@ def openable(house: House, actor: Actor, repo_id: RepoId) -> RepoRecord:
         GatedError: access must be granted by the owner first.
     """
     record = readable(house, actor, repo_id)
-    if record.gated and not actor.may_read_private(record.id.namespace):
+    if record.gated and not actor.may_read_private(record.id):
         raise GatedError(
             f"access to {record.id.type.value} {record.id.full_name} is restricted:"
             " ask its owner for access"
@@ -49,22 +51,44 @@ def writable(house: House, actor: Actor, repo_id: RepoId) -> RepoRecord:
         ForbiddenError: the account or its token may not write here.
     """
     record = readable(house, actor, repo_id)
-    require_writer(actor, record.id.namespace)
+    require_writer(actor, record.id)
     return record
 
 
-def named_reader(house: House, name: str) -> Actor:
+def administrable(house: House, actor: Actor, repo_id: RepoId) -> RepoRecord:
+    """The repo, if `actor` may delete it and say who sees it.
+
+    Raises:
+        RepoNotFoundError, UnauthenticatedError, ForbiddenError: as for `writable`.
+    """
+    record = writable(house, actor, repo_id)
+    if not actor.may_administer(record.id):
+        raise ForbiddenError(
+            f"token {actor.token_name!r} may not delete {record.id} or change its settings:"
+            f" it would need the grant admin:{record.id}"
+        )
+    return record
+
+
+def named_reader(house: House, name: str, only: RepoId | None = None) -> Actor:
     """Whoever has this name, with the rights they have now, to read and not to write.
+
+    With `only`, what is private they see of that repo alone: they came with a token for some
+    repos, and it is not known any more for which others.
 
     Raises:
         NotFoundError: there is no such account.
     """
     accounts = house.catalog.accounts
-    return Actor(accounts.get(name), organisations=accounts.organisations_of(name))
+    reader = Actor(accounts.get(name), organisations=accounts.organisations_of(name))
+    if only is None:
+        return reader
+    grants = (Grant(Permission.READ, only.namespace, only),)
+    return replace(reader, scope=Scope.FINE_GRAINED, grants=grants)
 
 
-def require_writer(actor: Actor, namespace: str) -> None:
-    """Let through whoever may create and change repos of a namespace.
+def require_writer(actor: Actor, where: RepoId | str) -> None:
+    """Let through whoever may change a repo or, in a namespace, create and change repos.
 
     Raises:
         UnauthenticatedError: nobody is logged in.
@@ -72,10 +96,34 @@ def require_writer(actor: Actor, namespace: str) -> None:
     """
     if actor.account is None:
         raise UnauthenticatedError("log in to change this: send a token with write scope")
-    if actor.scope is not Scope.WRITE:
+    if actor.scope is Scope.READ:
         raise ForbiddenError(f"token {actor.token_name!r} may only read; use one with write scope")
-    if not actor.may_write(namespace):
-        raise ForbiddenError(f"{actor.name} may not write to the namespace {namespace!r}")
+    if not actor.may_write(where):
+        raise ForbiddenError(_may_not_write(actor, where))
+
+
+def _may_not_write(actor: Actor, where: RepoId | str) -> str:
+    namespace = where.namespace if isinstance(where, RepoId) else where
+    if not replace(actor, scope=Scope.WRITE).may_write(where):
+        return f"{actor.name} may not write to the namespace {namespace!r}"
+    needed = f"write:{where}" if isinstance(where, RepoId) else f"write:{namespace}"
+    return f"token {actor.token_name!r} has no grant for this: it would need {needed}"
+
+
+def require_person(actor: Actor) -> Actor:
+    """Let through whoever acts for a whole account: what is told to them, and their settings.
+
+    Raises:
+        UnauthenticatedError: nobody is logged in.
+        ForbiddenError: the token is for some repos only.
+    """
+    if actor.account is None:
+        raise UnauthenticatedError("log in first: send a token as 'Authorization: Bearer ...'")
+    if not actor.is_whole:
+        raise ForbiddenError(
+            f"token {actor.token_name!r} is for some repos, not for the account; use another one"
+        )
+    return actor
 
 
 def require_admin(actor: Actor) -> None:
@@ -90,7 +138,9 @@ def require_admin(actor: Actor) -> None:
     if not actor.account.is_admin:
         raise ForbiddenError(f"{actor.name} does not administer this hub")
     if actor.scope is not Scope.WRITE:
-        raise ForbiddenError(f"token {actor.token_name!r} may only read; use one with write scope")
+        raise ForbiddenError(
+            f"token {actor.token_name!r} may not do this; use one with write scope"
+        )
 
 
 def require_overseer(actor: Actor) -> None:

@@ -25,7 +25,7 @@ def attach_bundle(house: House, actor: Actor, view: View, content: bytes) -> boo
         IntegrityError: it is about other files, or the signature is not that of its key.
         ConflictError: the revision has too many attachments.
     """
-    require_writer(actor, view.repo.id.namespace)
+    require_writer(actor, view.repo.id)
     digests = revision_digests(house, view)
     _check_size(content, digests)
     bundle = read_bundle(content, SOURCE)

@@ -25,7 +25,7 @@ class Releasing:
 
     def is_held(self, actor: Actor, repo: RepoRecord, entry: Entry) -> bool:
         """Whether a file has to be scanned before `actor` may have it."""
-        if actor.may_write(repo.id.namespace):
+        if actor.may_write(repo.id):
             return False
         if known_verdicts(self.house, [entry]):
             return False

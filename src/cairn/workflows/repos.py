@@ -5,7 +5,7 @@ from typing import Literal
 from cairn.catalog import PutFile, RepoRecord, gitobjects
 from cairn.domain import Account, Actor, RepoId, RepoType
 from cairn.errors import RequestError
-from cairn.workflows.access import openable, require_writer, writable
+from cairn.workflows.access import administrable, openable, require_writer
 from cairn.workflows.attributes import DEFAULT_GITATTRIBUTES
 from cairn.workflows.cards import sync_card
 from cairn.workflows.house import House
@@ -99,9 +99,9 @@ def delete_repo(house: House, actor: Actor, repo_id: RepoId) -> None:
     """Forget a repo and its history; gc removes bytes nobody else needs.
 
     Raises:
-        RepoNotFoundError, UnauthenticatedError, ForbiddenError: see `access.writable`.
+        RepoNotFoundError, UnauthenticatedError, ForbiddenError: see `access.administrable`.
     """
-    record = writable(house, actor, repo_id)
+    record = administrable(house, actor, repo_id)
     house.catalog.repos.delete(record.id, by=actor)
 
 
@@ -117,9 +117,9 @@ def change_settings(
     """Change visibility, gating and safetensors views; None leaves a setting as it is.
 
     Raises:
-        RepoNotFoundError, UnauthenticatedError, ForbiddenError: see `access.writable`.
+        RepoNotFoundError, UnauthenticatedError, ForbiddenError: see `access.administrable`.
     """
-    record = writable(house, actor, repo_id)
+    record = administrable(house, actor, repo_id)
     return house.catalog.repos.update(
         record.id,
         private=private,

@@ -10,7 +10,8 @@ from cairn.domain import Actor
 from cairn.hub import threads
 from cairn.hub.api.problems import PROBLEMS
 from cairn.hub.api.repos import caller
-from cairn.hub.identity import house_of, require_user
+from cairn.hub.identity import house_of
+from cairn.workflows.access import require_person
 
 router = APIRouter()
 
@@ -53,7 +54,7 @@ async def notifications(
 ) -> Notifications:
     """What the caller is told, the newest first."""
     kept = house_of(request).catalog.notifications
-    name = require_user(actor).name
+    name = require_person(actor).name
 
     def work() -> Notifications:
         found = kept.of(name, limit, before=before, unread=unread)
@@ -80,4 +81,4 @@ async def notifications(
 async def mark_read(request: Request, actor: Annotated[Actor, Depends(caller)], read: Read) -> None:
     """Note that the caller has read all up to one."""
     kept = house_of(request).catalog.notifications
-    await threads.call(kept.mark_read, require_user(actor).name, read.up_to)
+    await threads.call(kept.mark_read, require_person(actor).name, read.up_to)

@@ -126,7 +126,7 @@ async def store(request: Request) -> StoreAnswer:
     actor = await actor_of(request)
     memory: TotalsMemory = request.app.state.store_totals
     totals = await threads.call_long(memory.get, house_of(request))
-    is_admin = actor.account is not None and actor.account.is_admin
+    is_admin = actor.is_admin
     house = house_of(request)
     return StoreAnswer(
         **totals.model_dump(),

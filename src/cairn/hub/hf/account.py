@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute
 
-from cairn.domain import Account, OrgRole
+from cairn.domain import Account, Actor, Grant, OrgRole, Permission
 from cairn.errors import NotFoundError, UnauthenticatedError
 from cairn.hub import threads
 from cairn.hub.hf.params import repo_id_of
@@ -15,6 +15,12 @@ from cairn.hub.routing import RawRoute, api_route
 from cairn.hub.urls import base_url
 from cairn.workflows.access import openable, writable
 from cairn.workflows.house import House
+
+_PERMISSIONS = (
+    (Permission.READ, "repo.content.read"),
+    (Permission.WRITE, "repo.write"),
+    (Permission.ADMIN, "repo.admin"),  # ours: deletion and visibility
+)
 
 
 async def whoami(request: Request) -> Response:
@@ -25,7 +31,10 @@ async def whoami(request: Request) -> Response:
     organisations = [
         await _organisation(request, name, role) for name, role in actor.organisations.items()
     ]
-    token = {"displayName": actor.token_name, "role": actor.scope.value}
+    token: dict[str, Any] = {"displayName": actor.token_name, "role": actor.scope.value}
+    if not actor.is_whole:
+        scoped = [_scoped(actor, grant) for grant in actor.grants]
+        token["fineGrained"] = {"canReadGatedRepos": False, "global": [], "scoped": scoped}
     return JSONResponse(
         {
             "type": "user",
@@ -42,6 +51,19 @@ async def whoami(request: Request) -> Response:
             "auth": {"type": "access_token", "accessToken": token},
         }
     )
+
+
+def _scoped(actor: Actor, grant: Grant) -> dict[str, Any]:
+    """A grant in the words of the HF hub, which has more and finer ones."""
+    if grant.repo is not None:
+        entity = {"type": grant.repo.type.value, "name": grant.repo.full_name}
+    else:
+        own = grant.namespace.lower() == actor.name.lower()
+        entity = {"type": "user" if own else "org", "name": grant.namespace}
+    permissions = [
+        word for permission, word in _PERMISSIONS if grant.permission.includes(permission)
+    ]
+    return {"entity": {"_id": entity["name"], **entity}, "permissions": permissions}
 
 
 async def _organisation(request: Request, name: str, role: OrgRole) -> dict[str, Any]:

@@ -6,10 +6,10 @@ from starlette.routing import BaseRoute
 
 from cairn.errors import RequestError
 from cairn.hub import threads
-from cairn.hub.identity import require_user
 from cairn.hub.routing import RawRoute
 from cairn.hub.web.posting import posted
 from cairn.hub.web.visit import Visit, endpoint
+from cairn.workflows.access import require_person
 
 PAGE_SIZE = 50
 _MAX_ID_DIGITS = 18
@@ -18,6 +18,7 @@ _MAX_ID_DIGITS = 18
 def _page(visit: Visit) -> Response:
     if visit.actor.account is None:
         return visit.redirect("/login?next=/notifications")
+    require_person(visit.actor)
     before = visit.text("before")
     found = visit.house.catalog.notifications.of(
         visit.actor.name, PAGE_SIZE + 1, before=_number(before) if before else None
@@ -37,7 +38,7 @@ def _page(visit: Visit) -> Response:
 async def _read(request: Request) -> Response:
     posting = await posted(request)
     visit, form = posting.visit, posting.form
-    require_user(visit.actor)
+    require_person(visit.actor)
     kept = visit.house.catalog.notifications
     await threads.call(kept.mark_read, visit.actor.name, _number(form.get("up_to", "")))
     return visit.redirect("/notifications")

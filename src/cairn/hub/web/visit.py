@@ -73,7 +73,7 @@ class Visit:
     @property
     def unread(self) -> int:
         """How many notifications the visitor has not read."""
-        if self.actor.account is None:
+        if self.actor.account is None or not self.actor.is_whole:
             return 0
         return self.house.catalog.notifications.count_unread(self.actor.name)
 

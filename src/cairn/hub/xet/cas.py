@@ -56,7 +56,8 @@ class Cas:
     @cached_property
     def reader(self) -> Actor:
         """The caller, with the rights they have now."""
-        return named_reader(self.house, self.grant.actor)
+        only = self.grant.repo_id if self.grant.is_narrow else None
+        return named_reader(self.house, self.grant.actor, only)
 
     @cached_property
     def xorbs(self) -> Xorbs:

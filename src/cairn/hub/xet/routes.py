@@ -73,7 +73,8 @@ async def _token(request: Request, access: Access) -> Response:
     def issue(actor: Actor) -> tuple[str, str, int]:
         repo = (writable if access is Access.WRITE else openable)(house, actor, repo_id)
         scope = scopes.current(signer, repo.uid, now_s, settings.xet_epoch_s)
-        grant = Grant(access, repo.uid, repo.id, actor.name)
+        narrow = not actor.is_whole
+        grant = Grant(access, repo.uid, repo.id, actor.name, is_narrow=narrow)
         return scopes.segment(scope, house.store.staging), *tokens.issue(signer, grant, now_s)
 
     segment, token, expires_at = await threads.call(issue, actor)

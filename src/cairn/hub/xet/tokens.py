@@ -28,12 +28,16 @@ class Access(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """Who may do what with the staged data of one repo."""
+    """Who may do what with the staged data of one repo.
+
+    `is_narrow`: they came with a fine-grained token, so their rights elsewhere do not count here.
+    """
 
     access: Access
     repo_uid: str
     repo_id: RepoId
     actor: str
+    is_narrow: bool = False
 
 
 def issue(signer: Signer, grant: Grant, now_s: float) -> tuple[str, int]:
@@ -45,6 +49,7 @@ def issue(signer: Signer, grant: Grant, now_s: float) -> tuple[str, int]:
         "type": grant.repo_id.type.value,
         "repo": grant.repo_id.full_name,
         "actor": grant.actor,
+        "narrow": int(grant.is_narrow),
     }
     return signer.token(_PURPOSE, claims, expires_at), expires_at
 
@@ -61,7 +66,13 @@ def check(signer: Signer, authorization: str | None, needed: Access) -> Grant:
         raise UnauthenticatedError("send the Xet access token as 'Authorization: Bearer ...'")
     claims = signer.check_token(_PURPOSE, token.strip())
     repo_id = RepoId.parse(RepoType(claims["type"]), str(claims["repo"]))
-    grant = Grant(Access(claims["access"]), str(claims["uid"]), repo_id, str(claims["actor"]))
+    grant = Grant(
+        Access(claims["access"]),
+        str(claims["uid"]),
+        repo_id,
+        str(claims["actor"]),
+        bool(claims.get("narrow")),
+    )
     if needed is Access.WRITE and grant.access is not Access.WRITE:
         raise ForbiddenError("this Xet token only permits reading; ask for a write token")
     return grant
