@@ -105,6 +105,43 @@ class Settings(BaseSettings):
         ge=1,
         description="The same from one address (an IPv6 /64 is one).",
     )
+    oidc_issuer: str | None = Field(
+        default=None,
+        description="OpenID provider people may sign in by: its issuer, exactly as it writes it"
+        " (docs/accounts.md). Unset: none.",
+    )
+    oidc_client_id: str | None = Field(
+        default=None, description="What the OpenID provider knows this hub as."
+    )
+    oidc_client_secret_file: Path | None = Field(
+        default=None,
+        description="File with the secret the provider gave this hub; unset for a public client.",
+    )
+    oidc_scopes: Names = Field(
+        default=("openid", "profile", "email"), description="What the provider is asked to tell."
+    )
+    oidc_label: str = Field(
+        default="Sign in with OpenID", description="What the button of the provider says."
+    )
+    oidc_user_name_claim: str = Field(
+        default="preferred_username",
+        description="Claim a new account is named by; of an address what precedes the @.",
+    )
+    oidc_creates_accounts: bool = Field(
+        default=True,
+        description="Whether somebody the provider vouches for gets an account at the first"
+        " sign-in, if the name is free; else identities are linked by those who have one.",
+    )
+    oidc_allowed_domains: Names = Field(
+        default=(),
+        description="Domains of verified e-mail addresses that may sign in; unset: any.",
+    )
+    oidc_allowed_groups: Names = Field(
+        default=(), description="Groups of which one is needed to sign in; unset: none."
+    )
+    oidc_groups_claim: str = Field(
+        default="groups", description="Claim that lists somebody's groups."
+    )
     log_key_file: Path | None = Field(
         default=None,
         description="File with the key that signs the transparency log (docs/security/log.md);"

@@ -1,5 +1,6 @@
 """Who there is: people and organisations in one case-insensitive namespace, and memberships."""
 
+import json
 from collections.abc import Callable
 from datetime import datetime
 
@@ -8,7 +9,7 @@ from sqlalchemy import Connection, Row, delete, exists, insert, select
 from cairn.catalog import audit
 from cairn.catalog.database import Database, insert_if_new, storable
 from cairn.catalog.schema import accounts, memberships
-from cairn.domain import Account, Actor, OrgRole, Scope, check_name
+from cairn.domain import Account, Actor, Grant, OrgRole, Scope, check_name
 from cairn.errors import ConflictError, NotFoundError, RequestError
 
 # First segments of the hub's own URLs: a namespace of that name could not be reached.
@@ -44,10 +45,18 @@ def roles_of(connection: Connection, member: str) -> dict[str, OrgRole]:
     return {name: OrgRole(role) for name, role in connection.execute(query)}
 
 
-def actor_of(connection: Connection, key: str, scope: Scope, token_name: str) -> Actor:
-    """The user of this key with the rights they have now, as far as `scope` lets them."""
+def actor_of(
+    connection: Connection, key: str, scope: Scope, token_name: str, grants: str | None = None
+) -> Actor:
+    """The user of this key with the rights they have now, as far as scope and grants let them."""
     row = connection.execute(select(accounts).where(accounts.c.key == key)).one()
-    return Actor(account_of(row), scope, token_name, roles_of(connection, key))
+    roles = roles_of(connection, key)
+    return Actor(account_of(row), scope, token_name, roles, grants_of(grants))
+
+
+def grants_of(kept: str | None) -> tuple[Grant, ...]:
+    """The grants in a row of `tokens`."""
+    return tuple(map(Grant.parse, json.loads(kept or "[]")))
 
 
 class Accounts:
@@ -75,7 +84,7 @@ class Accounts:
         """
         account = Account(_allowed(name), full_name or name, is_admin=is_admin, email=email)
         with self._database.write() as connection:
-            self._insert(connection, account)
+            insert_account(connection, account, self._clock())
             detail = f"{account.name} administrator" if is_admin else account.name
             audit.note(connection, self._clock(), by, "user.create", detail=detail)
         return account
@@ -91,7 +100,7 @@ class Accounts:
         """
         account = Account(_allowed(name), full_name or name, is_org=True)
         with self._database.write() as connection:
-            self._insert(connection, account)
+            insert_account(connection, account, self._clock())
             audit.note(connection, self._clock(), by, "org.create", detail=account.name)
             if owner is not None:
                 self._set_member(connection, account.name, owner, OrgRole.ADMIN, by)
@@ -155,22 +164,6 @@ class Accounts:
         with self._database.read() as connection:
             return roles_of(connection, key_of(user))
 
-    def _insert(self, connection: Connection, account: Account) -> None:
-        if not all(map(storable, (account.full_name, account.email or ""))):
-            raise RequestError("a name or address cannot hold NUL characters or lone surrogates")
-        key = key_of(account.name)
-        row = {
-            "key": key,
-            "name": account.name,
-            "full_name": account.full_name,
-            "email": account.email,
-            "is_org": account.is_org,
-            "is_admin": account.is_admin,
-            "created_at": self._clock(),
-        }
-        if not insert_if_new(connection, accounts, row):
-            raise ConflictError(f"the name {account.name!r} is taken; choose another")
-
     def _set_member(
         self, connection: Connection, org: str, user: str, role: OrgRole, by: Actor | None
     ) -> None:
@@ -183,6 +176,30 @@ class Accounts:
         connection.execute(insert(memberships), pair | {"role": role.value})
         detail = f"{key_of(org)}/{key_of(user)} {role.value}"
         audit.note(connection, self._clock(), by, "member.set", detail=detail)
+
+
+def insert_account(connection: Connection, account: Account, now: datetime) -> None:
+    """Add an account in the caller's transaction.
+
+    Raises:
+        NamingError: the name breaks the rules.
+        RequestError: full name or address hold what text cannot.
+        ConflictError: a user or organisation has it, whatever the case, or it is reserved.
+    """
+    _allowed(account.name)
+    if not all(map(storable, (account.full_name, account.email or ""))):
+        raise RequestError("a name or address cannot hold NUL characters or lone surrogates")
+    row = {
+        "key": key_of(account.name),
+        "name": account.name,
+        "full_name": account.full_name,
+        "email": account.email,
+        "is_org": account.is_org,
+        "is_admin": account.is_admin,
+        "created_at": now,
+    }
+    if not insert_if_new(connection, accounts, row):
+        raise ConflictError(f"the name {account.name!r} is taken; choose another")
 
 
 def find(connection: Connection, name: str) -> Account:

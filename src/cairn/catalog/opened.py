@@ -17,6 +17,7 @@ from cairn.catalog.comparisons import Comparisons
 from cairn.catalog.database import Database
 from cairn.catalog.history import History
 from cairn.catalog.holdings import Holdings
+from cairn.catalog.identities import Identities
 from cairn.catalog.logbook import Logbook
 from cairn.catalog.migration import upgrade
 from cairn.catalog.notifications import Notifications
@@ -44,6 +45,7 @@ class Catalog:
     tokens: Tokens
     passwords: Passwords
     sessions: Sessions
+    identities: Identities
     attempts: Attempts
     repos: Repos
     history: History
@@ -104,6 +106,7 @@ def open_catalog(
         tokens=Tokens(database, clock),
         passwords=Passwords(database, clock, rules),
         sessions=Sessions(database, clock, rules),
+        identities=Identities(database, clock),
         attempts=Attempts(database, clock),
         repos=Repos(database, clock),
         history=History(database, trees, clock),

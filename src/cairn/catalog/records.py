@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Any, Literal
 
-from cairn.domain import ANONYMOUS, Actor, Digest, RepoId, RepoType, Scope
+from cairn.domain import ANONYMOUS, Actor, Digest, Grant, RepoId, RepoType, Scope
 
 SortKey = Literal["lastModified", "createdAt", "trendingScore", "downloads", "likes"]
 
@@ -129,6 +129,17 @@ class TokenRecord:
     created_at: datetime
     expires_at: datetime | None
     last_used_at: datetime | None
+    grants: tuple[Grant, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityRecord:
+    """Who somebody is at an OpenID provider; `shown_name` is what they recognise it by."""
+
+    issuer: str
+    subject: str
+    shown_name: str
+    linked_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

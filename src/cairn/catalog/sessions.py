@@ -90,7 +90,7 @@ class Sessions:
             if row is None:
                 raise UnauthenticatedError("this session has ended; sign in again")
             scope = Scope.WRITE if row.token is None else Scope(row.scope)
-            actor = actor_of(connection, row.owner, scope, row.token_name or "")
+            actor = actor_of(connection, row.owner, scope, row.token_name or "", row.grants)
         if now - row.seen_at >= SEEN_STEP:
             self._note_use(row.id, now)
         return actor

@@ -1,10 +1,10 @@
 """The hub as one ASGI application: which rooms of routes it has and what wraps them.
 
-`request.app.state` holds `house`, `settings`, `signer`, `checkpoints`, `comparisons` and `views`
-(made lately), `releasing` (of files), `scans` (the desk), `on_upload` (call it while bytes arrive)
-and `journal` (of optimizing). Routes are tried in order: Xet, the Hugging Face wire, our own API,
-pages. Each package gives a list `routes`; `hub.web.routes` may also give
-`error_page(request, status, message)` for browsers.
+`request.app.state` holds `house`, `settings`, `signer`, `oidc` (the provider, or None),
+`checkpoints`, `comparisons` and `views` (made lately), `releasing` (of files), `scans` (the desk),
+`on_upload` (call it while bytes arrive) and `journal` (of optimizing). Routes are tried in order:
+Xet, the Hugging Face wire, our own API, pages. Each package gives a list `routes`;
+`hub.web.routes` may also give `error_page(request, status, message)` for browsers.
 """
 
 from collections.abc import Callable
@@ -25,6 +25,7 @@ from cairn.hub.checkpoints import checkpoint_memory
 from cairn.hub.comparisons import comparison_memory
 from cairn.hub.hf import routes as hf
 from cairn.hub.memory import Memory
+from cairn.hub.oidc.setup import open_oidc
 from cairn.hub.rim import Rim
 from cairn.hub.scan_desk import ScanDesk
 from cairn.hub.signing import Signer
@@ -82,6 +83,7 @@ def create_app(
     app.state.house = house
     app.state.settings = settings
     app.state.signer = Signer(secret)
+    app.state.oidc = open_oidc(settings)
     app.state.checkpoints = checkpoint_memory()
     app.state.comparisons = comparison_memory()
     app.state.views = view_memory()

@@ -1,11 +1,13 @@
 """Opens a browser session for whoever proves who they are; counts and records those who fail."""
 
 import ipaddress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from cairn.catalog import Catalog
 from cairn.domain import Account, Actor
-from cairn.errors import NotFoundError, UnauthenticatedError
+from cairn.errors import ForbiddenError, NotFoundError, UnauthenticatedError
 from cairn.workflows.house import House
 
 PASSWORD, TOKEN = "password", "token"
@@ -75,6 +77,38 @@ def prove(house: House, limits: SignInLimits, name: str, password: str, caller: 
     return found
 
 
+@contextmanager
+def attempt_from(house: House, limits: SignInLimits, way: str, caller: Caller) -> Iterator[None]:
+    """An attempt whose account is not known before it succeeds; failures count and are recorded.
+
+    Raises:
+        ThrottledError: too many from this address failed lately.
+    """
+    network = f"network {caller.network}"
+    house.catalog.attempts.begin({network: limits.per_address}, WINDOW_S)
+    try:
+        yield
+    except (UnauthenticatedError, ForbiddenError):
+        _record_failure(house, "", way, caller)
+        raise
+    house.catalog.attempts.take_back(network)
+
+
+def require_proof(house: House, actor: Actor) -> None:
+    """Let through whoever proved that they are the person, and did not just hold a token.
+
+    A token that got lost must not become a way to stay. Where nothing but tokens can open the
+    account there is nothing better to ask for.
+
+    Raises:
+        ForbiddenError: they signed in with a token, and could have with something better.
+    """
+    catalog = house.catalog
+    better = catalog.passwords.exists(actor.name) or catalog.identities.list(actor.name)
+    if actor.token_name and better:
+        raise ForbiddenError("sign in with your password or by your provider to change this")
+
+
 def sign_in_with_token(house: House, limits: SignInLimits, token: str, caller: Caller) -> str:
     """The cookie of a new session that can do what this access token can.
 
@@ -82,14 +116,8 @@ def sign_in_with_token(house: House, limits: SignInLimits, token: str, caller: C
         UnauthenticatedError: nobody has this token.
         ThrottledError: too many attempts failed lately.
     """
-    network = f"network {caller.network}"
-    house.catalog.attempts.begin({network: limits.per_address}, WINDOW_S)
-    try:
+    with attempt_from(house, limits, TOKEN, caller):
         actor = house.catalog.tokens.actor(token)
-    except UnauthenticatedError:
-        _record_failure(house, "", TOKEN, caller)
-        raise
-    house.catalog.attempts.take_back(network)
     return house.catalog.sessions.start(
         actor.name, TOKEN, token_name=actor.token_name, address=caller.address, agent=caller.agent
     )
@@ -107,6 +135,8 @@ def change_password(
     """
     if house.catalog.passwords.exists(actor.name):
         prove(house, limits, actor.name, old, caller)
+    else:
+        require_proof(house, actor)
     house.catalog.passwords.set(actor.name, new, by=actor)
 
 

@@ -20,6 +20,7 @@ FORMS = [
     "/settings/account/password",
     "/settings/account/sessions/end",
     "/settings/account/sessions/end-others",
+    "/settings/account/unlink",
 ]
 FIELDS = {
     "name": "laptop",
@@ -168,6 +169,20 @@ def test_a_new_token_is_shown_once_and_works(home):
     assert ">ci<" not in home.page("/settings/tokens")
 
 
+def test_a_token_for_some_repos_is_made_with_an_end(home):
+    home.sign_in()
+    rows = {"permission-1": "write", "where-1": "ada/m", "permission-2": "read", "where-2": "bob"}
+    data = {"name": "ci", "scope": "fineGrained", "expires": "30", **rows, "permission-3": "admin"}
+    made = home.post("/settings/tokens", data)
+    secret = re.search(r"cairn_[\w-]{20,}", made.text).group(0)
+    actor = home.house.catalog.tokens.actor(secret)
+    assert [str(grant) for grant in actor.grants] == ["write:ada/m", "read:bob"]
+    page = home.page("/settings/tokens")
+    assert "write:ada" in page and "never" in page
+    (record,) = [t for t in home.house.catalog.tokens.list("ada") if t.name == "ci"]
+    assert round((record.expires_at - record.created_at).total_seconds() / 86400) == 30
+
+
 def test_a_session_opened_with_a_read_token_cannot_make_tokens(home):
     reader = home.house.catalog.tokens.create("ada", "reader", Scope.READ)
     home.sign_in(reader)
@@ -183,6 +198,10 @@ def test_a_session_opened_with_a_read_token_cannot_make_tokens(home):
         ({"name": "x" * 101, "scope": "read"}, 400),
         ({"name": "a\nb", "scope": "read"}, 400),
         ({"name": "ok", "scope": "admin"}, 400),
+        ({"name": "ok", "scope": "fineGrained"}, 400),
+        ({"name": "ok", "scope": "fineGrained", "permission-1": "own", "where-1": "a"}, 400),
+        ({"name": "ok", "scope": "fineGrained", "permission-1": "read", "where-1": "a b"}, 400),
+        ({"name": "ok", "scope": "read", "expires": "-1"}, 400),
         ({"name": "laptop", "scope": "read"}, 400),
         ({"name": "x" * 20_000, "scope": "read"}, 413),
     ],

@@ -9,10 +9,12 @@ from cairn.domain import Scope
 from cairn.errors import RequestError, ThrottledError, UnauthenticatedError
 from cairn.hub import threads
 from cairn.hub.cookies import SESSION, cookie_of
+from cairn.hub.oidc.setup import oidc_of
 from cairn.hub.routing import RawRoute
 from cairn.hub.web.posting import Posting, posted_by_owner
 from cairn.hub.web.session import enter
 from cairn.hub.web.visit import Visit, endpoint
+from cairn.workflows.access import require_person
 from cairn.workflows.sign_in import PASSWORD, change_password
 
 PAGE = "/settings/account"
@@ -22,12 +24,13 @@ WRONG = "That is not your password now."
 def _page(visit: Visit) -> Response:
     if visit.actor.account is None:
         return visit.redirect(f"/login?next={PAGE}")
+    require_person(visit.actor)
     return account_page(visit)
 
 
 def account_page(visit: Visit, problem: str = "", status: int = 200) -> Response:
     """The page of the visitor's own account, with what went wrong."""
-    catalog, settings = visit.house.catalog, _settings(visit)
+    catalog, settings, oidc = visit.house.catalog, _settings(visit), oidc_of(visit.request)
     return visit.render(
         "account.html",
         status,
@@ -35,6 +38,8 @@ def account_page(visit: Visit, problem: str = "", status: int = 200) -> Response
         has_password=catalog.passwords.exists(visit.actor.name),
         min_characters=settings.password_min_characters,
         sessions=catalog.sessions.list(visit.actor.name, cookie_of(visit.request, SESSION)),
+        identities=catalog.identities.list(visit.actor.name),
+        provider=oidc.label if oidc else "",
         may_write=visit.actor.scope is Scope.WRITE,
         problem=problem,
         now=visit.now,

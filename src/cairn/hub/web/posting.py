@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from starlette.requests import Request
 
+from cairn.config import Settings
 from cairn.domain import Scope
 from cairn.errors import ForbiddenError
 from cairn.hub.csrf import check_csrf
@@ -33,8 +34,13 @@ class Posting:
     @property
     def limits(self) -> SignInLimits:
         """How often signing in may fail on this hub."""
-        settings = self.visit.request.app.state.settings
-        return SignInLimits(settings.sign_in_account_attempts, settings.sign_in_address_attempts)
+        return sign_in_limits(self.visit.request)
+
+
+def sign_in_limits(request: Request) -> SignInLimits:
+    """How often signing in may fail on this hub."""
+    settings: Settings = request.app.state.settings
+    return SignInLimits(settings.sign_in_account_attempts, settings.sign_in_address_attempts)
 
 
 async def posted(request: Request) -> Posting:

@@ -14,6 +14,7 @@ from cairn.hub import threads
 from cairn.hub.cookies import SESSION, cookie_of, delete_cookie, set_cookie
 from cairn.hub.csrf import remember_visitor, send_visitor_cookie
 from cairn.hub.identity import house_of
+from cairn.hub.oidc.setup import oidc_of
 from cairn.hub.routing import RawRoute
 from cairn.hub.web.posting import Posting, posted
 from cairn.hub.web.visit import Visit, endpoint
@@ -31,7 +32,14 @@ def _login_page(visit: Visit) -> Response:
 def login_form(visit: Visit, target: str, problem: str = "", status: int = 200) -> Response:
     """The page to sign in on, with what went wrong."""
     remember_visitor(visit.request)
-    response = visit.render("login.html", status, next=local_target(target), problem=problem)
+    oidc = oidc_of(visit.request)
+    response = visit.render(
+        "login.html",
+        status,
+        next=local_target(target),
+        problem=problem,
+        provider=oidc.label if oidc else "",
+    )
     send_visitor_cookie(visit.request, response)
     return response
 
