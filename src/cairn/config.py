@@ -6,6 +6,7 @@ variables. They are read once, in `bootstrap`; nothing else looks at the environ
 """
 
 import difflib
+import ipaddress
 import os
 from pathlib import Path
 from typing import Annotated, Literal
@@ -39,6 +40,12 @@ def _web_address(value: str | None) -> str | None:
     if value and not value.startswith(("http://", "https://")):
         raise ValueError(f"{value!r} does not begin with http:// or https://")
     return value
+
+
+def _networks(values: tuple[str, ...]) -> tuple[str, ...]:
+    for value in values:
+        ipaddress.ip_network(value)  # its ValueError says what is wrong
+    return values
 
 
 class Settings(BaseSettings):
@@ -141,6 +148,25 @@ class Settings(BaseSettings):
     )
     oidc_groups_claim: str = Field(
         default="groups", description="Claim that lists somebody's groups."
+    )
+    rate_limit_anonymous: int = Field(
+        default=10_000,
+        ge=0,
+        description="Requests one address may make without an account in a window, of each kind"
+        " (API, files, pages); 0: any number. Counted per process (docs/accounts.md).",
+    )
+    rate_limit_account: int = Field(
+        default=50_000,
+        ge=0,
+        description="Requests one account may make in a window, of each kind; 0: any number.",
+    )
+    rate_limit_window_s: float = Field(
+        default=300.0, ge=1, description="Seconds in which requests are counted."
+    )
+    trusted_proxies: Annotated[Names, AfterValidator(_networks)] = Field(
+        default=(),
+        description="Addresses and networks of proxies that are believed about who asks:"
+        " `X-Forwarded-For`, `X-Forwarded-Proto`. Unset: nobody is.",
     )
     log_key_file: Path | None = Field(
         default=None,

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, insert, or_, select
 
 from cairn.catalog.database import Database
 from cairn.catalog.records import AuditRecord
@@ -55,9 +55,34 @@ class Audit:
         with self._database.write() as connection:
             note(connection, at, by, action, repo, detail)
 
-    def recent(self, limit: int = 100) -> list[AuditRecord]:
-        """The last `limit` actions, newest first."""
+    def search(
+        self,
+        *,
+        actor: str | None = None,
+        action: str | None = None,
+        repo: str | None = None,
+        since: datetime | None = None,
+        limit: int = 100,
+    ) -> list[AuditRecord]:
+        """The last `limit` actions that fit, newest first.
+
+        `action` is one (`token.create`) or the first word of several (`token`); `repo` is as
+        `RepoId` is written.
+        """
         query = select(audit).order_by(audit.c.id.desc()).limit(limit)
+        if actor is not None:
+            query = query.where(audit.c.actor == actor)
+        if action is not None:
+            several = audit.c.action.startswith(f"{action}.", autoescape=True)
+            query = query.where(or_(audit.c.action == action, several))
+        if repo is not None:
+            query = query.where(audit.c.repo == repo)
+        if since is not None:
+            query = query.where(audit.c.at >= since)
         with self._database.read() as connection:
             rows = connection.execute(query).all()
         return [AuditRecord(r.at, r.actor, r.action, r.repo, r.detail) for r in rows]
+
+    def recent(self, limit: int = 100) -> list[AuditRecord]:
+        """The last `limit` actions, newest first."""
+        return self.search(limit=limit)

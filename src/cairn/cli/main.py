@@ -47,6 +47,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "org": ("org:org", "Add organisations and members; say how much they may keep."),
     "trust": ("trust:trust", "Say who may sign the repos of which namespace."),
     "token": ("token:token", "Create, list and revoke access tokens."),
+    "audit": ("audit:audit", "List who did what: sign-ins, tokens, repos, quotas; newest first."),
 }
 
 

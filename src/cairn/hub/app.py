@@ -13,6 +13,7 @@ from contextlib import AbstractAsyncContextManager
 from fastapi import FastAPI
 from markupsafe import Markup
 from starlette.middleware import Middleware
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from cairn import __version__
 from cairn.config import Settings
@@ -26,6 +27,7 @@ from cairn.hub.comparisons import comparison_memory
 from cairn.hub.hf import routes as hf
 from cairn.hub.memory import Memory
 from cairn.hub.oidc.setup import open_oidc
+from cairn.hub.rate_limits import RateLimits
 from cairn.hub.rim import Rim
 from cairn.hub.scan_desk import ScanDesk
 from cairn.hub.signing import Signer
@@ -76,12 +78,14 @@ def create_app(
         lifespan=lifespan,
         middleware=[
             Middleware(Rim, settings=settings),
+            *_forwarding(settings),
             Middleware(PathPrefix, settings=settings),
             Middleware(HostGuard, settings=settings),
         ],
     )
     app.state.house = house
     app.state.settings = settings
+    app.state.rate_limits = RateLimits(settings.rate_limit_window_s)
     app.state.signer = Signer(secret)
     app.state.oidc = open_oidc(settings)
     app.state.checkpoints = checkpoint_memory()
@@ -100,3 +104,11 @@ def create_app(
     app.include_router(api.router)
     app.router.routes.extend(web.routes)
     return app
+
+
+def _forwarding(settings: Settings) -> list[Middleware]:
+    """What believes trusted proxies, and nobody else, about the caller's address and scheme."""
+    if not settings.trusted_proxies:
+        return []
+    trusted = list(settings.trusted_proxies)
+    return [Middleware(ProxyHeadersMiddleware, trusted_hosts=trusted)]

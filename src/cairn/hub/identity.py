@@ -9,11 +9,13 @@ from urllib.parse import urlsplit
 
 from starlette.requests import Request
 
+from cairn.config import Settings
 from cairn.domain import ANONYMOUS, Actor
 from cairn.errors import ForbiddenError, UnauthenticatedError
 from cairn.hub import threads
 from cairn.hub.cookies import SESSION, cookie_of
 from cairn.hub.errors import BAD_CREDENTIALS_MESSAGE
+from cairn.hub.rate_limits import RateLimits, check_left, kind_of
 from cairn.hub.scan_desk import ScanDesk
 from cairn.hub.urls import base_url
 from cairn.workflows.house import House
@@ -55,6 +57,7 @@ async def actor_of(request: Request) -> Actor:
     try:
         actor = await threads.call(house_of(request).catalog.tokens.actor, token)
     except UnauthenticatedError:
+        _count(request, ANONYMOUS)
         raise UnauthenticatedError(BAD_CREDENTIALS_MESSAGE) from None
     return _remember(request, actor)
 
@@ -116,7 +119,25 @@ def require_user(actor: Actor) -> Actor:
 
 def _remember(request: Request, actor: Actor) -> Actor:
     request.state.actor = actor
+    _count(request, actor)
     return actor
+
+
+def _count(request: Request, actor: Actor) -> None:
+    """Count the request against whoever makes it, once.
+
+    Raises:
+        ThrottledError: it is one too many.
+    """
+    settings: Settings = request.app.state.settings
+    nobody = actor.account is None
+    quota = settings.rate_limit_anonymous if nobody else settings.rate_limit_account
+    if not quota or hasattr(request.state, "allowance"):
+        return
+    subject = f"network {caller_of(request).network}" if nobody else f"account {actor.name}"
+    limits: RateLimits = request.app.state.rate_limits
+    request.state.allowance = limits.take(subject, kind_of(request.scope["path"]), quota)
+    check_left(request.state.allowance)
 
 
 def _token(header: str) -> str:

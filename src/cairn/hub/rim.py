@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from cairn.config import Settings
 from cairn.hub.browser_rules import Headers, browser_rules
 from cairn.hub.errors import internal_error
+from cairn.hub.rate_limits import Allowance
 
 _log = structlog.get_logger("cairn.hub")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.:=;-]{1,128}\Z")
@@ -71,6 +72,8 @@ class _Passage:
             headers = message.setdefault("headers", [])
             present = {name.lower() for name, _ in headers}
             extra = [pair for pair in self._rules if pair[0] not in present]
+            allowance: Allowance | None = self._scope["state"].get("allowance")
+            extra += allowance.headers() if allowance else ()
             message["headers"] = [*headers, *extra, (b"x-request-id", self.id.encode())]
         elif message["type"] == "http.response.body":
             self.sent_bytes += len(message.get("body", b""))

@@ -89,7 +89,7 @@ def unlink_identity(house: House, actor: Actor, issuer: str, subject: str) -> No
         NotFoundError: they have no such identity.
     """
     require_proof(house, actor)
-    others = len(house.catalog.identities.list(actor.name)) - 1
-    if others < 1 and not house.catalog.passwords.exists(actor.name):
+    held = {(each.issuer, each.subject) for each in house.catalog.identities.list(actor.name)}
+    if held == {(issuer, subject)} and not house.catalog.passwords.exists(actor.name):
         raise ForbiddenError("choose a password before you end the only other way to sign in")
     house.catalog.identities.unlink(actor.name, issuer, subject, by=actor)

@@ -206,6 +206,7 @@ ASKING: dict[str, Asking] = {
     "POST /api/cairn/notifications/read": _json(up_to=0),
     "POST /settings/account/password": _form(old="a", new="b", again="c"),
     "POST /settings/account/sessions/end": _end_session,
+    "POST /settings/account/unlink": _form(issuer="https://id.example", subject="nobody"),
     "POST /settings/account/sessions/end-others": _form(sent="yes"),
     "POST /login": _form(token="no such token"),
     "POST /settings/tokens": lambda w, r, _: Ask(
