@@ -181,6 +181,10 @@ def test_a_reader_signs_in_and_out(browse, site):
     page.click("text=Access tokens")
     assert "laptop" in page.inner_text("main")
     page.click(".who summary")
+    page.click("text=Your account")
+    assert "this one" in page.inner_text("main")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.click(".who summary")
     page.click("text=Sign out")
     assert page.locator(".who >> text=Sign in").is_visible()
     assert watched.complaints == []

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, delete, select, update
 
 from cairn.catalog.database import Database, insert_if_new
 from cairn.catalog.schema import attempts
-from cairn.errors import ThrottledError
+from cairn.errors import ThrottledError, UnavailableError
 
 
 class Attempts:
@@ -32,20 +32,27 @@ class Attempts:
             ThrottledError: a subject is at its limit; says for how long.
         """
         now = self._clock()
-        keys = {_key(subject): limit for subject, limit in sorted(limits.items())}
+        self._sweep(now)
+        ends_at = now + timedelta(seconds=window_s)
         with self._database.write() as connection:
-            connection.execute(delete(attempts).where(attempts.c.ends_at <= now))
-            full = [end for key, limit in keys.items() if (end := _full(connection, key, limit))]
-            if full:
+            # Counted first and looked at then: a row that was counted up is locked until we are
+            # done. In the order of their keys, so that two attempts cannot wait for each other.
+            keys = sorted((_key(subject), limit) for subject, limit in limits.items())
+            counts = [(*_counted(connection, key, now, ends_at), limit) for key, limit in keys]
+            full = [end for number, end, limit in counts if number > limit]
+            if full:  # raised inside the transaction: what it counted is undone
                 raise ThrottledError(
                     "too many attempts to sign in; wait before the next one",
                     retry_after_s=(max(full) - now).total_seconds(),
                 )
-            for key in sorted(keys):
-                row = {"subject": key, "number": 1, "ends_at": now + timedelta(seconds=window_s)}
-                if not insert_if_new(connection, attempts, row):
-                    more = update(attempts).where(attempts.c.subject == key)
-                    connection.execute(more.values(number=attempts.c.number + 1))
+
+    def _sweep(self, now: datetime) -> None:
+        """Forget windows that have ended; in a transaction of its own, which holds nobody up."""
+        try:
+            with self._database.write() as connection:
+                connection.execute(delete(attempts).where(attempts.c.ends_at <= now))
+        except UnavailableError:
+            return  # the next attempt sweeps
 
     def forget(self, subject: str) -> None:
         """Count a subject from nought again."""
@@ -60,14 +67,21 @@ class Attempts:
             connection.execute(less)
 
 
-def _full(connection: Connection, key: bytes, limit: int) -> datetime | None:
-    """When the window of a subject at its limit ends; its row is locked until we are done."""
-    query = select(attempts).where(attempts.c.subject == key).with_for_update()
-    row = connection.execute(query).one_or_none()
-    if row is None or row.number < limit:
-        return None
-    ends_at: datetime = row.ends_at
-    return ends_at
+def _counted(
+    connection: Connection, key: bytes, now: datetime, ends_at: datetime
+) -> tuple[int, datetime]:
+    """How many attempts there are with this one, and when their window ends."""
+    if insert_if_new(connection, attempts, {"subject": key, "number": 1, "ends_at": ends_at}):
+        return 1, ends_at
+    held = attempts.c.subject == key
+    connection.execute(update(attempts).where(held).values(number=attempts.c.number + 1))
+    row = connection.execute(select(attempts).where(held)).one_or_none()
+    if row is None:  # swept by another process between the two
+        return _counted(connection, key, now, ends_at)
+    if row.ends_at <= now:
+        connection.execute(update(attempts).where(held).values(number=1, ends_at=ends_at))
+        return 1, ends_at
+    return row.number, row.ends_at
 
 
 def _key(subject: str) -> bytes:
