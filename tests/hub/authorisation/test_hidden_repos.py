@@ -17,7 +17,7 @@ OUTSIDERS = ("anonymous", "stranger")
 PRIVATE = repo_named("private")
 MISSING = RepoId(RepoType.MODEL, "lab", "missing-repo")
 _NAMES = re.compile(r"(private|missing)-repo|[a-z]+-[0-9]{6}\b")  # and those made for one request
-_OF_EACH_ANSWER = {"x-request-id", "date"}
+_OF_EACH_ANSWER = {"x-request-id", "date", "ratelimit"}
 
 
 assert len(MISSING.name) == len(PRIVATE.name)

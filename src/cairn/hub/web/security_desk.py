@@ -14,7 +14,7 @@ from cairn.hub.web.visit import Visit, endpoint
 from cairn.hub.web.wording import coded, path_url
 from cairn.scanner import RULES, rules_version
 from cairn.scanner.pages import page_of
-from cairn.workflows.access import require_admin
+from cairn.workflows.access import require_overseer
 from cairn.workflows.appealing import standing_of
 from cairn.workflows.waiving import security_link
 
@@ -55,7 +55,7 @@ def _rules(visit: Visit) -> Response:
 def _appeals(visit: Visit) -> Response:
     if visit.actor.account is None:
         return visit.redirect("/login?next=/security/appeals")
-    require_admin(visit.actor)
+    require_overseer(visit.actor)
     kept = visit.house.catalog.appeals
     return visit.render(
         "security_appeals.html",
@@ -80,7 +80,7 @@ def _appeal_row(visit: Visit, appeal: Appeal) -> AppealRow:
 def _waivers(visit: Visit) -> Response:
     if visit.actor.account is None:
         return visit.redirect("/login?next=/security/waivers")
-    require_admin(visit.actor)
+    require_overseer(visit.actor)
     return visit.render(
         "security_waivers.html",
         waivers=visit.house.catalog.waivers.newest(MAX_WAIVERS),
