@@ -58,7 +58,13 @@ def answer(home: Home, headers: dict[str, str] | None = None) -> dict:
 
 
 def hub_worker(home: Home, tmp_path: Path, **settings: object) -> Worker:
-    given = {"secret": SECRET, "optimize_delay_s": 0.0, "tensor_health": False, **settings}
+    given = {
+        "secret": SECRET,
+        "optimize_delay_s": 0.0,
+        "tensor_health": False,
+        "scan_policy": "allow",
+    }
+    given |= settings
     worker = Worker(home.house, Settings(data_dir=tmp_path, **given))
     home.app.state.journal = worker.journal
     return worker

@@ -3,14 +3,15 @@
 from collections import Counter
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from cairn.cli.advisories import shelf_of
 from cairn.cli.console import byte_progress, print_ascii_json
 from cairn.cli.options import OneOf, as_json, data_dir
-from cairn.cli.targets import LocalTarget, open_kept, parse_target
+from cairn.cli.revisions import MAIN, hub_options
+from cairn.cli.targets import LocalTarget, open_kept, parse_repo, parse_target
 
 if TYPE_CHECKING:
     from cairn.domain import FileReport, LoaderFloor, ScanReport, Verdict
@@ -45,28 +46,36 @@ class FailOn(StrEnum):
     help="The least verdict that makes the command exit 1.",
 )
 @click.option("--sarif", "as_sarif", is_flag=True, help="Print SARIF 2.1.0 instead of text.")
+@hub_options
 @data_dir
 @as_json
-def scan(target: str, fail_on: FailOn, data: Path | None, as_sarif: bool, as_json: bool) -> None:
+def scan(
+    target: str,
+    fail_on: FailOn,
+    hub: str | None,
+    token: str | None,
+    data: Path | None,
+    as_sarif: bool,
+    as_json: bool,
+) -> None:
     """Say of every file whether loading it is safe, and why not. Nothing is run or imported.
 
     Verdicts, from the best: clean, unread, malformed, suspicious, malicious. Only what was read
     whole and found harmless is clean. Exits 0 when every file is better than --fail-on, 1 when
     one is not; 2 when the command makes no sense, 3 when there is no such file, folder or repo.
 
+    With --hub the verdicts are those of that hub, waivers heeded: nothing is downloaded or
+    scanned here. Who would rather believe nobody downloads the files and scans the folder.
+
     Example: cairn scan ~/Downloads/model --fail-on suspicious
     """
     if as_json and as_sarif:
         raise click.UsageError("--json and --sarif are two forms of one report: give one")
-    from cairn.scanner.confined import ScanProcess
-
-    with ScanProcess() as process:  # gets ready while the files are looked up
-        report = _scanned(*_files(target, data), process)
-        held = process.held
+    report, by = _told_by(hub, token, target) if hub else _scanned_here(target, data)
     if as_json:
         from cairn.scanner.reports import as_json as plain
 
-        print_ascii_json({**plain(report), "confined": held})
+        print_ascii_json({**plain(report), **by})
     elif as_sarif:
         from cairn import __version__
         from cairn.scanner.reports import as_sarif as sarif
@@ -76,6 +85,23 @@ def scan(target: str, fail_on: FailOn, data: Path | None, as_sarif: bool, as_jso
         _print(report)
     if report.verdict.rank >= _verdict(fail_on).rank:
         raise click.exceptions.Exit(FOUND)
+
+
+def _scanned_here(target: str, data: Path | None) -> "tuple[ScanReport, dict[str, Any]]":
+    from cairn.scanner.confined import ScanProcess
+
+    with ScanProcess() as process:  # gets ready while the files are looked up
+        report = _scanned(*_files(target, data), process)
+        return report, {"confined": process.held}
+
+
+def _told_by(hub: str, token: str | None, target: str) -> "tuple[ScanReport, dict[str, Any]]":
+    from cairn.hub.remote import RemoteHub
+    from cairn.hub.remote_scan import remote_report
+
+    name, _, revision = target.partition("@")
+    report = remote_report(RemoteHub(hub, token), parse_repo(name), revision or MAIN)
+    return report, {"hub": hub}
 
 
 def _files(text: str, data: Path | None) -> "tuple[Scannable, AdvisoryShelf]":

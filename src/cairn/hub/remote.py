@@ -28,6 +28,7 @@ from cairn.errors import (
 from cairn.formats.strict_json import parse_json
 
 TIMEOUT_S = 60.0  # without a byte
+PAGE_FILES = 100
 MAX_ANSWER_BYTES = 64 << 20  # the digests of a million files
 
 _ERRORS: dict[int, type[CairnError]] = {
@@ -78,6 +79,16 @@ class RemoteHub:
         """
         told = self._ask("POST", self._address(repo, "signatures", revision), bundle)
         return str(told.get("verdict"))
+
+    def security(self, repo: RepoId, revision: str, offset: int) -> dict[str, Any]:
+        """What the hub's scans say of some files of a revision, from the one at `offset` on.
+
+        Raises:
+            NotFoundError: there is none for the owner of the token.
+            UnavailableError: the hub does not answer. MalformedError: it answers nonsense.
+        """
+        address = self._address(repo, "security", revision)
+        return self._ask("GET", f"{address}?limit={PAGE_FILES}&offset={offset}")
 
     def _address(self, repo: RepoId, what: str, revision: str) -> str:
         name = f"{repo.type.plural}/{quote(repo.full_name)}"

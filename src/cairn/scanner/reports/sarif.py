@@ -105,7 +105,7 @@ def _result(
     return {
         **suppressed,
         "ruleId": finding.rule,
-        "ruleIndex": order[finding.rule],
+        "ruleIndex": order.get(finding.rule, -1),  # -1: a rule of another version
         "level": _LEVELS[finding.verdict],
         "message": {"text": _text(f"{finding.message}{where}{advice}")},
         "locations": [location],
