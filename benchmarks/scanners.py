@@ -17,6 +17,7 @@ import argparse
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -70,6 +71,7 @@ def command(*line: str) -> Tool:
             done = subprocess.run(
                 [*line, str(path)],
                 capture_output=True, timeout=_TIMEOUT_S, check=False, env=os.environ | _SILENT,
+                cwd=tempfile.gettempdir(),  # fickling writes its report where it stands
             )  # fmt: skip
         except subprocess.TimeoutExpired:
             return NOT_CLEAN

@@ -46,6 +46,7 @@ class Member:
     size_bytes: int
     stored: bool
     crc: int
+    is_link: bool = False
 
 
 class ZipArchive:
@@ -193,6 +194,7 @@ class ZipArchive:
             size_bytes=record.plain_bytes,
             stored=method == _STORED,
             crc=record.crc,
+            is_link=record.is_link,
         )
 
     @staticmethod

@@ -5,6 +5,7 @@ The byte table and the specification are in `zip_archive`.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from stat import S_ISLNK
 from struct import Struct
 
 from cairn.domain import Source, Span
@@ -22,6 +23,7 @@ _RECORD = Struct("<4s6H3I5H2I")
 _RECORD_MAGIC = b"PK\x01\x02"
 _EXTRA = Struct("<2H")
 _ZIP64_EXTRA = 1
+_UNIXES = (3, 19)  # hosts whose attributes begin with a mode: Unix, macOS
 _WIDE16, _WIDE32 = 0xFFFF, 0xFFFFFFFF
 
 # Bit 3: a data descriptor follows. Bit 11: the name is UTF-8. All others (encryption, patches,
@@ -39,7 +41,10 @@ class DirectoryPlace:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One member as the central directory describes it, zip64 resolved."""
+    """One member as the central directory describes it, zip64 resolved.
+
+    `is_link`: a program that unpacks it would make a symbolic link of it, to what it holds.
+    """
 
     name: bytes
     flags: int
@@ -48,6 +53,7 @@ class Record:
     packed_bytes: int
     plain_bytes: int
     offset: int
+    is_link: bool
 
 
 def find_directory(source: Source) -> DirectoryPlace:
@@ -175,8 +181,8 @@ def parse_records(raw: bytes, place: DirectoryPlace, source: str) -> Iterator[Re
         if at + _RECORD.size > len(raw):
             raise MalformedError("a directory record is cut off", source=source, offset=where)
         fields = _RECORD.unpack_from(raw, at)
-        magic, _, _, flags, method, _, _, crc, packed, plain = fields[:10]
-        name_bytes, extra_bytes, comment_bytes, disk, _, _, offset = fields[10:]
+        magic, made_by, _, flags, method, _, _, crc, packed, plain = fields[:10]
+        name_bytes, extra_bytes, comment_bytes, disk, _, attributes, offset = fields[10:]
         end = at + _RECORD.size + name_bytes + extra_bytes + comment_bytes
         if magic != _RECORD_MAGIC or end > len(raw):
             raise MalformedError("a directory record is broken", source=source, offset=where)
@@ -193,7 +199,8 @@ def parse_records(raw: bytes, place: DirectoryPlace, source: str) -> Iterator[Re
         sizes = _resolve_wide([plain, packed, offset], extra, source, where)
         if disk:
             raise MalformedError("a member lies on another disk", source=source, offset=where)
-        yield Record(name, flags, method, crc, sizes[1], sizes[0], sizes[2])
+        is_link = made_by >> 8 in _UNIXES and S_ISLNK(attributes >> 16)
+        yield Record(name, flags, method, crc, sizes[1], sizes[0], sizes[2], is_link)
         count += 1
         at = end
     if count != place.members:

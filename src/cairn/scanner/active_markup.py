@@ -32,6 +32,11 @@ def actions_in(text: str) -> Iterator[tuple[str, int]]:
     yield from _found(_MARKUP | _COMMANDS, text)
 
 
+def python_in(text: str) -> Iterator[tuple[str, int]]:
+    """What Python would act on, and at which character."""
+    yield from _found({"Python code": _COMMANDS["Python code"]}, text)
+
+
 def _found(marks: Mapping[str, Pattern[str]], text: str) -> Iterator[tuple[str, int]]:
     for what, mark in marks.items():
         match = mark.search(text)

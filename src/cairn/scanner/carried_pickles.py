@@ -43,8 +43,23 @@ def note_carried(values: Iterator[Value], source: Source, trace: Trace) -> None:
     Raises:
         LimitError: searching takes more than the file's budget.
     """
+    for encoding, module, name in _called(_readings(values, source), trace):
+        trace.note(CarriedPickle(trace.at(), encoding, module, name))
+
+
+def pickles_in_text(text: str, trace: Trace) -> Iterator[tuple[str, str, str]]:
+    """What pickles call that a text stands for: encoding, module and name, once each.
+
+    Raises:
+        LimitError: searching takes more than the file's budget.
+    """
+    if _SHORTEST <= len(text) <= _MOST_CHARS:
+        yield from _called(_decoded(text.strip()), trace)
+
+
+def _called(readings: Iterator[tuple[str, bytes]], trace: Trace) -> Iterator[tuple[str, str, str]]:
     seen: set[tuple[str, str, str]] = set()
-    for encoding, packed in _readings(values, source):
+    for encoding, packed in readings:
         data = _unpacked(packed, trace)
         trace.spend(len(data))
         for program in find_pickles(data):
@@ -52,7 +67,7 @@ def note_carried(values: Iterator[Value], source: Source, trace: Trace) -> None:
                 name = call.callee
                 if isinstance(name, Global) and (encoding, name.module, name.name) not in seen:
                     seen.add((encoding, name.module, name.name))
-                    trace.note(CarriedPickle(trace.at(), encoding, name.module, name.name))
+                    yield encoding, name.module, name.name
 
 
 def _unpacked(data: bytes, trace: Trace) -> bytes:

@@ -1,21 +1,58 @@
-"""Python source as syntax: which calls importing it would make, and which its functions would.
+"""Python source as syntax: what importing it would get hold of and call, and its functions.
 
-Nothing is imported or compiled. Names are followed through the file's own imports only.
+Nothing is imported or compiled. Names are followed through the file's own imports, and through
+the ways around them whose words stand in the file: `getattr(os, "system")`,
+`sys.modules["os"].system`, `__import__("os").system`. Where a word is computed it is a `?`.
 """
 
 import ast
+import io
+import tokenize
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from cairn.errors import LimitError, MalformedError
 
-# The longest models of transformers have 250 KB; 512 KiB of calls take five seconds.
-MAX_SOURCE_BYTES = 512 << 10
+# The longest models of transformers have 250 KB; as many bytes of calls take two seconds.
+MAX_SOURCE_BYTES = 256 << 10
+
+COMPUTED = "?"
+"""A part of a name that only the running program knows."""
 
 _BODIES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+_IMPORTERS = ("builtins.__import__", "importlib.import_module")
+_NAMESPACES = ("builtins.globals", "builtins.locals", "builtins.vars")
+# Attributes that lead from any object to the interpreter.
+_WAYS_IN = frozenset(("__subclasses__", "__globals__", "__builtins__", "__code__"))
+_PLAIN_ENCODINGS = ("utf-8", "utf-8-sig", "ascii", "iso-8859-1")
 
 
-def calls_in(text: str) -> Iterator[tuple[str, bool, int]]:
-    """Each call of what is imported or built in: dotted name, whether at import, line.
+class Mention(NamedTuple):
+    """A dotted name in the source: whether it is called, and whether importing gets there."""
+
+    name: str
+    called: bool
+    at_import: bool
+    line: int
+
+
+def source_text(data: bytes) -> str:
+    """The source as Python decodes it.
+
+    Raises:
+        MalformedError: it says that it is written in an encoding that hides what it does.
+    """
+    try:
+        encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
+    except SyntaxError:
+        encoding = "utf-8"
+    if encoding not in _PLAIN_ENCODINGS:
+        raise MalformedError(f"Python source written in {encoding[:40]}, which hides what it does")
+    return data.decode("utf-8", "replace")
+
+
+def mentions_in(text: str) -> Iterator[Mention]:
+    """Each name of something imported or built in.
 
     Raises:
         MalformedError: it is no Python.
@@ -29,26 +66,57 @@ def calls_in(text: str) -> Iterator[tuple[str, bool, int]]:
         raise MalformedError("it is no Python") from None
     except (RecursionError, MemoryError):
         raise LimitError("the source nests too deeply") from None
-    names = _imports(tree)
-    waiting: list[tuple[ast.AST, bool]] = [(tree, True)]
+    names = _Names(tree)
+    waiting: list[tuple[ast.AST, bool, bool]] = [(tree, True, False)]
     while waiting:
-        node, at_import = waiting.pop()
-        if isinstance(node, ast.Call):
-            dotted = _dotted(node.func, names)
-            if dotted:
-                yield dotted, at_import, node.lineno
-        waiting += _below(node, at_import=at_import)
+        node, at_import, called = waiting.pop()
+        yield from _mentions_of(node, names, called=called, at_import=at_import)
+        callees = {id(one) for one in _called_by(node)}
+        waiting += (
+            (below, reached, id(below) in callees)
+            for below, reached in _below(node, at_import=at_import)
+        )
 
 
-def _below(node: ast.AST, *, at_import: bool) -> list[tuple[ast.AST, bool]]:
+def _mentions_of(
+    node: ast.AST, names: "_Names", *, called: bool, at_import: bool
+) -> Iterator[Mention]:
+    if isinstance(node, (ast.Name, ast.Attribute, ast.Subscript)):
+        for name in names.of(node):
+            yield Mention(name, called, at_import, node.lineno)
+    elif isinstance(node, ast.Call):
+        given = names.of(node) if called else ()
+        for name in (*given, *(["builtins.open to write"] if _opens_to_write(node) else [])):
+            yield Mention(name, called=True, at_import=at_import, line=node.lineno)
+    if isinstance(node, ast.Attribute) and node.attr in _WAYS_IN:
+        way_in = f"{COMPUTED}.{node.attr}"
+        yield Mention(way_in, called=True, at_import=at_import, line=node.lineno)
+
+
+def _called_by(node: ast.AST) -> list[ast.expr]:
+    if isinstance(node, ast.Call):
+        return [node.func]
+    return list(getattr(node, "decorator_list", ()))
+
+
+def _opens_to_write(node: ast.Call) -> bool:
+    if not (isinstance(node.func, ast.Name) and node.func.id == "open"):
+        return False
+    modes = [*node.args[1:2], *(one.value for one in node.keywords if one.arg == "mode")]
+    return any(
+        isinstance(mode, ast.Constant) and set(str(mode.value)) & set("wax+") for mode in modes
+    )
+
+
+def _below(node: ast.AST, *, at_import: bool) -> Iterator[tuple[ast.AST, bool]]:
     """The parts of a node, and whether importing the file reaches them."""
+    late: set[int] = set()
     if isinstance(node, _BODIES):
-        body = node.body if isinstance(node.body, list) else [node.body]
-        late = {id(part) for part in body}
-        return [(part, at_import and id(part) not in late) for part in ast.iter_child_nodes(node)]
-    if isinstance(node, ast.If) and _is_main(node.test):
-        return [(part, False) for part in ast.iter_child_nodes(node)]
-    return [(part, at_import) for part in ast.iter_child_nodes(node)]
+        late = {id(part) for part in (node.body if isinstance(node.body, list) else [node.body])}
+    elif isinstance(node, ast.If) and _is_main(node.test):
+        at_import = False
+    for part in ast.iter_child_nodes(node):
+        yield part, at_import and id(part) not in late
 
 
 def _is_main(test: ast.expr) -> bool:
@@ -58,32 +126,87 @@ def _is_main(test: ast.expr) -> bool:
     )
 
 
-def _imports(tree: ast.AST) -> dict[str, str]:
-    """What each imported name stands for."""
-    names: dict[str, str] = {}
-    for node in ast.walk(tree):
+class _Names:
+    """What each name in a file stands for, by its imports."""
+
+    def __init__(self, tree: ast.AST) -> None:
+        self._imported: dict[str, str] = {}
+        self._starred: list[str] = []
+        self._bound: set[str] = set()
+        for node in ast.walk(tree):
+            self._note(node)
+
+    def _note(self, node: ast.AST) -> None:
         if isinstance(node, ast.Import):
             for one in node.names:
-                names[one.asname or one.name.partition(".")[0]] = (
-                    one.name if one.asname else one.name.partition(".")[0]
-                )
+                top = one.name.partition(".")[0]
+                self._imported[one.asname or top] = one.name if one.asname else top
         elif isinstance(node, ast.ImportFrom) and not node.level:
             for one in node.names:
-                names[one.asname or one.name] = f"{node.module}.{one.name}"
-    return names
+                if one.name == "*":
+                    self._starred.append(str(node.module))
+                else:
+                    self._imported[one.asname or one.name] = f"{node.module}.{one.name}"
+        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            self._bound.add(node.name)
+        elif isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
+            self._bound.add(node.id)
 
+    def of(self, node: ast.expr) -> Iterator[str]:
+        """The full names an expression may stand for."""
+        if isinstance(node, ast.Name) and node.id not in self._imported:
+            if node.id in self._bound:
+                return
+            yield from (f"{module}.{node.id}" for module in self._starred)
+        dotted = self._dotted(node)
+        if dotted:
+            yield dotted
 
-def _dotted(callee: ast.expr, names: dict[str, str]) -> str:
-    """The full name of what is called; empty if it is neither imported nor built in."""
-    parts: list[str] = []
-    while isinstance(callee, ast.Attribute):
-        parts.append(callee.attr)
-        callee = callee.value
-    if isinstance(callee, ast.Call) and _dotted(callee.func, names) == "builtins.__import__":
-        first = callee.args[0] if callee.args else None
-        module = first.value if isinstance(first, ast.Constant) else "?"
-        return ".".join((str(module), *reversed(parts)))
-    if not isinstance(callee, ast.Name):
+    def _dotted(self, node: ast.expr) -> str:
+        """One full name; empty for what is neither imported nor built in."""
+        match node:
+            case ast.Name(id="__builtins__") | ast.Attribute(attr="__self__", value=ast.Name()):
+                return "builtins"
+            case ast.Name(id=name):
+                return self._imported.get(name) or (
+                    "" if name in self._bound else f"builtins.{name}"
+                )
+            case ast.Attribute(value=value, attr="__dict__"):
+                return self._dotted(value)
+            case ast.Attribute(value=value, attr=attr):
+                owner = self._dotted(value)
+                if owner.startswith("builtins.") or not owner:
+                    return ""  # an attribute of an argument, or of what a function gave
+                return f"{owner}.{attr}"
+            case ast.Subscript(value=value, slice=key):
+                return self._item(value, _word(key))
+            case ast.Call(func=callee, args=args):
+                return self._made(self._dotted(callee), args)
         return ""
-    start = names.get(callee.id) or (f"builtins.{callee.id}" if not parts else "")
-    return ".".join((start, *reversed(parts))) if start else ""
+
+    def _item(self, value: ast.expr, key: str) -> str:
+        owner = self._dotted(value)
+        if owner == "sys.modules":
+            return key
+        if owner in _NAMESPACES:
+            return "builtins" if key == "__builtins__" else ""
+        held = isinstance(value, ast.Attribute) and value.attr == "__dict__"
+        looked_up = isinstance(value, ast.Call) and owner
+        return f"{owner}.{key}" if owner == "builtins" or held or looked_up else ""
+
+    def _made(self, callee: str, args: list[ast.expr]) -> str:
+        """What a call gives, where that is a module or something of it."""
+        if callee in _IMPORTERS and args:
+            return _word(args[0])
+        if callee == "builtins.getattr" and len(args) > 1:
+            owner = self._dotted(args[0])
+            return f"{owner}.{_word(args[1])}" if owner and "builtins." not in owner else ""
+        if callee == "builtins.vars" and args:
+            return self._dotted(args[0])
+        return callee if callee in _NAMESPACES else ""
+
+
+def _word(node: ast.expr) -> str:
+    return (
+        node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else COMPUTED
+    )

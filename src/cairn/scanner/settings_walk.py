@@ -26,6 +26,13 @@ _CODE_KEYS = frozenset(
         *("code_revision", "remote_code_repo"),
     )
 )
+# Keys whose value some loader imports by its dotted name, whatever package it is of: what matters
+# is whether that could run something. LightningCLI, Hydra's forerunners, sentence-transformers.
+_IMPORTED_KEYS = frozenset(
+    ("class_path", "target", "activation_function", "activation_fn", "loss_fn", "callable", "func")
+)
+# Of sentence-transformers: classes of modules by the ids that `structure` gives them.
+_ROUTER = "router_config.json"
 # Keys by which loaders find files of the same folder.
 _WITHIN = frozenset(("weight_map", "serializedFile", "modelFile", "weights_file"))
 # Keys that loaders follow, too, but where an absolute path mostly says where somebody trained.
@@ -55,8 +62,10 @@ def note_settings(root: Any, trace: Trace, *, file_name: str = "") -> None:
         elif isinstance(value, str):
             if key == SERIALIZED_KEY:
                 enter_serialized(value, pointer, trace)
+            if file_name == _ROUTER and pointer.startswith("/types/"):
+                trace.note(NamedCode(trace.at(pointer=pointer), "module", value[:_MOST_SHOWN]))
             _note_text(pointer, value, trace)
-        elif key == "trust_remote_code" and value is True:
+        elif key == "trust_remote_code" and _is_switched_on(value):
             trace.note(NamedCode(trace.at(pointer=pointer), key, "true"))
 
 
@@ -70,6 +79,10 @@ def note_template(text: str, pointer: str, trace: Trace) -> None:
     for use, name, line in uses:
         place = f"{pointer} line {line}".strip()
         trace.note(TemplateUse(trace.at(pointer=place), use, name))
+
+
+def _is_switched_on(value: Any) -> bool:
+    return isinstance(value, (bool, int)) and bool(value)
 
 
 def _walk(root: Any) -> Iterator[tuple[str, str, Any]]:
@@ -102,6 +115,10 @@ def _note_text(pointer: str, text: str, trace: Trace) -> None:
     code = next((key for key in keys if key in _CODE_KEYS), None)
     if code is not None:
         trace.note(NamedCode(place, code, text[:_MOST_SHOWN]))
+    if keys[-1] in _IMPORTED_KEYS and _is_dotted(text):
+        trace.note(NamedCode(place, f"imported by {keys[-1]}", text[:_MOST_SHOWN]))
+    if keys[-1] == "trust_remote_code" and text.lower() in ("true", "1", "yes"):
+        trace.note(NamedCode(place, keys[-1], "true"))
     within = next((key for key in keys if key in _WITHIN), None)
     if within is not None and leads_elsewhere(text):
         trace.note(Reference(place, within, text[:_MOST_SHOWN]))
@@ -111,6 +128,11 @@ def _note_text(pointer: str, text: str, trace: Trace) -> None:
         trace.note(Reference(place, "Keras vocabulary", text[:_MOST_SHOWN]))
     if looks_like_template(text) and _is_template(keys, text):
         note_template(text, pointer, trace)
+
+
+def _is_dotted(text: str) -> bool:
+    parts = text.replace(":", ".").split(".")
+    return len(parts) > 1 and all(map(str.isidentifier, parts))
 
 
 def _is_template(keys: list[str], text: str) -> bool:

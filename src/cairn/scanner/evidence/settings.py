@@ -34,12 +34,14 @@ class KerasObject(Evidence):
 
 @dataclass(frozen=True, slots=True)
 class PythonCall(Evidence):
-    """A call in Python source, by the dotted name it resolves to through the file's imports.
+    """A name in Python source, dotted as the file's imports resolve it; `?` is what it computes.
 
-    `at_import`: importing the file is enough to make it.
+    `at_import`: importing the file is enough to get there. `called` is False where the name is
+    only handed on, to a variable or another function.
     """
 
     kind: ClassVar[str] = "python-call"
 
     name: str
     at_import: bool
+    called: bool = True

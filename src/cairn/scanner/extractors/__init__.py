@@ -6,6 +6,7 @@ from cairn.scanner.extractors.compressed import CompressedExtractor
 from cairn.scanner.extractors.disguise import DisguiseExtractor
 from cairn.scanner.extractors.event_log import EventLogExtractor
 from cairn.scanner.extractors.gguf import GgufExtractor
+from cairn.scanner.extractors.graph_text import GraphTextExtractor
 from cairn.scanner.extractors.hdf5 import Hdf5Extractor
 from cairn.scanner.extractors.image import ImageExtractor
 from cairn.scanner.extractors.jinja import JinjaExtractor
@@ -52,6 +53,7 @@ EXTRACTORS: Registry[Extractor] = Registry(
         PackedExtractor(),
         OnnxExtractor(),
         TensorflowGraphExtractor(),
+        GraphTextExtractor(),
         KerasMetadataExtractor(),
         Hdf5Extractor(),
         RawNumbersExtractor(),

@@ -1,6 +1,10 @@
 """Names that promise a form which cannot run anything, over content of another."""
 
+from re import compile as pattern
+from typing import ClassVar
+
 from cairn.domain import Source
+from cairn.formats.limits import HEAD_BYTES
 from cairn.scanner.evidence.contents import Disguise
 from cairn.scanner.extractor import Extractor
 from cairn.scanner.paths import base_name
@@ -39,11 +43,22 @@ _PACKED = {
     b"!<arch>\n": "an ar archive",
     b"\xed\xab\xee\xdb": "an RPM package",
 }
+# Formats that begin with a byte that no text has, or with their name.
+_BINARY = frozenset(
+    (
+        *(".pt", ".pth", ".ckpt", ".safetensors", ".npz", ".npy", ".keras", ".h5", ".hdf5"),
+        *(".onnx", ".tflite", ".gguf", ".distcp", ".nemo", ".msgpack"),
+    )
+)
+_LFS = b"version https://git-lfs.github.com/spec/"
+_PRINTED = pattern(rb"[\t\n\r\x20-\x7e]+")
 _TEXT_PICKLES = (b"cos\n", b"cposix\n", b"cnt\n", b"c__builtin__\n", b"cbuiltins\n", b"(cos\n")
 
 
 class DisguiseExtractor(Extractor):
     """What the name says against how the content begins."""
+
+    version: ClassVar[int] = 2
 
     @property
     def name(self) -> str:
@@ -56,7 +71,7 @@ class DisguiseExtractor(Extractor):
 
     def extract(self, source: Source, trace: Trace) -> None:
         """Say which name and which content."""
-        found = _disguise(source.read_at(0, 16), base_name(source))
+        found = _disguise(source.read_at(0, HEAD_BYTES), base_name(source))
         assert found is not None
         trace.note(Disguise(trace.at(0), *found))
 
@@ -71,4 +86,6 @@ def _disguise(head: bytes, name: str) -> tuple[str, str] | None:
         found = next((what for mark, what in marks.items() if head.startswith(mark)), None)
         if found is not None and suffix in promises:
             return promises[suffix], found
+    if suffix in _BINARY and _PRINTED.fullmatch(head) and not head.startswith(_LFS):
+        return "a binary format", "plain text"
     return None

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from itertools import pairwise
+from typing import ClassVar
 
 from cairn.domain import Layout, Source
 from cairn.errors import LimitError, TrailingBytesError, UntrustedDataError
@@ -27,6 +28,8 @@ _MOST_ALIGNMENT = 64 << 10
 
 class GgufExtractor(Extractor):
     """What begins with the magic."""
+
+    version: ClassVar[int] = 2
 
     @property
     def name(self) -> str:

@@ -1,5 +1,7 @@
 """JSON documents: configurations, tokenizers, indexes, and the models Keras describes in them."""
 
+from typing import ClassVar
+
 from cairn.domain import Source
 from cairn.formats.strict_json import read_json
 from cairn.scanner.extractor import Extractor
@@ -15,6 +17,8 @@ _TEMPLATE = (b"{%", b"{{", b"{#")
 
 class JsonExtractor(Extractor):
     """An object or array, by its first character, and anything that is called JSON."""
+
+    version: ClassVar[int] = 2
 
     @property
     def name(self) -> str:

@@ -3,6 +3,8 @@
 The fields are those of https://github.com/onnx/onnx/blob/main/onnx/onnx.proto.
 """
 
+from typing import ClassVar
+
 from cairn.domain import Source, Span
 from cairn.formats import READERS
 from cairn.formats.onnx_tensors import read_pair
@@ -31,6 +33,8 @@ _MAX_PROPERTY_BYTES = 4 << 20
 
 class OnnxExtractor(Extractor):
     """What the reader takes for a model."""
+
+    version: ClassVar[int] = 2
 
     @property
     def name(self) -> str:

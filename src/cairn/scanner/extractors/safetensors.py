@@ -1,5 +1,7 @@
 """Safetensors files: their tensors, what is written beside them, and what follows them."""
 
+from typing import ClassVar
+
 from cairn.domain import Source
 from cairn.errors import MalformedError, TrailingBytesError, UntrustedDataError
 from cairn.formats import READERS, WindowSource
@@ -17,6 +19,8 @@ _LENGTH_BYTES = 8
 
 class SafetensorsExtractor(Extractor):
     """What begins as one, and whatever bears the name: loaders go by it."""
+
+    version: ClassVar[int] = 2
 
     @property
     def name(self) -> str:

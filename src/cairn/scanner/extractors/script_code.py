@@ -8,6 +8,7 @@ https://github.com/pytorch/pytorch.
 
 import re
 from collections.abc import Iterator
+from typing import ClassVar
 
 from cairn.domain import Source
 from cairn.errors import LimitError
@@ -19,6 +20,9 @@ from cairn.scanner.trace import Trace
 _MAX_CODE_BYTES = 32 << 20
 
 _PLACE = re.compile(r"(?:\A|/)code/.*\.py\Z", re.DOTALL)
+# Of the lite interpreter: a pickle of tuples, with operators as texts `namespace::name`.
+_BYTECODE = re.compile(r"(?:\A|/)bytecode\.pkl\Z", re.DOTALL)
+_NAMED = re.compile(rb"([A-Za-z_]\w{0,60})::([A-Za-z_]\w{0,200})")
 _TORCH = re.compile(r"(?<![\w.])torch\s*\.\s*(\w+)")
 _OPERATOR = re.compile(r"(?<![\w.])ops\s*\.\s*(\w+)\s*\.\s*(\w+)")
 _SPELLED = re.compile(r"\b(\w+)::(\w+)")
@@ -30,7 +34,9 @@ _PYTHON = re.compile(r"(?m)(?:=|^)\s*\^(\w+)")
 
 
 class ScriptCodeExtractor(Extractor):
-    """Files below the folder where TorchScript keeps code."""
+    """Files below the folder where TorchScript keeps code, and the lite interpreter's bytecode."""
+
+    version: ClassVar[int] = 2
 
     @property
     def name(self) -> str:
@@ -40,19 +46,29 @@ class ScriptCodeExtractor(Extractor):
     def claims(self, head: bytes, source: Source) -> bool:
         """By the name: that is what the loader goes by."""
         del head
-        return bool(_PLACE.search(source.name))
+        return bool(_PLACE.search(source.name)) or _is_bytecode(source)
 
     def extract(self, source: Source, trace: Trace) -> None:
         """Note each operator once, where it is named first."""
         if source.size_bytes > _MAX_CODE_BYTES:
             raise LimitError(f"code of {source.size_bytes} bytes", source=source.name)
         trace.spend(source.size_bytes)
-        text = source.read_at(0, source.size_bytes).decode("latin-1")
+        data = source.read_at(0, source.size_bytes)
+        found = _named(data) if _is_bytecode(source) else _operators(data.decode("latin-1"))
         seen: set[str] = set()
-        for name, at in _operators(text):
+        for name, at in found:
             if name not in seen:
                 seen.add(name)
                 trace.note(ScriptOperator(trace.at(at), name[:300]))
+
+
+def _is_bytecode(source: Source) -> bool:
+    return bool(_BYTECODE.search(source.name))
+
+
+def _named(data: bytes) -> Iterator[tuple[str, int]]:
+    for found in _NAMED.finditer(data):
+        yield f"{found[1].decode()}::{found[2].decode()}", found.start()
 
 
 def _operators(text: str) -> Iterator[tuple[str, int]]:

@@ -5,6 +5,7 @@ Credentials are looked for in it, and what has been written to steer git or anti
 
 from codecs import getincrementaldecoder
 from re import compile as pattern
+from typing import ClassVar
 
 from cairn.domain import Source
 from cairn.scanner.active_markup import markup_in
@@ -22,11 +23,17 @@ _LFS = "version https://git-lfs.github.com/spec/"
 # https://www.eicar.org/download-anti-malware-testfile/; in two parts, or antivirus programs would
 # take this module for it.
 _EICAR = "X5O!P%@AP[4\\PZX54(P^)7CC)7}$" + "EICAR-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*"
+# https://owasp.org/www-community/vulnerabilities/XML_External_Entity_(XXE)_Processing: PMML,
+# OpenVINO and others keep models in XML; none of them declares entities.
+_XML = pattern(r"\ufeff?\s*<(?:\?xml|!DOCTYPE)")
+_ENTITIES = pattern(r"<!ENTITY\b|<!DOCTYPE\s+[\w:.-]+\s+SYSTEM\b")
 _FILTER = pattern(r"(?m)^[^#\n]*\bfilter=(?!lfs\b)(\S+)")
 
 
 class TextExtractor(Extractor):
     """Whatever people and programs write to be read by people."""
+
+    version: ClassVar[int] = 2
 
     @property
     def name(self) -> str:
@@ -79,6 +86,10 @@ def _note_start(text: str, name: str, source: Source, trace: Trace) -> None:
             trace.note(GitControl(trace.at(found.start()), what))
     if ".git/" in source.name.replace("\\", "/"):
         trace.note(GitControl(trace.at(), "a file of git's own folder, such as a hook"))
+    for found in _ENTITIES.finditer(text if _XML.match(text) else ""):
+        what = "an XML document with entities of its own, or of another file"
+        trace.note(ActiveText(trace.at(found.start()), what))
+        break
     if "<svg" in text[:4096]:
         for what, at in markup_in(text):
             trace.note(ActiveText(trace.at(at), f"an image with {what}"))

@@ -1,6 +1,8 @@
 """YAML documents: settings of NeMo, Lightning, Hydra and others, and the tags that make objects."""
 
 from re import compile as pattern
+from typing import ClassVar
+from urllib.parse import unquote
 
 from cairn.domain import Source
 from cairn.errors import LimitError, MalformedError
@@ -14,12 +16,15 @@ from cairn.scanner.trace import Trace
 
 _SUFFIXES = (".yaml", ".yml")
 _PYTHON = pattern(r"(?:!!|tag:yaml\.org,2002:|!\w*!)python/([\w/]+:[\w./]*)")
+_TAG = pattern(r"!\S*%\S*")
 _DIRECTIVE = pattern(r"(?m)^%TAG\s+(\S+)\s+(\S+)")
 _DOCUMENTS = pattern(r"(?m)^---(?:\s|$)")
 
 
 class YamlExtractor(Extractor):
     """A document by its name, or by tags that only YAML for Python has."""
+
+    version: ClassVar[int] = 2
 
     @property
     def name(self) -> str:
@@ -29,6 +34,7 @@ class YamlExtractor(Extractor):
     def claims(self, head: bytes, source: Source) -> bool:
         """Loaders go by names; tags of Python objects count under any."""
         named = base_name(source).endswith(_SUFFIXES)
+        head = _with_plain_tags(head.decode("latin-1")).encode("latin-1", "replace")
         return named or b"!!python/" in head or b"2002:python/" in head
 
     def extract(self, source: Source, trace: Trace) -> None:
@@ -39,7 +45,7 @@ class YamlExtractor(Extractor):
             text = source.read_at(0, source.size_bytes).decode("utf-8-sig")
         except UnicodeDecodeError as error:
             raise MalformedError("a YAML document is not UTF-8", offset=error.start) from None
-        for found in _PYTHON.finditer(text):
+        for found in _PYTHON.finditer(_with_plain_tags(text)):
             trace.note(NamedCode(trace.at(found.start()), "YAML tag", found[1][:300]))
         for found in _DIRECTIVE.finditer(text):
             if "python" in found[2]:
@@ -51,3 +57,8 @@ class YamlExtractor(Extractor):
                 if len(document) > MAX_YAML_CHARS:
                     raise LimitError(f"a YAML document of {len(document)} characters")
                 note_settings(load_yaml(document, "the document", tags=True), trace)
+
+
+def _with_plain_tags(text: str) -> str:
+    """The text with its tags as parsers read them: `!!python%2fname` is `!!python/name`."""
+    return _TAG.sub(lambda found: unquote(found[0], errors="replace"), text)

@@ -16,6 +16,7 @@ from cairn.formats.pickle_program import read_program
 from cairn.formats.zip_archive import Member, ZipArchive
 from cairn.scanner.evidence.archives import Encrypted, MemberName
 from cairn.scanner.evidence.base import Broken
+from cairn.scanner.evidence.contents import Reference
 from cairn.scanner.extractor import Extractor
 from cairn.scanner.inflating import inflated
 from cairn.scanner.loose_zip import LooseMember, directory_names, ends_like_a_zip, loose_members
@@ -25,6 +26,7 @@ from cairn.scanner.trace import Trace
 
 _STARTS = (b"PK\x03\x04", b"PK\x05\x06")
 _STORED = 0
+_PATH_BYTES = 300
 _METHODS = {8: "deflate", 12: "bzip2"}
 
 # Members that torch reads as the bytes of tensors, in archives that have one of these marks.
@@ -41,7 +43,7 @@ _BLOCK_BYTES = 4 << 20
 class ZipExtractor(Extractor):
     """Content that some reader of zip archives takes."""
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     @property
     def name(self) -> str:
@@ -69,6 +71,10 @@ class ZipExtractor(Extractor):
         of_script = _is_script(archive)
         for member in archive:
             _note_name(member.name, member.data.start, trace)
+            if member.is_link:
+                target = source.read_at(member.data.start, min(member.data.size_bytes, _PATH_BYTES))
+                place = trace.at(member.data.start)
+                trace.note(Reference(place, "zip link", target.decode("utf-8", "replace")))
             found = _STORAGE.match(member.name)
             if not (member.stored and found and found["top"] in tops):
                 _examine_member(member, source, trace, of_script=of_script)

@@ -50,6 +50,7 @@ class SettingsCode(Rule):
 
     name: ClassVar[str] = "settings-code"
     title: ClassVar[str] = "Settings name code to run"
+    version: ClassVar[int] = 2
     about: ClassVar[tuple[type[Evidence], ...]] = (NamedCode,)
 
     def judge(self, evidence: Evidence) -> Iterator[Finding]:
@@ -75,6 +76,8 @@ def _verdict(key: str, target: str) -> Verdict:
         return Verdict.CLEAN
     if runs_code(target):
         return Verdict.MALICIOUS
+    if key.startswith("imported by "):
+        return Verdict.CLEAN  # a class of some package, which whoever loads it has installed
     if key == "pipeline component":
         return Verdict.CLEAN if target.split(".")[0] in _PIPELINES else Verdict.SUSPICIOUS
     if key == "module" and target.startswith(_SENTENCES):
