@@ -3,7 +3,8 @@
     python -m fuzz.seeds FOLDER [NAME ...]
 
 writes FOLDER/<name>/<sample> and prints the names: those of the readers, `assembler-<name>` for
-each assembler, and `conclusions`.
+each assembler, `conclusions`, `scanner-<name>` for each extractor of the scanner, and
+`scanner-all`.
 """
 
 import importlib
@@ -17,6 +18,7 @@ from typing import Any
 
 from cairn.domain import DType, Layout, Role, Span, Storage, TensorInfo
 from cairn.formats import ASSEMBLERS, READERS, BytesSource, read_layout
+from cairn.scanner import EXTRACTORS
 from cairn.testing.assemblers import AssemblerConformance, Contents, layouts_of
 from cairn.testing.readers import ReaderConformance
 from fuzz.folders import packed
@@ -25,6 +27,15 @@ from fuzz.listings import SUFFIX, listing
 ROOT = Path(__file__).parent.parent
 ASSEMBLER = "assembler-"
 CONCLUSIONS = "conclusions"
+SCANNER = "scanner-"
+SCANNED_NAMES = (
+    *("file.pkl", "file.pt", "file.bin", "file", "file.safetensors", "file.gguf", "file.onnx"),
+    *("file.pb", "file.h5", "file.keras", "file.npy", "file.npz", "config.json", "config.yaml"),
+    *("chat_template.jinja", "file.py", "file.pth", "file.pbtxt", "m/code/__torch__.py"),
+    *("m/bytecode.pkl", "keras_metadata.pb", "tokenizer.model", "file.xml", "file.raw", "file.csv"),
+    *("events.out.tfevents.1", "fingerprint.pb", "file.png", "README.md", "file.7z", "file.tar"),
+)
+"""What inputs of the scanner's targets are called, by their first byte."""
 MAX_PARAMETERS = 60  # of a model that is a seed: inputs stay small
 
 
@@ -66,6 +77,8 @@ def samples(name: str) -> Iterator[bytes]:
     """The inputs that the target of this name starts from."""
     if name == CONCLUSIONS:
         yield from _conclusions()
+    elif name.startswith(SCANNER):
+        yield from _scanned(name.removeprefix(SCANNER))
     elif name.startswith(ASSEMBLER):
         for suite in assembler_suites()[name.removeprefix(ASSEMBLER)]:
             yield from map(packed, suite.make().values())
@@ -76,7 +89,30 @@ def samples(name: str) -> Iterator[bytes]:
 
 def names() -> list[str]:
     """All targets."""
-    return [*(r.name for r in READERS), *(ASSEMBLER + a.name for a in ASSEMBLERS), CONCLUSIONS]
+    return [
+        *(reader.name for reader in READERS),
+        *(ASSEMBLER + assembler.name for assembler in ASSEMBLERS),
+        CONCLUSIONS,
+        *(SCANNER + extractor.name for extractor in EXTRACTORS),
+        SCANNER + "all",
+    ]
+
+
+def _scanned(name: str) -> Iterator[bytes]:
+    """The files of attack cases that an extractor claims, under each name for which it does."""
+    from tests.scanner import test_attack_cases, test_form_cases, test_held_out
+
+    cases = [*test_attack_cases.CASES, *test_form_cases.CASES, *test_held_out.CASES]
+    contents = [data for case in cases for data in case.files.values() if len(data) < _MOST_BYTES]
+    for data in contents:
+        for number, called in enumerate(SCANNED_NAMES):
+            source = BytesSource(data, called)
+            if name == "all" or EXTRACTORS.get(name).claims(data[:4096], source):
+                yield bytes([number]) + data
+                break
+
+
+_MOST_BYTES = 16 << 10
 
 
 # --- conclusions ---------------------------------------------------------------------------

@@ -22,7 +22,10 @@ def scanned(name: str, data: bytes) -> FileReport:
     return report_of(name, len(data), gather(BytesSource(data, name)))
 
 
-@pytest.mark.parametrize("case", form_cases.CASES + graph_cases.CASES, ids=lambda case: case.id)
+CASES = form_cases.CASES + graph_cases.CASES
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 def test_a_known_attack_gets_its_verdict(case: Case) -> None:
     reports = [scanned(name, data) for name, data in case.files.items()]
     wrong = [report for report in reports if report.verdict is not case.verdict]

@@ -16,7 +16,6 @@ from cairn.scanner.evidence.settings import KerasObject, NamedCode
 from cairn.scanner.evidence.templates import TemplateUse
 from cairn.scanner.paths import climbs, is_address, leads_elsewhere
 from cairn.scanner.serialized_settings import SERIALIZED_KEY, enter_serialized
-from cairn.scanner.template_syntax import looks_like_template, template_uses
 from cairn.scanner.trace import Trace
 
 # Keys whose value, or every text below it, names code of the repo's own.
@@ -71,6 +70,8 @@ def note_settings(root: Any, trace: Trace, *, file_name: str = "") -> None:
 
 def note_template(text: str, pointer: str, trace: Trace) -> None:
     """Note what a template uses, or that it cannot be followed."""
+    from cairn.scanner.template_syntax import template_uses  # Jinja takes long to import
+
     try:
         uses = template_uses(text)
     except UntrustedDataError as error:
@@ -133,6 +134,11 @@ def _note_text(pointer: str, text: str, trace: Trace) -> None:
 def _is_dotted(text: str) -> bool:
     parts = text.replace(":", ".").split(".")
     return len(parts) > 1 and all(map(str.isidentifier, parts))
+
+
+def looks_like_template(text: str) -> bool:
+    """Whether Jinja would find anything to do in a text."""
+    return "{{" in text or "{%" in text
 
 
 def _is_template(keys: list[str], text: str) -> bool:

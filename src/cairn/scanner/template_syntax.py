@@ -14,9 +14,7 @@ from jinja2.ext import Extension
 from jinja2.parser import Parser
 
 from cairn.errors import LimitError, MalformedError
-
-MAX_TEMPLATE_CHARS = 512 << 10
-"""Of one template; the longest published ones have 30,000."""
+from cairn.formats.limits import MAX_TEMPLATE_CHARS
 
 # Ways from an object to the frames and code behind it that need no underscore.
 _FRAMES = pattern(r"(?:gi|cr|ag|f|tb|co|func|im)_\w+|mro")
@@ -54,11 +52,6 @@ class _Generation(Extension):
     def parse(self, parser: Parser) -> list[nodes.Node]:
         next(parser.stream)
         return parser.parse_statements(("name:endgeneration",), drop_needle=True)
-
-
-def looks_like_template(text: str) -> bool:
-    """Whether Jinja would find anything to do in a text."""
-    return "{{" in text or "{%" in text
 
 
 def template_uses(text: str) -> tuple[Use, ...]:

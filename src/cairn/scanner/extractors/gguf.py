@@ -12,8 +12,7 @@ from cairn.formats.limits import MAX_GGUF_PAIRS, MAX_NAME_CHARS
 from cairn.scanner.evidence.base import Broken
 from cairn.scanner.extractor import Extractor
 from cairn.scanner.header_texts import note_header_text
-from cairn.scanner.settings_walk import note_template
-from cairn.scanner.template_syntax import looks_like_template
+from cairn.scanner.settings_walk import looks_like_template, note_template
 from cairn.scanner.tensor_starts import note_tensor_starts
 from cairn.scanner.trace import Trace
 

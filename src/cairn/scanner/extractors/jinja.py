@@ -4,10 +4,10 @@ from typing import ClassVar
 
 from cairn.domain import Source
 from cairn.errors import LimitError, MalformedError
+from cairn.formats.limits import MAX_TEMPLATE_CHARS
 from cairn.scanner.extractor import Extractor
 from cairn.scanner.paths import base_name
 from cairn.scanner.settings_walk import note_template
-from cairn.scanner.template_syntax import MAX_TEMPLATE_CHARS
 from cairn.scanner.trace import Trace
 
 _SUFFIXES = (".jinja", ".jinja2", ".j2", ".tmpl", ".template")

@@ -6,7 +6,6 @@ from urllib.parse import unquote
 
 from cairn.domain import Source
 from cairn.errors import LimitError, MalformedError
-from cairn.formats.bounded_yaml import load_yaml
 from cairn.formats.limits import MAX_YAML_CHARS
 from cairn.scanner.evidence.settings import NamedCode
 from cairn.scanner.extractor import Extractor
@@ -52,6 +51,8 @@ class YamlExtractor(Extractor):
                 trace.note(NamedCode(trace.at(found.start()), "YAML tag", found[2][:300]))
         if not base_name(source).endswith(_SUFFIXES):
             return
+        from cairn.formats.bounded_yaml import load_yaml  # PyYAML takes long to import
+
         for document in _DOCUMENTS.split(text):
             if document.strip():
                 if len(document) > MAX_YAML_CHARS:
