@@ -22,7 +22,7 @@ Lists are written `a,b` in environment variables. An unknown key in the file, a 
 whose name is nearly one of these, or a value out of range stops the start with a message that
 names it. Other variables that begin with `CAIRN_` are left alone.
 
-This table is made from `src/cairn/config.py` by `scripts/settings_table.py`.
+This table is made from `src/cairn/config` by `scripts/settings_table.py`.
 
 | key in cairn.toml | environment variable | default | range | what it does |
 |---|---|---|---|---|

@@ -6,49 +6,27 @@ variables. They are read once, in `bootstrap`; nothing else looks at the environ
 """
 
 import difflib
-import ipaddress
 import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
-    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
 
+from cairn.config.kinds import Names, web_address
+from cairn.config.sign_in import SignInSettings
 from cairn.errors import RequestError
 
 MIB = 1 << 20
 GIB = 1 << 30
 
 
-def _split(value: object) -> object:
-    """Accept `a,b` beside TOML lists, because environment variables are strings."""
-    if isinstance(value, str):
-        return tuple(part.strip() for part in value.split(",") if part.strip())
-    return value
-
-
-Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
-
-
-def _web_address(value: str | None) -> str | None:
-    if value and not value.startswith(("http://", "https://")):
-        raise ValueError(f"{value!r} does not begin with http:// or https://")
-    return value
-
-
-def _networks(values: tuple[str, ...]) -> tuple[str, ...]:
-    for value in values:
-        ipaddress.ip_network(value)  # its ValueError says what is wrong
-    return values
-
-
-class Settings(BaseSettings):
+class Settings(SignInSettings):
     """The settings; each field is also the environment variable `CAIRN_<FIELD>`."""
 
     model_config = SettingsConfigDict(env_prefix="CAIRN_", extra="forbid", frozen=True)
@@ -64,7 +42,7 @@ class Settings(BaseSettings):
     )
     host: str = Field(default="127.0.0.1", description="Address to listen on.")
     port: int = Field(default=8400, ge=0, le=65535, description="TCP port to listen on.")
-    public_url: Annotated[str | None, AfterValidator(_web_address)] = Field(
+    public_url: Annotated[str | None, AfterValidator(web_address)] = Field(
         default=None,
         description="URL under which clients reach the hub, with a path prefix if there is one."
         " Unset: taken from each request's Host header, if allowed_hosts admits it.",
@@ -83,90 +61,6 @@ class Settings(BaseSettings):
     admin_token_file: Path | None = Field(
         default=None,
         description="File that gets the first administrator's token at first start (mode 0600).",
-    )
-    password_min_characters: int = Field(
-        default=8,
-        ge=8,
-        le=64,
-        description="Least length of a new password. NIST SP 800-63B asks for 8, its fourth"
-        " revision for 15 where nothing else is asked for.",
-    )
-    session_idle_s: float = Field(
-        default=3 * 24 * 3600.0,
-        gt=0,
-        description="Seconds without a request after which a browser has to sign in again.",
-    )
-    session_max_s: float = Field(
-        default=14 * 24 * 3600.0,
-        gt=0,
-        description="Seconds after which a browser has to sign in again in any case.",
-    )
-    sign_in_account_attempts: int = Field(
-        default=20,
-        ge=1,
-        description="Failed attempts to sign in to one account in 15 minutes before more are"
-        " answered 429; sessions and tokens that are there go on.",
-    )
-    sign_in_address_attempts: int = Field(
-        default=100,
-        ge=1,
-        description="The same from one address (an IPv6 /64 is one).",
-    )
-    oidc_issuer: str | None = Field(
-        default=None,
-        description="OpenID provider people may sign in by: its issuer, exactly as it writes it"
-        " (docs/accounts.md). Unset: none.",
-    )
-    oidc_client_id: str | None = Field(
-        default=None, description="What the OpenID provider knows this hub as."
-    )
-    oidc_client_secret_file: Path | None = Field(
-        default=None,
-        description="File with the secret the provider gave this hub; unset for a public client.",
-    )
-    oidc_scopes: Names = Field(
-        default=("openid", "profile", "email"), description="What the provider is asked to tell."
-    )
-    oidc_label: str = Field(
-        default="Sign in with OpenID", description="What the button of the provider says."
-    )
-    oidc_user_name_claim: str = Field(
-        default="preferred_username",
-        description="Claim a new account is named by; of an address what precedes the @.",
-    )
-    oidc_creates_accounts: bool = Field(
-        default=True,
-        description="Whether somebody the provider vouches for gets an account at the first"
-        " sign-in, if the name is free; else identities are linked by those who have one.",
-    )
-    oidc_allowed_domains: Names = Field(
-        default=(),
-        description="Domains of verified e-mail addresses that may sign in; unset: any.",
-    )
-    oidc_allowed_groups: Names = Field(
-        default=(), description="Groups of which one is needed to sign in; unset: none."
-    )
-    oidc_groups_claim: str = Field(
-        default="groups", description="Claim that lists somebody's groups."
-    )
-    rate_limit_anonymous: int = Field(
-        default=10_000,
-        ge=0,
-        description="Requests one address may make without an account in a window, of each kind"
-        " (API, files, pages); 0: any number. Counted per process (docs/accounts.md).",
-    )
-    rate_limit_account: int = Field(
-        default=50_000,
-        ge=0,
-        description="Requests one account may make in a window, of each kind; 0: any number.",
-    )
-    rate_limit_window_s: float = Field(
-        default=300.0, ge=1, description="Seconds in which requests are counted."
-    )
-    trusted_proxies: Annotated[Names, AfterValidator(_networks)] = Field(
-        default=(),
-        description="Addresses and networks of proxies that are believed about who asks:"
-        " `X-Forwarded-For`, `X-Forwarded-Proto`. Unset: nobody is.",
     )
     log_key_file: Path | None = Field(
         default=None,
