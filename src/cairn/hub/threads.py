@@ -5,6 +5,7 @@ separate limits, so that a burst of big uploads cannot keep a page from being se
 """
 
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from typing import ParamSpec, TypeVar
 
@@ -22,7 +23,16 @@ MAX_LONG_CALLS = 8  # long calls are bound by disk and hashing: more would only 
 MAX_COSTLY_CALLS = 4  # catalog.password_hashes lets as many hash at once
 MAX_COSTLY_WAITING = 60  # a few seconds of hashing; a longer line is a flood
 
-_costly_calls: RunVar[anyio.CapacityLimiter] = RunVar("cairn_costly_calls")
+
+@dataclass(slots=True)
+class _Line:
+    """Who is served and who waits. The limiter's own count lags: it yields before it counts."""
+
+    limiter: anyio.CapacityLimiter
+    callers: int = 0
+
+
+_costly_calls: RunVar[_Line] = RunVar("cairn_costly_calls")
 _long_calls: RunVar[anyio.CapacityLimiter] = RunVar("cairn_long_calls")
 
 
@@ -46,13 +56,17 @@ async def call_costly(function: Callable[P, T], *args: P.args, **kwargs: P.kwarg
     Raises:
         UnavailableError: too many wait already.
     """
-    limiter = _costly_calls.get(None)
-    if limiter is None:
-        limiter = anyio.CapacityLimiter(MAX_COSTLY_CALLS)
-        _costly_calls.set(limiter)
-    if limiter.statistics().tasks_waiting >= MAX_COSTLY_WAITING:
+    line = _costly_calls.get(None)
+    if line is None:
+        line = _Line(anyio.CapacityLimiter(MAX_COSTLY_CALLS))
+        _costly_calls.set(line)
+    if line.callers >= MAX_COSTLY_CALLS + MAX_COSTLY_WAITING:
         raise UnavailableError("too many people sign in at once; try again in a moment")
-    return await to_thread.run_sync(partial(function, *args, **kwargs), limiter=limiter)
+    line.callers += 1
+    try:
+        return await to_thread.run_sync(partial(function, *args, **kwargs), limiter=line.limiter)
+    finally:
+        line.callers -= 1
 
 
 _END = object()
