@@ -183,7 +183,9 @@ CHECKED = [not_a_server_error, status_code_conformance, response_schema_conforma
 ATTACHED = ("signatures/{rev}", "provenance/{rev}", "bundle/{sha256}/{rev}")
 REPO_PATHS = tuple(f"/{{kind}}/{{namespace}}/{{name}}/{v}" for v in (*OF_A_REPO, *ATTACHED))
 LOG_PATHS = ("/log/checkpoint", "/log/key", "/log/tile/{path}")
-PATHS = ("/health", "/store", "/store/pause", *LOG_PATHS, *REPO_PATHS)
+SCAN_PATHS = ("/rescans", "/recalls", "/recalls/{sha256}", "/advisories")
+TOLD_PATHS = ("/notifications", "/notifications/read")
+PATHS = ("/health", "/store", "/store/pause", *LOG_PATHS, *SCAN_PATHS, *TOLD_PATHS, *REPO_PATHS)
 
 
 @pytest.fixture(scope="module")
