@@ -108,7 +108,10 @@ def verify(
 @or_folder
 @as_json
 def gc(data: Path | None, grace: float | None, root: Path | None, as_json: bool) -> None:
-    """Remove blobs that no revision and no name needs. Safe beside a running hub."""
+    """Remove blobs that no revision and no name needs.
+
+    Safe beside a running hub, with a grace longer than any commit takes: seconds are enough.
+    """
     from dataclasses import asdict
 
     from cairn.config import load_settings
