@@ -1,7 +1,10 @@
 """Attacks of our own, made after the scanner, get their verdicts; what looks like them is clean."""
 
+import json
+
 import pytest
 
+from cairn.domain import Verdict
 from cairn.formats import BytesSource
 from cairn.scanner import gather, report_of
 from tests.scanner import held_out_forms, held_out_pickles, held_out_sources, held_out_templates
@@ -22,3 +25,10 @@ def test_an_attack_of_our_own_gets_its_verdict(case: held_out_pickles.Case) -> N
     ]
     wrong = [report for report in reports if report.verdict is not case.verdict]
     assert wrong == [], case.what
+
+
+def test_templates_without_end_are_unread_and_cost_little() -> None:
+    data = json.dumps({f"template {number}": "{{ x }}" for number in range(20_000)}).encode()
+    report = report_of("config.json", len(data), gather(BytesSource(data, "config.json")))
+    assert report.verdict is Verdict.UNREAD
+    assert [finding.message for finding in report.findings] == ["more than 500 templates"]

@@ -69,7 +69,12 @@ def note_settings(root: Any, trace: Trace, *, file_name: str = "") -> None:
 
 
 def note_template(text: str, pointer: str, trace: Trace) -> None:
-    """Note what a template uses, or that it cannot be followed."""
+    """Note what a template uses, or that it cannot be followed.
+
+    Raises:
+        LimitError: the file has more templates than are looked at.
+    """
+    trace.take_template()
     from cairn.scanner.template_syntax import template_uses  # Jinja takes long to import
 
     try:

@@ -18,6 +18,10 @@ MAX_NOTED = 100_000
 MAX_UNPACKED_BYTES = 4 << 30
 
 
+# Templates parsed for one file, a millisecond each: settings of tokenizers have up to ten.
+MAX_TEMPLATES = 500
+
+
 def _nobody(evidence: Evidence) -> None:
     del evidence
 
@@ -31,6 +35,7 @@ class Budget:
 
     notes: int = MAX_NOTED
     unpacked_bytes: int = MAX_UNPACKED_BYTES
+    templates: int = MAX_TEMPLATES
     evidence: list[Evidence] = field(default_factory=list)
     full: bool = False
     tell: Callable[[Evidence], object] = _nobody
@@ -97,6 +102,16 @@ class Trace:
             return
         inner = Trace(self._examine, self._budget, members, of_script=of_script)
         self._examine(source, inner)
+
+    def take_template(self) -> None:
+        """Account for a template about to be parsed.
+
+        Raises:
+            LimitError: there were `MAX_TEMPLATES` of them.
+        """
+        self._budget.templates -= 1
+        if self._budget.templates < 0:
+            raise LimitError(f"more than {MAX_TEMPLATES} templates")
 
     def spend(self, size_bytes: int) -> None:
         """Account for bytes about to be unpacked or searched.
