@@ -11,17 +11,14 @@ from cairn.hub.web import routes as web
 from cairn.hub.web.session import local_target
 from tests.hub.web.homes import HTML, OURS, csrf_of, open_home
 
-FORMS = [
-    "/login",
-    "/logout",
-    "/notifications/read",
-    "/settings/tokens",
-    "/settings/tokens/revoke",
-    "/settings/account/password",
-    "/settings/account/sessions/end",
-    "/settings/account/sessions/end-others",
-    "/settings/account/unlink",
-]
+
+def _forms() -> list[str]:
+    """An address of every form of a page; the proof is asked for before what it is about."""
+    templates = {r.template for r in web.routes if "POST" in getattr(r, "methods", ())}
+    return sorted(re.sub(r"\{\w+(?::\w+)?\}", "1", template) for template in templates)
+
+
+FORMS = _forms()
 FIELDS = {
     "name": "laptop",
     "scope": "write",
@@ -115,9 +112,9 @@ def test_only_a_token_in_a_header_stands_for_the_proof(signed_in, scheme):
     signed_in.house.catalog.tokens.revoke("ada", "by header")
 
 
-def test_every_form_of_a_page_is_among_those(signed_in):
-    posts = {r.template for r in web.routes if "POST" in getattr(r, "methods", ())}
-    assert posts == set(FORMS)
+def test_every_form_of_a_page_is_among_those():
+    assert len(FORMS) > 8
+    assert {"/login", "/logout", "/settings/account/password"} < set(FORMS)
 
 
 def _nothing_changed(home, answer):
