@@ -168,4 +168,5 @@ def test_token_creation_and_revocation_are_audited(catalog: Catalog) -> None:
         ("ada", "token.revoke", "ada/two"),
         ("ada", "token.create", "ada/two (read)"),
         ("system", "token.create", "ada/one (write)"),
+        ("system", "user.create", "ada"),
     ]

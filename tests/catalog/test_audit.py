@@ -7,12 +7,14 @@ from pathlib import Path
 import pytest
 
 from cairn.catalog import Catalog
-from cairn.domain import Actor, Measure, OrgRole, RepoId, RepoType, Scope
+from cairn.domain import Actor, Blob, Digest, Measure, OrgRole, RepoId, RepoType, Scope
 from tests.catalog.conftest import Clock
 
 SOURCE = Path(__file__).parents[2] / "src" / "cairn"
 REPO = RepoId(RepoType.MODEL, "ann", "m")
 PASSWORD = "correct horse battery staple 9"
+ISSUER = "https://login.example"
+BLOB = Blob(Digest.sha256("0" * 64), 3)
 PEM = "-----BEGIN PUBLIC KEY-----\nMFkw\n-----END PUBLIC KEY-----\n"
 
 Act = Callable[[Catalog, Actor], object]
@@ -48,12 +50,26 @@ ACTS: dict[str, tuple[Act, tuple[str, ...]]] = {
     "repo.gated": (lambda c, by: c.repos.update(REPO, gated="manual", by=by), ("manual",)),
     "repo.views": (lambda c, by: c.repos.update(REPO, safetensors_views=True, by=by), ()),
     "repo.delete": (lambda c, by: c.repos.delete(REPO, by=by), ()),
+    "identity.link": (
+        lambda c, by: c.identities.link("ann", ISSUER, "1", "Ann", by=by),
+        ("ann", ISSUER),
+    ),
+    "identity.unlink": (
+        lambda c, by: c.identities.unlink("bob", ISSUER, "2", by=by),
+        ("bob", ISSUER),
+    ),
+    "appeal.add": (
+        lambda c, by: c.appeals.add(c.repos.get(REPO), "a.pkl", BLOB, "it is fine", by),
+        ("a.pkl", "it is fine"),
+    ),
 }
 # Recorded, and tested where what they need is at hand.
 ELSEWHERE = {
+    "appeal.answer": "tests/hub/test_decisions.py",
     "attachment.add": "tests/catalog/test_attachments.py",
     "ref.delete": "tests/catalog/test_history.py",
     "repo.import": "tests/catalog/test_arrivals.py",
+    "repo.scan_policy": "tests/catalog/test_waivers.py",
     "session.start": "tests/catalog/test_sessions.py",
     "session.end": "tests/catalog/test_sessions.py",
     "session.refuse": "tests/hub/web/test_account.py",
@@ -73,6 +89,7 @@ def peopled(catalog: Catalog) -> Catalog:
     catalog.sessions.start("bob", "password")
     catalog.trusted_signers.add("bob", "key", PEM, "", None)
     catalog.repos.create(REPO, private=False)
+    catalog.identities.link("bob", ISSUER, "2", "Bob")
     return catalog
 
 

@@ -146,7 +146,7 @@ def test_a_password_taken_away_opens_nothing(passwords: Passwords, catalog: Cata
     with pytest.raises(UnauthenticatedError):
         passwords.check("ada", GOOD)
     actions = [r.action for r in catalog.audit.recent(10)]
-    assert actions == ["password.remove", "password.change"]
+    assert actions == ["password.remove", "password.change", "user.create"]
     assert not any(GOOD in r.detail for r in catalog.audit.recent(10))
 
 
