@@ -41,6 +41,20 @@ def scan_all(hub: Hub) -> dict[str, Verdict]:
     return found
 
 
+def test_owners_are_told_once_that_what_they_pushed_is_malicious(hub: Hub, pushed: Repo) -> None:
+    def told() -> list[str]:
+        kept = hub.house.catalog.notifications.of("ann", 10)
+        return [one.text for one in kept if "malicious" in one.text]
+
+    assert told() == []
+    scan_all(hub)
+    (text,) = told()
+    assert "bad.pkl" in text
+    bad = pushed.client.get(f"{pushed.files}/resolve/main/bad.pkl")
+    assert bad.status_code == 403
+    assert told() == [text]
+
+
 @pytest.mark.parametrize("way", ["resolve", "raw"])
 def test_others_get_a_fresh_file_only_after_its_scan(hub: Hub, pushed: Repo, way: str) -> None:
     others = pushed.through(hub.client())

@@ -6,14 +6,16 @@ kept, so that `rejudging` needs no file.
 
 import json
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 
 from cairn.catalog import KeptScan
 from cairn.domain import Blob, Digest, Entry, FileReport, Place, Verdict
-from cairn.errors import BlobNotFoundError, IntegrityError, MalformedError
+from cairn.errors import BlobNotFoundError, IntegrityError, MalformedError, NotFoundError
 from cairn.scanner import extraction_version, judging_version, report_of
 from cairn.scanner.evidence.base import Evidence, Unread
 from cairn.scanner.evidence.kinds import encode
 from cairn.workflows.house import House
+from cairn.workflows.notifications import NoticeKind, notify_owners
 from cairn.workflows.rejudging import Judged, evidence_of, verdict_on
 from cairn.workflows.scan import Gather
 from cairn.workflows.stored_file import StoredFile
@@ -40,10 +42,23 @@ def scan_blob(house: House, blob: Blob, name: str, gather: Gather) -> Verdict:
     verdict = verdict_on(evidence, blob.digest, advisories)
     text = json.dumps([encode(one) for one in evidence], separators=(",", ":"))
     named = (blob.digest, name)
+    is_new = not house.catalog.blob_scans.verdicts([named])
     house.catalog.blob_scans.put(
         named, extraction_version(), judging_version(advisories), verdict, text
     )
+    if is_new and verdict is Verdict.MALICIOUS:
+        _tell_owners(house, blob, name)
     return verdict
+
+
+def _tell_owners(house: House, blob: Blob, name: str) -> None:
+    """Of later changes of a verdict `recall` tells."""
+    for place in house.catalog.history.locations([blob.digest])[blob.digest]:
+        if name_of(place.path) == name:
+            with suppress(NotFoundError):  # deleted meanwhile
+                record = house.catalog.repos.get(place.repo)
+                what = f"{record.id.full_name}: the scan found {place.path} malicious"
+                notify_owners(house, record, NoticeKind.VERDICT, what)
 
 
 def scan_pending(
