@@ -32,3 +32,10 @@ def test_templates_without_end_are_unread_and_cost_little() -> None:
     report = report_of("config.json", len(data), gather(BytesSource(data, "config.json")))
     assert report.verdict is Verdict.UNREAD
     assert [finding.message for finding in report.findings] == ["more than 500 templates"]
+
+
+@pytest.mark.parametrize("link", [b".a", b"['a']", b"()"])
+def test_chains_of_names_in_source_end(link: bytes) -> None:
+    data = b"import os\nx = os" + link * 2000 + b"\nos.system('true')\n"
+    report = report_of("a.py", len(data), gather(BytesSource(data, "a.py")))
+    assert report.verdict in (Verdict.MALICIOUS, Verdict.UNREAD)

@@ -19,6 +19,12 @@ MAX_SOURCE_BYTES = 256 << 10
 COMPUTED = "?"
 """A part of a name that only the running program knows."""
 
+# Parts of the longest name that is followed: more would take time that grows with its square.
+_MOST_PARTS = 40
+
+# Modules imported with a star, each of which may give any name.
+_MOST_STARS = 20
+
 _BODIES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 _IMPORTERS = ("builtins.__import__", "importlib.import_module")
 _NAMESPACES = ("builtins.globals", "builtins.locals", "builtins.vars")
@@ -144,13 +150,19 @@ class _Names:
         elif isinstance(node, ast.ImportFrom) and not node.level:
             for one in node.names:
                 if one.name == "*":
-                    self._starred.append(str(node.module))
+                    self._star(str(node.module))
                 else:
                     self._imported[one.asname or one.name] = f"{node.module}.{one.name}"
         elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
             self._bound.add(node.name)
         elif isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
             self._bound.add(node.id)
+
+    def _star(self, module: str) -> None:
+        if module not in self._starred:
+            self._starred.append(module)
+        if len(self._starred) > _MOST_STARS:
+            raise LimitError(f"more than {_MOST_STARS} modules imported whole")
 
     def of(self, node: ast.expr) -> Iterator[str]:
         """The full names an expression may stand for."""
@@ -164,6 +176,9 @@ class _Names:
 
     def _dotted(self, node: ast.expr) -> str:
         """One full name; empty for what is neither imported nor built in."""
+        return "" if _is_longer_than(_MOST_PARTS, node) else self._followed(node)
+
+    def _followed(self, node: ast.expr) -> str:
         match node:
             case ast.Name(id="__builtins__") | ast.Attribute(attr="__self__", value=ast.Name()):
                 return "builtins"
@@ -204,6 +219,17 @@ class _Names:
         if callee == "builtins.vars" and args:
             return self._dotted(args[0])
         return callee if callee in _NAMESPACES else ""
+
+
+def _is_longer_than(parts: int, node: ast.expr) -> bool:
+    for _ in range(parts):
+        if isinstance(node, (ast.Attribute, ast.Subscript)):
+            node = node.value
+        elif isinstance(node, ast.Call):
+            node = node.func
+        else:
+            return False
+    return True
 
 
 def _word(node: ast.expr) -> str:
