@@ -23,6 +23,7 @@ def test_what_was_done_in_the_shell_is_listed(tmp_path: Path) -> None:
     assert [(row["actor"], row["action"], row["detail"]) for row in listed] == [
         ("system", "token.create", "ann/default (fineGrained read:ann)"),
         ("system", "password.change", "ann"),
+        ("system", "user.create", "ann"),
     ]
     shown = cairn("audit", "--action", "token", data=data).stdout
     assert "token.create" in shown and "password" not in shown
@@ -31,7 +32,7 @@ def test_what_was_done_in_the_shell_is_listed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("filters", "found", "old"),
     [
-        ({}, ["session.start", "token.revoke", "token.create", "token.create"], 1),
+        ({}, ["session.start", "token.revoke", "token.create", "token.create", "user.create"], 2),
         ({"limit": 1}, ["session.start"], 0),
         ({"action": "token"}, ["token.revoke", "token.create", "token.create"], 1),
         ({"action": "token.create"}, ["token.create", "token.create"], 1),

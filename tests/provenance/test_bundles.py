@@ -175,14 +175,6 @@ def test_a_bundle_without_a_name_of_its_key_is_tried_with_every_key() -> None:
     assert check_signature(bundle, trusted[:1], NOW).standing is Standing.UNKNOWN
 
 
-def test_a_sigstore_identity_is_not_trusted_unchecked() -> None:
-    value = bundle_value()
-    value["verificationMaterial"] = {"certificate": {"rawBytes": "AA=="}, "tlogEntries": [{}]}
-    bundle = read_bundle(json.dumps(value).encode(), "keyless")
-    trusted = [read_trusted((LIBRARY / "root.pem").read_bytes(), "root")]
-    assert check_signature(bundle, trusted, NOW).standing is Standing.UNKNOWN
-
-
 @pytest.mark.parametrize("curve", ["SECP256R1", "SECP384R1", "SECP521R1"])
 def test_every_curve_of_the_specification_signs(curve: str) -> None:
     from cryptography.hazmat.primitives.asymmetric import ec

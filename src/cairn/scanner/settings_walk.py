@@ -121,7 +121,7 @@ def _note_text(pointer: str, text: str, trace: Trace) -> None:
     code = next((key for key in keys if key in _CODE_KEYS), None)
     if code is not None:
         trace.note(NamedCode(place, code, text[:_MOST_SHOWN]))
-    if keys[-1] in _IMPORTED_KEYS and _is_dotted(text):
+    if keys[-1] in _IMPORTED_KEYS and _is_dotted(text) and not _is_operator(text):
         trace.note(NamedCode(place, f"imported by {keys[-1]}", text[:_MOST_SHOWN]))
     if keys[-1] == "trust_remote_code" and text.lower() in ("true", "1", "yes"):
         trace.note(NamedCode(place, keys[-1], "true"))
@@ -134,6 +134,11 @@ def _note_text(pointer: str, text: str, trace: Trace) -> None:
         trace.note(Reference(place, "Keras vocabulary", text[:_MOST_SHOWN]))
     if looks_like_template(text) and _is_template(keys, text):
         note_template(text, pointer, trace)
+
+
+def _is_operator(text: str) -> bool:
+    """A node of an exported torch program: operators of torch's own are looked up, not imported."""
+    return text.startswith(("torch.ops.aten.", "torch.ops.prims.", "torch.ops.higher_order."))
 
 
 def _is_dotted(text: str) -> bool:

@@ -181,11 +181,19 @@ BOUNDED = settings(
 )
 CHECKED = [not_a_server_error, status_code_conformance, response_schema_conformance]
 ATTACHED = ("signatures/{rev}", "provenance/{rev}", "bundle/{sha256}/{rev}")
-REPO_PATHS = tuple(f"/{{kind}}/{{namespace}}/{{name}}/{v}" for v in (*OF_A_REPO, *ATTACHED))
+SCANNED = ("security/{rev}", "sarif/{rev}", "scan-policy", "appeals")
+REPO_PATHS = tuple(
+    f"/{{kind}}/{{namespace}}/{{name}}/{v}" for v in (*OF_A_REPO, *ATTACHED, *SCANNED)
+)
+DECIDED_PATHS = (
+    *("/waivers", "/waivers/{number}/revoke"),
+    *("/appeals", "/appeals/{number}/answer"),
+)
 LOG_PATHS = ("/log/checkpoint", "/log/key", "/log/tile/{path}")
 SCAN_PATHS = ("/rescans", "/recalls", "/recalls/{sha256}", "/advisories")
 TOLD_PATHS = ("/notifications", "/notifications/read")
-PATHS = ("/health", "/store", "/store/pause", *LOG_PATHS, *SCAN_PATHS, *TOLD_PATHS, *REPO_PATHS)
+PATHS = ("/health", "/store", "/store/pause", *LOG_PATHS, *SCAN_PATHS, *TOLD_PATHS)
+PATHS += (*DECIDED_PATHS, *REPO_PATHS)
 
 
 @pytest.fixture(scope="module")
