@@ -43,7 +43,7 @@ def show(repo: str, data: Path | None, as_json: bool) -> None:
 @repo_argument
 @click.argument(
     "choice",
-    type=click.Choice([*ScanPolicy, "default"]),
+    type=click.Choice([*(one.value for one in ScanPolicy), "default"]),
     help="hold, warn or allow; default: as the hub.",
 )
 @data_dir
