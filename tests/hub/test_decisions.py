@@ -199,7 +199,8 @@ def test_an_appeal_is_heard_and_answered(hub: Hub, pushed: Repo, root: TestClien
     done = root.post(path, json={"answer": "uphold", "reason": "It starts a shell."})
     assert done.json()["answer"] == "upheld" and status(pushed) == 403
     assert root.post(path, json={"answer": "waive", "reason": "x"}).status_code == 409
-    (news,) = pushed.client.get("/api/cairn/notifications").json()["notifications"]
+    told = pushed.client.get("/api/cairn/notifications").json()["notifications"]
+    (news,) = [one for one in told if one["kind"] == "appeal"]
     assert "upheld: It starts a shell." in news["text"]
     assert news["link"] == "/ann/m/security/main/bad.pkl"
     (kept,) = pushed.client.get("/api/cairn/models/ann/m/appeals").json()["appeals"]
