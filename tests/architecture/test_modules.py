@@ -18,29 +18,35 @@ def name_of(path: Path) -> str:
     return path.relative_to(SOURCE).as_posix()
 
 
-@pytest.mark.parametrize("path", modules(), ids=name_of)
-def test_a_module_is_named_after_what_it_knows(path: Path) -> None:
-    words = {part.removesuffix(".py").strip("_") for part in path.relative_to(SOURCE).parts}
-    assert not words & NAMES_OF_NOTHING
+def test_modules_are_named_after_what_they_know() -> None:
+    def words(path: Path) -> set[str]:
+        return {part.removesuffix(".py").strip("_") for part in path.relative_to(SOURCE).parts}
+
+    assert [name_of(path) for path in modules() if words(path) & NAMES_OF_NOTHING] == []
 
 
-@pytest.mark.parametrize("path", modules(), ids=name_of)
-def test_a_module_can_be_read_in_one_sitting(path: Path) -> None:
-    lines = len(path.read_text().splitlines())
-    assert lines <= MOST_LINES, f"{lines} lines: find the noun that is missing"
+def test_modules_can_be_read_in_one_sitting() -> None:
+    lines = {name_of(path): len(path.read_text().splitlines()) for path in modules()}
+    long = {name: count for name, count in lines.items() if count > MOST_LINES}
+    assert long == {}, "find the noun that is missing"
 
 
-@pytest.mark.parametrize("path", modules(), ids=name_of)
-def test_a_module_starts_with_a_sentence_on_what_it_knows(path: Path) -> None:
-    docstring = ast.get_docstring(ast.parse(path.read_text())) or ""
-    assert "." in docstring.partition("\n\n")[0], "no docstring, or its start is not a sentence"
+def test_modules_start_with_a_sentence_on_what_they_know() -> None:
+    def start(path: Path) -> str:
+        return (ast.get_docstring(ast.parse(path.read_text())) or "").partition("\n\n")[0]
+
+    without = [name_of(path) for path in modules() if "." not in start(path)]
+    assert without == [], "no docstring, or its start is not a sentence"
 
 
-@pytest.mark.parametrize("path", modules(), ids=name_of)
-def test_unexpected_errors_are_caught_only_at_the_rims(path: Path) -> None:
-    lines = [handler.lineno for handler in swallowing_handlers(path.read_text())]
-    if name_of(path) not in RIMS:
-        assert not lines, f"lines {lines} catch everything; catch what you expect, or re-raise"
+def test_unexpected_errors_are_caught_only_at_the_rims() -> None:
+    swallowing = [
+        f"{name_of(path)}:{handler.lineno}"
+        for path in modules()
+        if name_of(path) not in RIMS
+        for handler in swallowing_handlers(path.read_text())
+    ]
+    assert swallowing == [], "these catch everything; catch what you expect, or re-raise"
 
 
 def test_the_list_of_rims_is_not_stale() -> None:
