@@ -3,7 +3,8 @@
 A file is a list of `[[group]]` tables: `module`, `names`, and the `reason` they are harmless
 whatever arguments they are called with. Names are exact: no prefix, no pattern, no dots. `calls`
 says less: `none`, what is only looked up and nothing calls; `new`, what is made empty (NEWOBJ) and
-given its state, since its constructor would do more.
+given its state, since its constructor would do more; `followed`, what unpickles bytes, and is as
+harmless as these.
 """
 
 import tomllib
@@ -21,7 +22,7 @@ def allowed_names() -> Mapping[tuple[str, str], str]:
 
 @cache
 def limited_calls() -> Mapping[tuple[str, str], str]:
-    """Which calls of an allowed name are harmless, `none` or `new`, where not all are."""
+    """Which calls of an allowed name are harmless, where not all are."""
     return {
         (module, name): group["calls"] for module, name, group in _entries() if "calls" in group
     }
