@@ -7,11 +7,11 @@ given its state, since its constructor would do more; `followed`, what unpickles
 harmless as these.
 """
 
-import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cache
-from importlib.resources import files
 from typing import Any
+
+from cairn.scanner.tables import groups
 
 
 @cache
@@ -28,9 +28,8 @@ def limited_calls() -> Mapping[tuple[str, str], str]:
     }
 
 
-def _entries() -> Iterator[tuple[str, str, dict[str, Any]]]:
-    for file in sorted(files(__name__).iterdir(), key=lambda item: item.name):
-        if file.name.endswith(".toml"):
-            for group in tomllib.loads(file.read_text("utf-8"))["group"]:
-                for name in group["names"]:
-                    yield group["module"], name, group
+@cache
+def _entries() -> tuple[tuple[str, str, dict[str, Any]], ...]:
+    return tuple(
+        (group["module"], name, group) for group in groups("allowed") for name in group["names"]
+    )
