@@ -12,7 +12,7 @@ from cairn.scanner.rule import Rule
 from cairn.scanner.rules import RULES
 from cairn.scanner.tables import table_files
 
-_TABLES = ("allowed", "dangerous", "graph_operations")
+_TABLES = ("package_sources", "allowed", "dangerous", "graph_operations")
 
 
 def judge(evidence: Iterable[Evidence], rules: Registry[Rule] = RULES) -> tuple[Finding, ...]:

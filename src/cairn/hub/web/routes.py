@@ -10,7 +10,6 @@ from cairn.hub.web import (
     card,
     commits,
     compare,
-    default_revision,
     files,
     listing,
     notifications,
@@ -50,7 +49,6 @@ routes: list[BaseRoute] = [
     *security_forms.routes,
     *security_desk.routes,
     *security.routes,
-    *default_revision.routes,
     *card.routes,
     *profile.routes,
 ]
