@@ -14,7 +14,8 @@
     │   ├── EntryNotFoundError
     │   └── BlobNotFoundError
     ├── ConflictError           the world changed, or the thing exists already
-    │   └── StaleParentError    a ref moved since the caller last looked
+    │   ├── StaleParentError    a ref moved since the caller last looked
+    │   └── InexactError        a training run would not go on bit for bit
     ├── UntrustedDataError      bytes from outside that cannot be accepted
     │   ├── MalformedError      they break their own format's rules
     │   │   └── TrailingBytesError  they go on where the format ends
@@ -97,6 +98,14 @@ class ConflictError(CairnError):
 
 class StaleParentError(ConflictError):
     """A ref no longer points where the caller believed it did."""
+
+
+class InexactError(ConflictError):
+    """A training run would not go on bit for bit: `differences` says why, one by one."""
+
+    def __init__(self, message: str, differences: tuple[str, ...]) -> None:
+        super().__init__(message)
+        self.differences = differences
 
 
 class UntrustedDataError(CairnError):

@@ -87,6 +87,9 @@ MAX_TEMPLATE_CHARS = 512 << 10
 MAX_TRAINER_STATE_BYTES = 32 * MIB
 """trainer_state.json carries the whole log history: about 100 bytes per logging step."""
 
+MAX_TRAINING_RECORD_BYTES = 64 * MIB
+"""Cairn's own record of a training checkpoint: some 300 bytes per parameter and its states."""
+
 MAX_JSON_DIGITS = 40
 """Digits of an integer in strict JSON: transformers writes `int(1e30)`, 31 of them, as the model's
 largest length into most of its tokenizer_config.json; and Python's conversion is quadratic."""

@@ -18,8 +18,6 @@ class Extent(NamedTuple):
 
 
 _CONTAINERS = frozenset((tuple, list, Mapping, Members, Call, PersistentId))
-_PLAIN = frozenset((str, bytes, Payload))
-_SHORT_BITS = 64
 _INSIDE_ITSELF = Extent(1, 0)
 # A container may hold one that holds it: a module its parent. One that does so over and over is
 # endless to whoever walks over it and does not remember, in far fewer steps than a chain.
@@ -78,12 +76,12 @@ def _values_in(value: Value) -> list[Value]:
 
 
 def plain_values(roots: Iterable[Value]) -> Iterator[Value]:
-    """Every text, bytes object and long integer that can be reached, each container once."""
+    """Every text and bytes object that can be reached, each container once."""
     seen: set[int] = set()
     waiting = list(roots)
     while waiting:
         value = waiting.pop()
-        if type(value) in _PLAIN or (type(value) is int and value.bit_length() > _SHORT_BITS):
+        if type(value) in (str, bytes, Payload):
             yield value
         elif type(value) in _CONTAINERS and id(value) not in seen:
             seen.add(id(value))

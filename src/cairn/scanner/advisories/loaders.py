@@ -3,7 +3,7 @@
 import tomllib
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
+from importlib.resources import files
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Loader:
 @cache
 def loaders() -> tuple[Loader, ...]:
     """All of them, in the order of the table."""
-    text = Path(__file__).with_name("loaders.toml").read_text("utf-8")
+    text = files("cairn.scanner.advisories").joinpath("loaders.toml").read_text("utf-8")
     return tuple(
         Loader(
             row["name"],

@@ -28,8 +28,7 @@ class ImportedName(Evidence):
 class CalledName(Evidence):
     """A call by opcode `via`; `exact` is False where what is called is computed.
 
-    `of_script` as for imports. `followed`: what is called unpickles bytes that lie in the file,
-    and they were examined as well.
+    `of_script` as for imports.
     """
 
     kind: ClassVar[str] = "called-name"
@@ -39,7 +38,6 @@ class CalledName(Evidence):
     via: str
     exact: bool = True
     of_script: bool = False
-    followed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

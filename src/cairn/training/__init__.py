@@ -1,0 +1,29 @@
+"""Capture and resume of training: everything a run needs to go on bit for bit, never a pickle.
+
+The only room that imports torch. `cairn-hub[train]` installs it.
+"""
+
+from cairn.errors import MissingExtraError
+
+try:
+    import torch  # noqa: F401 - asked for before anything below needs it
+except ModuleNotFoundError as error:
+    raise MissingExtraError("training needs torch: pip install 'cairn-hub[train]'") from error
+
+from cairn.training.environment import Difference
+from cairn.training.resuming import EVERYTHING, Resumed, resume, steps
+from cairn.training.sampler import EpochSampler, SampleIndex
+from cairn.training.saving import save
+from cairn.training.seeds import sample_seed
+
+__all__ = [
+    "EVERYTHING",
+    "Difference",
+    "EpochSampler",
+    "Resumed",
+    "SampleIndex",
+    "resume",
+    "sample_seed",
+    "save",
+    "steps",
+]

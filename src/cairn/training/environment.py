@@ -1,0 +1,131 @@
+"""What the bits of a training run depend on beside its state, and how two such records differ.
+
+Another number of threads or another instruction set changes the order of additions, and with it
+the last bits of a loss; so may another release of a library. Source of the flags:
+https://docs.pytorch.org/docs/stable/notes/randomness.html.
+"""
+
+import os
+import platform
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import cairn
+
+Setting = str | int | bool | None
+"""What an environment says under a name."""
+
+# Libraries whose releases change numbers; those that the process has imported are recorded.
+_LIBRARIES = (
+    *("accelerate", "bitsandbytes", "diffusers", "flash_attn", "gymnasium", "lightning", "peft"),
+    *("stable_baselines3", "timm", "torchaudio", "torchvision", "transformers", "triton"),
+)
+# Environment variables that choose other kernels or another order of values.
+_VARIABLES = (
+    *("CUBLAS_WORKSPACE_CONFIG", "DNNL_MAX_CPU_ISA", "MKL_CBWR", "MKL_ENABLE_INSTRUCTIONS"),
+    *("NVIDIA_TF32_OVERRIDE", "ONEDNN_MAX_CPU_ISA", "OPENBLAS_CORETYPE", "PYTHONHASHSEED"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Something that was otherwise when a checkpoint was saved: its name, then and now."""
+
+    name: str
+    was: Setting
+    now: Setting
+
+    def __str__(self) -> str:
+        return f"{self.name} was {self.was!r} and is {self.now!r}"
+
+
+def environment(code: str | None, data_digest: str | None) -> dict[str, Setting]:
+    """The record of this process; `code` is the revision of its source, as far as known."""
+    return dict(
+        (
+            *_versions(),
+            *_machine(),
+            *_flags(),
+            *((f"variable_{name}", os.environ.get(name)) for name in _VARIABLES),
+            ("processes", _processes()),
+            ("code", code),
+            ("data_digest", data_digest),
+        )
+    )
+
+
+def differences(was: Mapping[str, Setting], now: Mapping[str, Setting]) -> tuple[Difference, ...]:
+    """What differs, in the order of the older record; what only one of them knows counts."""
+    names = dict.fromkeys((*was, *now))
+    return tuple(
+        Difference(name, was.get(name), now.get(name))
+        for name in names
+        if name not in _NOT_COMPARED and was.get(name) != now.get(name)
+    )
+
+
+_NOT_COMPARED = frozenset(("cairn",))
+
+
+def _versions() -> Iterator[tuple[str, Setting]]:
+    yield "python", platform.python_version()
+    yield "cairn", cairn.__version__
+    yield "torch", str(torch.__version__)
+    yield "numpy", np.__version__
+    yield "cuda", torch.version.cuda
+    yield "cudnn", torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
+    for name in _LIBRARIES:
+        if name in sys.modules:
+            try:
+                yield name, metadata.version(name)
+            except metadata.PackageNotFoundError:
+                yield name, "unknown"
+
+
+def _machine() -> Iterator[tuple[str, Setting]]:
+    yield "platform", f"{platform.system()} {platform.machine()}"
+    yield "cpu", _cpu()
+    yield "cpu_capability", torch.backends.cpu.get_cpu_capability()
+    yield "threads", torch.get_num_threads()
+    yield "devices", ", ".join(_devices())
+
+
+def _cpu() -> str:
+    """The model of the processor: libraries choose block sizes by it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, platform.processor())
+
+
+def _devices() -> Iterator[str]:
+    if torch.cuda.is_available():
+        for number in range(torch.cuda.device_count()):
+            yield torch.cuda.get_device_name(number)
+    if torch.backends.mps.is_available():
+        yield "mps"
+
+
+def _flags() -> Iterator[tuple[str, Setting]]:
+    yield "deterministic_algorithms", torch.are_deterministic_algorithms_enabled()
+    yield "default_dtype", str(torch.get_default_dtype())
+    yield "matmul_precision", torch.get_float32_matmul_precision()
+    yield "onednn", bool(torch.backends.mkldnn.enabled)
+    yield "cudnn_deterministic", torch.backends.cudnn.deterministic
+    yield "cudnn_benchmark", torch.backends.cudnn.benchmark
+    yield "cudnn_tf32", torch.backends.cudnn.allow_tf32
+    yield "flash_attention", torch.backends.cuda.flash_sdp_enabled()  # type: ignore[no-untyped-call]
+
+
+def _processes() -> int:
+    """How many processes train together; a checkpoint has the random states of one."""
+    ready = torch.distributed.is_available() and torch.distributed.is_initialized()
+    return torch.distributed.get_world_size() if ready else 1

@@ -1,0 +1,159 @@
+"""The checkpoints of a run as folders: `step-100`, whole or not there at all.
+
+A checkpoint is written to `.step-100.<random>.part`, which its writer holds a lock on, and renamed
+when every byte of it is durable. Saving a step again writes `step-100.1` and then removes
+`step-100`: at every instant one of them is whole. What a killed writer left behind, its lock is
+free, and the next save removes it.
+"""
+
+import fcntl
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from cairn.errors import EntryNotFoundError, RequestError, UnavailableError
+
+_STEP = re.compile(r"step-(0|[1-9]\d{0,17})(?:\.([1-9]\d{0,8}))?\Z")
+_LEFTOVER = re.compile(r"\.step-[\d.]+\.[0-9a-f]{8}\.(?:part|gone)\Z")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class StepFolder:
+    """A checkpoint's step, how often that step was saved before, and its folder."""
+
+    step: int
+    take: int
+    path: Path
+
+
+def step_folders(folder: Path) -> list[StepFolder]:
+    """The newest take of every step, in order of steps; empty where there is no folder."""
+    newest: dict[int, StepFolder] = {}
+    for found in sorted(_takes(folder)):
+        newest[found.step] = found
+    return list(newest.values())
+
+
+def step_folder(folder: Path, step: int | None) -> StepFolder:
+    """The folder of a step, or of the newest one; `folder` may be that of a step itself.
+
+    Raises:
+        EntryNotFoundError: there is none.
+    """
+    own = _STEP.match(folder.name)
+    if own is not None and step is None and folder.is_dir():
+        return StepFolder(int(own[1]), int(own[2] or 0), folder)
+    there = step_folders(folder)
+    for found in reversed(there):
+        if step is None or found.step == step:
+            return found
+    if step is None:
+        raise EntryNotFoundError(f"no checkpoint is in {folder}: begin without resuming")
+    steps = ", ".join(str(found.step) for found in there[-8:]) or "none"
+    raise EntryNotFoundError(f"step {step} is not in {folder}; the newest there: {steps}")
+
+
+def _takes(folder: Path) -> Iterator[StepFolder]:
+    if not folder.is_dir():
+        return
+    for path in folder.iterdir():
+        match = _STEP.match(path.name)
+        if match is not None and path.is_dir():
+            yield StepFolder(int(match[1]), int(match[2] or 0), path)
+
+
+@contextmanager
+def new_step(folder: Path, step: int, size_bytes: int) -> Iterator[Path]:
+    """A folder to write a step into, which becomes the step at the end, all at once and durably.
+
+    The writer has made its files durable by then. After an error nothing of it is left.
+
+    Raises:
+        RequestError: the step is none, or `folder` cannot be one.
+        UnavailableError: there is no room for `size_bytes`, or writing failed.
+    """
+    if step < 0:
+        raise RequestError(f"{step} cannot be a step")
+    _make(folder)
+    _sweep(folder)
+    free = shutil.disk_usage(folder).free
+    if free < size_bytes:
+        raise UnavailableError(
+            f"{folder} has room for {free:,} bytes, step {step} needs {size_bytes:,}: free some,"
+            " then save again; what was saved before is unharmed"
+        )
+    draft = folder / f".step-{step}.{secrets.token_hex(4)}.part"
+    try:
+        with _held(draft):
+            yield draft
+            _sync(draft)
+            _publish(folder, step, draft)
+    except OSError as error:
+        raise UnavailableError(
+            f"step {step} could not be written to {folder}: {error}; what was saved before is"
+            " unharmed: save again when the disk takes it"
+        ) from error
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def remove_step(found: StepFolder) -> None:
+    """Take a checkpoint away, all at once."""
+    gone = found.path.with_name(f".{found.path.name}.{secrets.token_hex(4)}.gone")
+    with suppress(FileNotFoundError):  # somebody else removed it
+        found.path.rename(gone)
+    shutil.rmtree(gone, ignore_errors=True)
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RequestError(f"{folder} cannot be a folder of checkpoints: {error}") from None
+
+
+@contextmanager
+def _held(draft: Path) -> Iterator[None]:
+    draft.mkdir()
+    descriptor = os.open(draft, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _publish(folder: Path, step: int, draft: Path) -> None:
+    before = sorted(found for found in _takes(folder) if found.step == step)
+    take = before[-1].take + 1 if before else 0
+    draft.rename(folder / (f"step-{step}.{take}" if take else f"step-{step}"))
+    _sync(folder)
+    for found in before:
+        remove_step(found)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what killed writers left."""
+    for path in folder.iterdir():
+        if not _LEFTOVER.match(path.name):
+            continue
+        with suppress(OSError):  # being written, or swept by somebody else
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(path, ignore_errors=True)
+            finally:
+                os.close(descriptor)
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

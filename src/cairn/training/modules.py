@@ -1,0 +1,148 @@
+"""A model: parameters and buffers by name, tied ones once, and the gradients it has gathered."""
+
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from torch import Tensor, nn
+
+from cairn.training.parts import Part, listed
+from cairn.training.tensors import TensorTable
+from cairn.training.values import Decoder, Encoder, Json, LookingDecoder
+
+_USUAL_VERSION = 1
+
+
+def unwrapped(module: nn.Module) -> nn.Module:
+    """The model inside what torch wraps around one: names do not depend on how it is run."""
+    while True:
+        if isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel):
+            module = module.module
+        elif isinstance(inner := getattr(module, "_orig_mod", None), nn.Module):
+            module = inner  # torch.compile
+        else:
+            return module
+
+
+class ModulePart(Part):
+    """An `nn.Module`; its state is checked name by name before anything is put back."""
+
+    kind = "module"
+
+    def __init__(self, name: str, module: nn.Module) -> None:
+        self.module = unwrapped(module)
+        super().__init__(name, self.module)
+
+    def state(self) -> Any:
+        """What `state_dict` gives, and the versions of modules that have one of their own."""
+        state = self.module.state_dict()
+        told = getattr(state, "_metadata", {})
+        versions = {
+            name: said["version"]
+            for name, said in told.items()
+            if said.get("version", _USUAL_VERSION) != _USUAL_VERSION
+        }
+        return {"tensors": dict(state), "versions": versions}
+
+    def encoded(self) -> tuple[Json, TensorTable]:
+        """Tensors have in the file the names they have in the model."""
+        table = TensorTable()
+        encoder = Encoder(table, self.name)
+        return {name: encoder.encode(value) for name, value in self.state().items()}, table
+
+    def load(self, state: Any) -> None:
+        """Copy into the parameters and buffers, which stay the same objects."""
+        taken: Any = OrderedDict(state["tensors"])
+        taken._metadata = {
+            name: {"version": state["versions"].get(name, _USUAL_VERSION)}
+            for name, _ in self.module.named_modules(remove_duplicate=False)
+        }
+        self.module.load_state_dict(taken, strict=True)
+
+    def decoder(self, tensors: Mapping[str, Tensor]) -> Decoder:
+        """Values are copied from at once."""
+        return LookingDecoder(tensors, self.name)
+
+    def check(self, saved: Json, tensors: Mapping[str, Tensor]) -> None:
+        """Same names, shapes, types and ties."""
+        tree, table = self.encoded()
+        here, there = tree["tensors"], saved["tensors"]
+        missing, unknown = sorted(set(here) - set(there)), sorted(set(there) - set(here))
+        if missing or unknown:
+            raise self.refusal(_names_differ(missing, unknown))
+        for name, said in here.items():
+            why = _difference(said, there[name], table.tensors, tensors)
+            if why:
+                raise self.refusal(f"{name} {why}")
+
+
+def _names_differ(missing: list[str], unknown: list[str]) -> str:
+    said = []
+    if missing:
+        said.append(f"the checkpoint lacks {listed(missing)}")
+    if unknown:
+        said.append(f"the model has no {listed(unknown)}")
+    return " and ".join(said)
+
+
+def _difference(
+    here: Json, there: Json, live: Mapping[str, Tensor], saved: Mapping[str, Tensor]
+) -> str:
+    """How a tensor of the model differs from the saved one, or nothing."""
+    mine, its = _tensor_name(here), _tensor_name(there)
+    if mine is None or its is None:
+        return "" if mine is its is None else "is a tensor in one of the two only"
+    if mine != its:
+        return f"shares the elements of {mine} here, those of {its} there"
+    if live[mine].shape != saved[its].shape:
+        return f"has the shape {tuple(live[mine].shape)} here, {tuple(saved[its].shape)} there"
+    if live[mine].dtype != saved[its].dtype:
+        return f"is {live[mine].dtype} here, {saved[its].dtype} there"
+    return ""
+
+
+def _tensor_name(said: Json) -> str | None:
+    return said.get("$tensor") if isinstance(said, dict) else None
+
+
+class GradientsPart(Part):
+    """The gradients of all models, where a step has gathered some of its micro-batches."""
+
+    kind = "gradients"
+
+    def __init__(self, name: str, modules: Mapping[str, nn.Module]) -> None:
+        super().__init__(name, self)
+        self._parameters = dict(parameter_names(modules))
+
+    def state(self) -> Any:
+        """Gradients by the name of their parameter."""
+        return {
+            name: parameter.grad
+            for name, parameter in self._parameters.items()
+            if parameter.grad is not None
+        }
+
+    def check(self, saved: Json, tensors: Mapping[str, Tensor]) -> None:
+        """Every gradient has its parameter."""
+        unknown = sorted(set(saved) - set(self._parameters))
+        if unknown:
+            raise self.refusal(f"no parameter is called {listed(unknown)}")
+        for name, said in saved.items():
+            if tensors[said["$tensor"]].shape != self._parameters[name].shape:
+                raise self.refusal(f"the gradient of {name} has another shape")
+
+    def load(self, state: Any) -> None:
+        """Give each parameter the gradient it had, or none."""
+        for name, parameter in self._parameters.items():
+            gradient = state.get(name)
+            parameter.grad = None if gradient is None else gradient.to(parameter.device)
+
+
+def parameter_names(modules: Mapping[str, nn.Module]) -> Iterator[tuple[str, nn.Parameter]]:
+    """Every parameter once, called by its model and its own name: `model.encoder.weight`."""
+    seen: set[int] = set()
+    for part, module in modules.items():
+        for name, parameter in unwrapped(module).named_parameters():
+            if id(parameter) not in seen:
+                seen.add(id(parameter))
+                yield f"{part}.{name}", parameter

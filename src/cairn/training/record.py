@@ -1,0 +1,127 @@
+"""`checkpoint.json`: everything a training checkpoint says beside its tensors.
+
+Its keys are listed in docs/formats/cairn-training.md.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from cairn.domain import Digest
+from cairn.errors import IntegrityError, MalformedError, NamingError, UnavailableError
+from cairn.formats.strict_json import parse_json
+from cairn.formats.training_record import FORMAT, RECORD, VERSION
+from cairn.training.environment import Setting
+from cairn.training.values import Json
+
+_FILE = re.compile(r"[A-Za-z0-9_]{1,100}\.safetensors\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class SavedPart:
+    """A part as it is kept: its sort and class, the file of its tensors, its state as JSON."""
+
+    kind: str
+    class_name: str
+    file: str | None
+    state: Json
+
+
+@dataclass(frozen=True, slots=True)
+class SavedFile:
+    """A file of the folder: its bytes and their SHA-256."""
+
+    size_bytes: int
+    digest: Digest
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What `checkpoint.json` says; `metrics` and `values` are JSON of `cairn.training.values`."""
+
+    step: int
+    saved_at: str
+    accumulated: int
+    metrics: Json
+    values: Json
+    environment: Mapping[str, Setting]
+    parts: Mapping[str, SavedPart]
+    files: Mapping[str, SavedFile] = field(default_factory=dict)
+
+    def to_bytes(self) -> bytes:
+        """The document, with its own digest."""
+        said: dict[str, Json] = {
+            "format": FORMAT,
+            "version": VERSION,
+            "step": self.step,
+            "saved_at": self.saved_at,
+            "accumulated": self.accumulated,
+            "metrics": self.metrics,
+            "values": self.values,
+            "environment": dict(self.environment),
+            "parts": {
+                name: {"kind": p.kind, "class": p.class_name, "file": p.file, "state": p.state}
+                for name, p in self.parts.items()
+            },
+            "files": {
+                name: {"bytes": file.size_bytes, "sha256": file.digest.hex}
+                for name, file in self.files.items()
+            },
+        }
+        return json.dumps({**said, "sha256": _digest(said)}, allow_nan=False).encode()
+
+
+def _digest(said: Mapping[str, Json]) -> str:
+    text = json.dumps(said, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def parse_record(data: bytes, source: str) -> Record:
+    """The record in a document.
+
+    Raises:
+        MalformedError: it is none.
+        UnavailableError: it was written by a newer Cairn.
+        IntegrityError: it is not what was written.
+    """
+    said = parse_json(data, source, what=RECORD)
+    if not isinstance(said, dict) or said.get("format") != FORMAT:
+        raise MalformedError(f"{RECORD} is not that of a training checkpoint", source=source)
+    version = said.get("version")
+    if not isinstance(version, int) or version > VERSION:
+        raise UnavailableError(
+            f"{source} has version {version!r} of the format; this Cairn reads up to {VERSION}:"
+            " resume with a newer one"
+        )
+    digest = said.pop("sha256", None)
+    if digest != _digest(said):
+        raise IntegrityError(f"{source} is damaged: it is not what was written")
+    try:
+        return _record(said)
+    except (KeyError, TypeError, AttributeError, NamingError) as error:
+        raise MalformedError(f"{RECORD} lacks or misstates {error}", source=source) from None
+
+
+def _record(said: dict[str, Any]) -> Record:
+    for name in said["files"]:
+        if not _FILE.match(name):
+            raise MalformedError(f"{RECORD} names the file {name[:200]!r}, which it cannot have")
+    return Record(
+        step=said["step"],
+        saved_at=said["saved_at"],
+        accumulated=said["accumulated"],
+        metrics=said["metrics"],
+        values=said["values"],
+        environment=said["environment"],
+        parts={
+            name: SavedPart(part["kind"], part["class"], part["file"], part["state"])
+            for name, part in said["parts"].items()
+        },
+        files={
+            name: SavedFile(file["bytes"], Digest.sha256(file["sha256"]))
+            for name, file in said["files"].items()
+        },
+    )

@@ -1,0 +1,228 @@
+"""The verb resume: a training loop made as it was when it was saved, or nothing changed at all."""
+
+import hashlib
+import math
+import warnings
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from cairn.errors import EntryNotFoundError, InexactError, IntegrityError, RequestError
+from cairn.formats import FileSource
+from cairn.formats.training_record import RECORD
+from cairn.training.capture import VALUES, parts_of
+from cairn.training.code_revision import code_revision, program_folder
+from cairn.training.environment import Difference, differences, environment
+from cairn.training.folders import StepFolder, step_folder, step_folders
+from cairn.training.modules import ModulePart
+from cairn.training.parts import Part, listed
+from cairn.training.record import Record, parse_record
+from cairn.training.stateful import RandomStatesPart
+from cairn.training.tensors import read_tensors
+from cairn.training.values import Decoder
+
+EVERYTHING = "everything"
+_BLOCK_BYTES = 8 << 20
+_OTHERS = "states of other processes"
+_NOT_FINITE = "not finite"
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """What a checkpoint gave back beside the state of the parts.
+
+    `differences` are what may make the run go on otherwise than it would have; empty: bit for
+    bit as before.
+    """
+
+    step: int
+    folder: Path
+    metrics: Mapping[str, float]
+    values: Mapping[str, Any]
+    accumulated: int
+    differences: tuple[Difference, ...]
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether the run goes on as if it had never stopped."""
+        return not self.differences
+
+
+def steps(folder: Path | str) -> list[int]:
+    """The steps that are kept in a folder, in order; empty where there is no folder."""
+    return [found.step for found in step_folders(Path(folder))]
+
+
+def resume(
+    folder: Path | str,
+    *,
+    step: int | None = None,
+    allow: Collection[str] | str = (),
+    data_digest: str | None = None,
+    code: Path | None = None,
+    **parts: object,
+) -> Resumed:
+    """Put the state of a checkpoint, the newest unless `step` names one, back into the parts.
+
+    `parts` are the same as when it was saved, built anew. All bytes, names, shapes and types are
+    checked before any part is changed. `allow` has the names of differences to go on with
+    (`{"threads", "torch"}`), or is "everything".
+
+    Raises:
+        EntryNotFoundError: there is no such checkpoint.
+        IntegrityError: it is damaged.
+        UnavailableError: it was written by a newer Cairn.
+        RequestError: it is of other parts, or they do not fit.
+        InexactError: the run would not go on bit for bit, and `allow` does not say that it may.
+    """
+    root = Path(folder)
+    found = step_folder(root, step)
+    record = _record(found)
+    different = tuple(_differences(record, data_digest, code))
+    _check_allowed(root, found, different, allow)
+    live = parts_of(parts, accumulated=record.accumulated)
+    _check_parts(record, live)
+    _check_files(root, found, record)
+    tensors = {name: read_tensors(found.path / name) for name in record.files}
+    for name, part in live.items():
+        saved = record.parts[name]
+        part.check(saved.state, tensors.get(saved.file or "", {}))
+    values = Decoder(tensors.get(f"{VALUES}.safetensors", {}), VALUES).decode(record.values)
+    _load(record, live, tensors)
+    if different:
+        warnings.warn(_inexact(found, different), stacklevel=2)
+    metrics = Decoder({}, "metrics").decode(record.metrics)
+    return Resumed(record.step, found.path, metrics, values, record.accumulated, different)
+
+
+def _record(found: StepFolder) -> Record:
+    path = found.path / RECORD
+    try:
+        return parse_record(path.read_bytes(), str(path))
+    except OSError as error:
+        raise IntegrityError(f"{path} cannot be read: {error}") from None
+
+
+# --- whether it would be exact -------------------------------------------------------------
+
+
+def _differences(
+    record: Record, data_digest: str | None, code: Path | None
+) -> Iterator[Difference]:
+    now = environment(code_revision(code or program_folder()), data_digest)
+    yield from differences(record.environment, now)
+    processes = record.environment.get("processes")
+    if processes != 1:
+        yield Difference(_OTHERS, processes, 1)
+    for name, value in Decoder({}, "metrics").decode(record.metrics).items():
+        if isinstance(value, float) and not math.isfinite(value):
+            yield Difference(_NOT_FINITE, f"{name} = {value}", None)
+
+
+def _check_allowed(
+    root: Path, found: StepFolder, different: tuple[Difference, ...], allow: Collection[str] | str
+) -> None:
+    allowed = {allow} if isinstance(allow, str) else set(allow)
+    refused = [one for one in different if one.name not in allowed]
+    if not refused or EVERYTHING in allowed:
+        return
+    names = ", ".join(sorted({repr(one.name) for one in refused}))
+    advice = f"nothing was changed: go on all the same with allow={{{names}}}"
+    if any(one.name == _NOT_FINITE for one in refused):
+        advice += _finite_before(root, found)
+    raise InexactError(f"{_inexact(found, refused)}; {advice}", tuple(map(str, refused)))
+
+
+def _inexact(found: StepFolder, different: Collection[Difference]) -> str:
+    return f"{found.path.name} is not exact because {'; '.join(map(str, different))}"
+
+
+def _finite_before(root: Path, found: StepFolder) -> str:
+    """The newest older step whose metrics are numbers, as advice."""
+    for earlier in reversed(step_folders(root)):
+        if earlier.step < found.step:
+            metrics = Decoder({}, "metrics").decode(_record(earlier).metrics)
+            if all(math.isfinite(value) for value in metrics.values()):
+                return f", or from before that with step={earlier.step}"
+    return ""
+
+
+# --- whether it fits -----------------------------------------------------------------------
+
+
+def _check_parts(record: Record, live: Mapping[str, Part]) -> None:
+    missing, unknown = sorted(set(record.parts) - set(live)), sorted(set(live) - set(record.parts))
+    if missing:
+        raise RequestError(
+            f"the checkpoint also has {listed(missing)}: hand it to resume, or the run would go on"
+            " otherwise; nothing was changed"
+        )
+    if unknown:
+        raise RequestError(
+            f"the checkpoint has no {listed(unknown)}, only {listed(sorted(record.parts))};"
+            " nothing was changed"
+        )
+    for name, part in live.items():
+        saved = record.parts[name]
+        if part.kind != saved.kind or (
+            part.class_name != saved.class_name and not isinstance(part, ModulePart)
+        ):
+            raise part.refusal(f"is a {part.class_name} here, a {saved.class_name} was saved")
+
+
+def _check_files(root: Path, found: StepFolder, record: Record) -> None:
+    """Whether every file has the bytes that were written."""
+    for name, file in record.files.items():
+        path = found.path / name
+        why = ""
+        try:
+            with FileSource(path) as source:
+                if source.size_bytes != file.size_bytes:
+                    why = f"has {source.size_bytes:,} bytes, {file.size_bytes:,} were written"
+                elif _sha256(source) != file.digest.hex:
+                    why = "does not have the bytes that were written"
+        except EntryNotFoundError:
+            why = "is missing"
+        if why:
+            older = [one.step for one in step_folders(root) if one.step < found.step]
+            advice = f"resume from before it with step={older[-1]}" if older else "none is older"
+            raise IntegrityError(f"{path} {why}; nothing was changed: {advice}")
+
+
+def _sha256(source: FileSource) -> str:
+    digest = hashlib.sha256()
+    for at in range(0, source.size_bytes, _BLOCK_BYTES):
+        digest.update(source.read_at(at, _BLOCK_BYTES))
+    return digest.hexdigest()
+
+
+# --- putting back --------------------------------------------------------------------------
+
+
+def _load(
+    record: Record, live: Mapping[str, Part], tensors: Mapping[str, Mapping[str, Tensor]]
+) -> None:
+    """All parts; if one refuses, those before it get back what they had.
+
+    Models come after what may refuse, random numbers last: loading the others may draw some.
+    """
+    random = [part for part in live.values() if isinstance(part, RandomStatesPart)]
+    models = [part for part in live.values() if isinstance(part, ModulePart)]
+    others = [part for part in live.values() if part not in random and part not in models]
+    done: list[tuple[Part, Any]] = []
+    for part in (*others, *models, *random):
+        saved = record.parts[part.name]
+        state = part.decoder(tensors.get(saved.file or "", {})).decode(saved.state)
+        done.append((part, part.keep()))
+        try:
+            part.load(state)
+        except BaseException as error:
+            for changed, before in reversed(done):
+                if before is not None:
+                    changed.load(before)
+            if isinstance(error, Exception):
+                raise part.refusal(f"does not take the saved state: {error}") from error
+            raise

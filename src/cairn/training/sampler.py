@@ -1,0 +1,110 @@
+"""The order of samples, and how many of them the training loop has had."""
+
+from collections.abc import Iterator
+from typing import Any, Self
+
+import torch
+from torch.utils.data import DataLoader, Sampler
+
+from cairn.errors import RequestError
+from cairn.training.seeds import loader_seed, order, sample_seed
+
+
+class SampleIndex(int):
+    """The index of a sample with a `seed` of its own in this epoch, for augmentation.
+
+    `np.random.default_rng(index.seed)` in a data set gives the same augmentation in whatever
+    worker, and after a resume.
+    """
+
+    seed: int
+
+    def __new__(cls, index: int, seed: int) -> Self:
+        """An index and its seed."""
+        made = super().__new__(cls, index)
+        made.seed = seed
+        return made
+
+    def __reduce__(self) -> tuple[type[Self], tuple[int, int]]:
+        return type(self), (int(self), self.seed)
+
+
+class EpochSampler(Sampler[int]):
+    """Every sample once in an epoch, in an order that follows from seed and epoch alone.
+
+    A sample counts when the loop gets it by `batches`, not when a worker fetches it ahead.
+    """
+
+    def __init__(self, size: int, *, seed: int, shuffle: bool = True) -> None:
+        """`size`: samples in the data set.
+
+        Raises:
+            RequestError: there are none.
+        """
+        if size < 1:
+            raise RequestError(f"{size} samples have no order")
+        self.size = size
+        self.seed = seed
+        self.shuffle = shuffle
+        self.epoch = 0
+        self.position = 0
+        self._generator = torch.Generator()
+
+    def __iter__(self) -> Iterator[int]:
+        """The indices that are left of this epoch, each a `SampleIndex`."""
+        indices = order(self.size, self.seed, self.epoch) if self.shuffle else range(self.size)
+        epoch = self.epoch
+        for index in indices[self.position :]:
+            yield SampleIndex(int(index), sample_seed(self.seed, epoch, int(index)))
+
+    def __len__(self) -> int:
+        """How many samples are left of this epoch."""
+        return self.size - self.position
+
+    def batches(self, loader: DataLoader[Any]) -> Iterator[Any]:
+        """The batches that are left of this epoch; at its end the next one begins.
+
+        The loader is given a random generator unless it has one: it would draw from the one of
+        the whole process when it starts, and a resume starts it once more.
+
+        Raises:
+            RequestError: the loader takes its samples from elsewhere.
+        """
+        if loader.sampler is not self:
+            raise RequestError(
+                "the loader takes its samples from elsewhere: make it by"
+                " DataLoader(data, batch_size=..., sampler=sampler)"
+            )
+        if loader.generator is None:
+            loader.generator = self._generator
+        if loader.generator is self._generator:
+            self._generator.manual_seed(loader_seed(self.seed, self.epoch))
+        for batch in loader:
+            self.position = min(self.size, self.position + (loader.batch_size or 1))
+            yield batch
+        self.epoch += 1
+        self.position = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where the loop stands, and in which order."""
+        return {
+            "size": self.size,
+            "seed": self.seed,
+            "shuffle": self.shuffle,
+            "epoch": self.epoch,
+            "position": self.position,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from there, in the saved order.
+
+        Raises:
+            RequestError: it was another number of samples.
+        """
+        if state["size"] != self.size:
+            raise RequestError(
+                f"the data have {self.size} samples and had {state['size']}:"
+                " a place among others means nothing here"
+            )
+        self.seed, self.shuffle = state["seed"], state["shuffle"]
+        self.epoch, self.position = state["epoch"], state["position"]

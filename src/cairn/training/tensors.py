@@ -1,0 +1,125 @@
+"""Tensors on their way into a safetensors file and back, bit for bit.
+
+The bytes of a file are those the safetensors library writes; see `cairn.formats.reframing`.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from cairn.domain import DType, Span, TensorInfo
+from cairn.errors import RequestError
+from cairn.formats import FileSource, read_layout
+from cairn.formats.reframing import Outgoing, reframe
+
+_DTYPES: dict[torch.dtype, DType] = {
+    torch.bool: DType.BOOL,
+    torch.uint8: DType.U8,
+    torch.int8: DType.I8,
+    torch.float8_e5m2: DType.F8_E5M2,
+    torch.float8_e4m3fn: DType.F8_E4M3,
+    torch.float8_e5m2fnuz: DType.F8_E5M2FNUZ,
+    torch.float8_e4m3fnuz: DType.F8_E4M3FNUZ,
+    torch.int16: DType.I16,
+    torch.uint16: DType.U16,
+    torch.float16: DType.F16,
+    torch.bfloat16: DType.BF16,
+    torch.int32: DType.I32,
+    torch.uint32: DType.U32,
+    torch.float32: DType.F32,
+    torch.int64: DType.I64,
+    torch.uint64: DType.U64,
+    torch.float64: DType.F64,
+    torch.complex64: DType.C64,
+}
+_TORCH = {dtype: kind for kind, dtype in _DTYPES.items()}
+
+
+class TensorTable:
+    """The tensors of one part by name; those that lie on the same elements have one name.
+
+    `also` maps further names of a tensor to the one it is kept under: tied weights.
+    """
+
+    def __init__(self) -> None:
+        self.tensors: dict[str, Tensor] = {}
+        self.also: dict[str, str] = {}
+        self._known: dict[tuple[object, ...], str] = {}
+
+    def add(self, name: str, tensor: Tensor) -> str:
+        """Take a tensor in, and say under which name it is kept.
+
+        Raises:
+            RequestError: safetensors cannot hold it.
+        """
+        _check(name, tensor)
+        region = _region(tensor)
+        known = self._known.get(region) if tensor.numel() else None
+        if known is not None:
+            self.also[name] = known
+            return known
+        while name in self.tensors or name in self.also:
+            name += "~"  # {"a.b": x, "a": {"b": y}}
+        self.tensors[name] = tensor.detach()
+        self._known[region] = name
+        return name
+
+
+def _region(tensor: Tensor) -> tuple[object, ...]:
+    place = tensor.device, tensor.data_ptr()
+    return (*place, tensor.dtype, tuple(tensor.shape), tensor.stride(), tensor.is_conj())
+
+
+def _check(name: str, tensor: Tensor) -> None:
+    kind = type(tensor)
+    if kind not in (Tensor, torch.nn.Parameter, torch.nn.Buffer):
+        why = f"is a {kind.__module__}.{kind.__qualname__}"
+    elif tensor.layout is not torch.strided or tensor.is_quantized:
+        why = f"has the layout {tensor.layout}"
+    elif tensor.is_meta:
+        why = "lies on the meta device and has no values"
+    elif tensor.dtype not in _DTYPES:
+        why = f"has the dtype {tensor.dtype}"
+    else:
+        return
+    raise RequestError(f"{name}: {why}, which a checkpoint cannot hold exactly")
+
+
+def bytes_of(tensor: Tensor) -> memoryview:
+    """All elements row by row; copied only where they do not lie so in this machine's memory."""
+    flat = tensor.cpu().resolve_conj().resolve_neg().contiguous().reshape(-1)
+    return flat.view(torch.uint8).numpy().data if flat.numel() else memoryview(b"")
+
+
+def file_bytes(
+    tensors: Mapping[str, Tensor], also: Mapping[str, str]
+) -> Iterator[bytes | memoryview]:
+    """A safetensors file piece by piece: the header, then every tensor."""
+    frame = reframe([_outgoing(*item) for item in tensors.items()], {"format": "pt", **also})
+    yield frame.header
+    for outgoing in frame.tensors:
+        yield bytes_of(tensors[outgoing.name])
+
+
+def _outgoing(name: str, tensor: Tensor) -> Outgoing:
+    dtype = _DTYPES[tensor.dtype]
+    span = Span(0, dtype.size_bytes(tensor.numel()))
+    return Outgoing(name, name, TensorInfo(name, dtype, tuple(tensor.shape), span), dtype)
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a file, which look into it: whoever keeps one takes a copy.
+
+    Raises:
+        UntrustedDataError: it is no safetensors file.
+    """
+    with FileSource(path, path.name) as source:
+        layout = read_layout(source)
+    data = torch.from_file(str(path), shared=False, size=layout.size_bytes, dtype=torch.uint8)
+    found = {}
+    for info in layout.tensors:
+        flat = data[info.span.start : info.span.stop].view(_TORCH[info.dtype])
+        found[info.name] = flat.reshape(info.shape)
+    return found

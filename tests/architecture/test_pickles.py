@@ -1,0 +1,74 @@
+"""What of torch and NumPy unpickles is called nowhere, the room that imports torch included."""
+
+import ast
+from collections.abc import Iterator
+
+import pytest
+
+from tests.architecture.checkout import SOURCE, modules
+
+# Loaders that run pickles or code they find, and what hands out such loaders. `torch.save` writes
+# what only a pickle reads.
+UNPICKLING = (
+    *("torch.load", "torch.save", "torch.serialization", "torch.hub", "torch.package"),
+    *("torch.jit.load", "torch.export.load", "torch._dynamo.load", "torch.classes", "torch.ops"),
+    *("torch.distributed.checkpoint", "torch.utils.model_zoo", "torch.multiprocessing"),
+    *("numpy.load", "numpy.lib.format", "pandas.read_pickle"),
+)
+
+
+def test_nothing_that_unpickles_is_called() -> None:
+    used = [
+        f"{path.relative_to(SOURCE).as_posix()}: {name}"
+        for path in modules()
+        for name in names_in(path.read_text())
+        if any(name == one or name.startswith(f"{one}.") for one in UNPICKLING)
+    ]
+    assert used == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import torch\ntorch.load('x')",
+        "import torch as t\nt.load('x')",
+        "from torch import load",
+        "from torch import load as read",
+        "from torch.serialization import load",
+        "import torch.hub",
+        "import numpy as np\nnp.load('x', allow_pickle=True)",
+        "from torch import hub\nhub.load('x')",
+        "import torch\nread = torch.serialization.load",
+    ],
+)
+def test_the_search_finds_them(source: str) -> None:
+    assert any(name.startswith(UNPICKLING) for name in names_in(source))
+
+
+def names_in(source: str) -> Iterator[str]:
+    """Full names of what is imported, and of attributes of what is imported."""
+    tree = ast.parse(source)
+    known: dict[str, str] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name
+                known[alias.asname or alias.name.partition(".")[0]] = (
+                    alias.name if alias.asname else alias.name.partition(".")[0]
+                )
+        elif isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                yield f"{node.module}.{alias.name}"
+                known[alias.asname or alias.name] = f"{node.module}.{alias.name}"
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute):
+            yield full_name(node, known)
+
+
+def full_name(node: ast.expr, known: dict[str, str]) -> str:
+    match node:
+        case ast.Attribute(value=value, attr=attribute):
+            return f"{full_name(value, known)}.{attribute}"
+        case ast.Name(id=name):
+            return known.get(name, "")
+    return ""
