@@ -20,7 +20,7 @@ def name_global(work: Workspace, offset: int, argument: Value) -> None:
     assert isinstance(argument, tuple)
     found = Global(argument[0], argument[1], offset)
     work.globals.append(found)
-    work.make(offset, found)
+    work.make(found)
 
 
 def stack_global(work: Workspace, offset: int, _: Value) -> None:
@@ -37,14 +37,14 @@ def stack_global(work: Workspace, offset: int, _: Value) -> None:
         exact=False,
     )
     work.globals.append(found)
-    work.make(offset, found)
+    work.make(found)
 
 
 def name_extension(work: Workspace, offset: int, argument: Value) -> None:
     """EXT1, EXT2, EXT4: push a name from the extension registry."""
     assert isinstance(argument, int)
     work.odd(AnomalyKind.EXTENSION, offset, f"code {argument}")
-    work.make(offset, Extension(argument, offset))
+    work.make(Extension(argument, offset))
 
 
 def record_call(
@@ -57,7 +57,7 @@ def record_call(
         work.odd(AnomalyKind.ARGUMENTS_COMPUTED, offset, f"{via} with {kind_of(args)}")
     call = Call(callee, args, offset, via, kwargs)
     work.calls.append(call)
-    work.make(offset, call)
+    work.make(call)
 
 
 def reduce_call(work: Workspace, offset: int, _: Value) -> None:
@@ -102,7 +102,7 @@ def build(work: Workspace, offset: int, _: Value) -> None:
     if type(target) is not Call:
         work.odd(AnomalyKind.TARGET_MISMATCH, offset, f"BUILD of {kind_of(target)}")
     elif target.states is None:
-        work.count(offset)
+        work.objects += 1
         target.states = [state]
         if type(state) is tuple and len(state) == _ARRAY_STATE and type(state[-1]) is bytes:
             target.literal_at = work.place_of(state[-1])
@@ -114,7 +114,7 @@ def persistent_line(work: Workspace, offset: int, argument: Value) -> None:
     """PERSID: push a reference for the loader to resolve."""
     found = PersistentId(argument, offset)
     work.persistent_ids.append(found)
-    work.make(offset, found)
+    work.make(found)
 
 
 def persistent_value(work: Workspace, offset: int, _: Value) -> None:
@@ -125,7 +125,7 @@ def persistent_value(work: Workspace, offset: int, _: Value) -> None:
 def outside_buffer(work: Workspace, offset: int, _: Value) -> None:
     """NEXT_BUFFER: push a buffer that travels beside the pickle."""
     work.odd(AnomalyKind.BUFFER_OUT_OF_BAND, offset)
-    work.make(offset, Buffer(offset))
+    work.make(Buffer(offset))
 
 
 def readonly_buffer(work: Workspace, _: int, __: Value) -> None:

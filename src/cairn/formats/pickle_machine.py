@@ -4,6 +4,7 @@ Sources: `Lib/pickle.py` (`_Unpickler`) and `Modules/_pickle.c` of CPython 3.14.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 from cairn.formats.pickle_calls import (
     build,
@@ -42,8 +43,8 @@ Action = Callable[[Workspace, int, Value], None]
 # --- stack and memo ----------------------------------------------------------------
 
 
-def _mark(work: Workspace, offset: int, _: Value) -> None:
-    work.mark(offset)
+def _mark(work: Workspace, _: int, __: Value) -> None:
+    work.mark()
 
 
 def _pop(work: Workspace, offset: int, _: Value) -> None:
@@ -66,32 +67,42 @@ def _push(work: Workspace, _: int, argument: Value) -> None:
 
 
 def _text(header_bytes: int) -> Action:
-    return lambda work, offset, argument: work.push_text(offset + header_bytes, argument)
+    """Push a text whose UTF-8 begins so far behind the opcode."""
+
+    def action(work: Workspace, offset: int, argument: Value) -> None:
+        work.text_before = work.last_text
+        work.last_text = (offset + header_bytes, argument)
+        work.stack.append(argument)
+
+    return action
 
 
 def _bytes(header_bytes: int) -> Action:
-    return lambda work, offset, argument: work.push_bytes(offset + header_bytes, argument)
+    """Push a bytes object that begins so far behind the opcode."""
+
+    def action(work: Workspace, offset: int, argument: Value) -> None:
+        work.last_bytes = (offset + header_bytes, argument)
+        work.stack.append(argument)
+
+    return action
 
 
-def _get(work: Workspace, offset: int, argument: Value) -> None:
-    assert isinstance(argument, int)
+def _get(work: Workspace, offset: int, argument: Any) -> None:
     try:
         work.stack.append(work.memo[argument])
     except KeyError:
         raise work.refusal(offset, f"memo entry {argument} was never written") from None
 
 
-def _put(work: Workspace, offset: int, argument: Value) -> None:
-    assert isinstance(argument, int)
+def _put(work: Workspace, offset: int, argument: Any) -> None:
     memo = work.memo
     value = work.stack[-1]
-    if argument in memo:
-        if memo[argument] is not value:
-            work.odd(AnomalyKind.MEMO_REPLACED, offset, f"entry {argument}")
-    else:
-        work.count(offset)
+    if argument not in memo:
+        work.objects += 1
         if argument > work.steps + _MEMO_SLACK:
             work.odd(AnomalyKind.MEMO_HUGE_INDEX, offset, f"entry {argument}")
+    elif memo[argument] is not value:
+        work.odd(AnomalyKind.MEMO_REPLACED, offset, f"entry {argument}")
     memo[argument] = value
 
 
@@ -101,7 +112,7 @@ def _memoize(work: Workspace, offset: int, _: Value) -> None:
     if index in memo:  # other opcodes chose their own indexes
         _put(work, offset, index)
     else:
-        work.count(offset)
+        work.objects += 1
         memo[index] = work.stack[-1]
 
 
@@ -109,27 +120,31 @@ def _memoize(work: Workspace, offset: int, _: Value) -> None:
 
 
 def _tuple(work: Workspace, offset: int, _: Value) -> None:
-    work.make(offset, tuple(work.pop_mark(offset)))
+    work.make(tuple(work.pop_mark(offset)))
 
 
 def _list(work: Workspace, offset: int, _: Value) -> None:
-    work.make(offset, work.pop_mark(offset))
+    work.make(work.pop_mark(offset))
 
 
 def _dict(work: Workspace, offset: int, _: Value) -> None:
     items = work.pop_mark(offset)
     if len(items) % 2:
         raise work.refusal(offset, "DICT finds a key without a value")
-    work.make(offset, Mapping(items))
+    work.make(Mapping(items))
 
 
 def _frozenset(work: Workspace, offset: int, _: Value) -> None:
-    work.make(offset, Members(work.pop_mark(offset), frozen=True))
+    work.make(Members(work.pop_mark(offset), frozen=True))
 
 
 def _append(work: Workspace, offset: int, _: Value) -> None:
     value = work.stack.pop()
-    _extend(work, offset, work.stack[-1], [value], "APPEND")
+    target = work.stack[-1]
+    if type(target) is list:
+        target.append(value)
+    else:
+        _extend(work, offset, target, [value], "APPEND")
 
 
 def _appends(work: Workspace, offset: int, _: Value) -> None:
@@ -147,7 +162,7 @@ def _extend(work: Workspace, offset: int, target: Value, items: list[Value], opc
         target.extend(items)
     elif type(target) is Call:
         if target.elements is None:
-            work.count(offset)
+            work.objects += 1
             target.elements = items
         else:
             target.elements.extend(items)
@@ -174,7 +189,7 @@ def _assign(work: Workspace, offset: int, target: Value, items: list[Value]) -> 
         target.items.extend(items)
     elif type(target) is Call:
         if target.items is None:
-            work.count(offset)
+            work.objects += 1
             target.items = items
         else:
             target.items.extend(items)
@@ -212,15 +227,15 @@ def _empty_tuple(work: Workspace, _: int, __: Value) -> None:
 
 
 def _fresh(make: Callable[[], Value]) -> Action:
-    return lambda work, offset, _: work.make(offset, make())
+    return lambda work, _, __: work.make(make())
 
 
 def _tuple_of(count: int) -> Action:
-    def action(work: Workspace, offset: int, _: Value) -> None:
+    def action(work: Workspace, _: int, __: Value) -> None:
         stack = work.stack
         if len(stack) < count:
             raise IndexError
-        work.count(offset)
+        work.objects += 1
         stack[-count:] = [tuple(stack[-count:])]
 
     return action
@@ -288,7 +303,14 @@ _BY_NAME: dict[str, Action] = {
     "NEXT_BUFFER": outside_buffer,
     "READONLY_BUFFER": readonly_buffer,
 }
-ACTIONS: dict[int, Action] = {CODES[name]: action for name, action in _BY_NAME.items()}
-"""What each opcode does. IndexError means that the stack held too few values."""
+assert _BY_NAME.keys() == CODES.keys()
 
-assert ACTIONS.keys() == NAMES.keys()
+
+def _unreachable(work: Workspace, offset: int, _: Value) -> None:
+    raise work.refusal(offset, "no pickle opcode has this number")
+
+
+ACTIONS: list[Action] = [
+    _BY_NAME[NAMES[code]] if code in NAMES else _unreachable for code in range(256)
+]
+"""What each opcode does. IndexError means that the stack held too few values."""

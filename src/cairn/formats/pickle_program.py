@@ -10,14 +10,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from cairn.domain import Source
-from cairn.errors import LimitError, UntrustedDataError
+from cairn.errors import UntrustedDataError
 from cairn.formats.limits import (
     MAX_PICKLE_INLINE_BYTES,
     MAX_PICKLE_OBJECTS,
     MAX_PICKLE_OPCODES,
 )
+from cairn.formats.pickle_loop import carry_out
 from cairn.formats.pickle_machine import ACTIONS, Action
-from cairn.formats.pickle_opcodes import CODES, NAMES, decode
+from cairn.formats.pickle_opcodes import CODES
 from cairn.formats.pickle_tape import Tape
 from cairn.formats.pickle_values import (
     Anomaly,
@@ -105,21 +106,10 @@ def read_program(
     value: Value = None
     failure: UntrustedDataError | None = None
     tape = Tape(source, start, inline_bytes)
-    offset, code = start, 0
     actions = ACTIONS if bytes_after is None else _passing_over(tape, bytes_after)
     try:
-        for offset, code, argument in decode(tape, work.report):
-            work.steps += 1
-            if work.steps > max_opcodes:
-                raise LimitError(
-                    f"the pickle has more than {max_opcodes} opcodes",
-                    source=source.name,
-                    offset=offset,
-                )
-            actions[code](work, offset, argument)
-        value = work.result(offset)
-    except IndexError:
-        failure = work.refusal(offset, f"{NAMES[code]} finds too few values on the stack")
+        carry_out(tape, work, actions, max_opcodes)
+        value = work.result(tape.opcode)
     except UntrustedDataError as error:
         failure = error
     return PickleProgram(
@@ -136,7 +126,7 @@ def read_program(
     )
 
 
-def _passing_over(tape: Tape, bytes_after: BytesAfter) -> dict[int, Action]:
+def _passing_over(tape: Tape, bytes_after: BytesAfter) -> list[Action]:
     """The actions, of which BUILD passes over the bytes behind it."""
     code = CODES["BUILD"]
     build = ACTIONS[code]
@@ -147,4 +137,6 @@ def _passing_over(tape: Tape, bytes_after: BytesAfter) -> dict[int, Action]:
         if length:
             tape.skip(length)
 
-    return {**ACTIONS, code: build_and_pass}
+    actions = list(ACTIONS)
+    actions[code] = build_and_pass
+    return actions

@@ -15,10 +15,14 @@ would show in memory. Each fetch doubles the one before."""
 
 
 class Tape:
-    """Reads forward; declared lengths are checked against the end before anything is fetched."""
+    """Reads forward; declared lengths are checked against the end before anything is fetched.
+
+    The next byte is `block[at]`, at `base + at` in the source; `opcode` is where the opcode in hand
+    begins. The loop over opcodes takes what the block has from there by itself.
+    """
 
     __slots__ = (
-        *("_at", "_base", "_block", "_next_bytes", "_source"),
+        *("_next_bytes", "_source", "at", "base", "block"),
         *("inline_bytes", "name", "opcode", "size"),
     )
 
@@ -29,61 +33,41 @@ class Tape:
         self._source = source
         self.name = source.name
         self.size = source.size_bytes
-        self.opcode = start  # where the opcode being read begins
-        self._base = start
-        self._at = 0
-        self._block = b""
+        self.opcode = start
+        self.base = start
+        self.at = 0
+        self.block = b""
         self._next_bytes = FIRST_BLOCK_BYTES
 
     @property
     def position(self) -> int:
         """Offset in the source of the next byte."""
-        return self._base + self._at
+        return self.base + self.at
 
-    def begin(self) -> int:
-        """The number of the opcode that comes next; `opcode` says where it stands."""
-        at = self._at
-        self.opcode = self._base + at
-        try:
-            code = self._block[at]
-        except IndexError:
-            self._refill(1)
-            at = 0
-            code = self._block[0]
-        self._at = at + 1
-        return code
-
-    def byte(self) -> int:
-        """The next byte as a number."""
-        at = self._at
-        try:
-            value = self._block[at]
-        except IndexError:
-            self._refill(1)
-            at = 0
-            value = self._block[0]
-        self._at = at + 1
-        return value
+    def refilled(self) -> int:
+        """Fetch more where the block is at its end; the next byte, which is the first of it."""
+        self._refill(1)
+        return self.block[0]
 
     def take(self, length: int) -> bytes:
         """The next `length` bytes; MalformedError if fewer are left."""
-        at = self._at
+        at = self.at
         end = at + length
-        if end > len(self._block):
+        if end > len(self.block):
             self._refill(length)
             at, end = 0, length
-        self._at = end
-        return self._block[at:end]
+        self.at = end
+        return self.block[at:end]
 
     def skip(self, length: int) -> tuple[int, int]:
         """Pass over `length` bytes without reading them; their span."""
         start = self.position
         if length > self.size - start:
             self._ended(start, length)
-        if self._at + length <= len(self._block):
-            self._at += length
+        if self.at + length <= len(self.block):
+            self.at += length
         else:
-            self._base, self._at, self._block = start + length, 0, b""
+            self.base, self.at, self.block = start + length, 0, b""
         return start, start + length
 
     def line(self) -> bytes:
@@ -95,11 +79,11 @@ class Tape:
         Raises:
             LimitError: the line is longer than `MAX_PICKLE_LINE_BYTES`.
         """
-        end = self._block.find(b"\n", self._at)
+        end = self.block.find(b"\n", self.at)
         if end < 0:
             end = self._refill_line()
-        data = self._block[self._at : end]
-        self._at = end + 1
+        data = self.block[self.at : end]
+        self.at = end + 1
         return data
 
     def _refill_line(self) -> int:
@@ -107,24 +91,24 @@ class Tape:
         start = self.position
         left = self.size - start
         if left <= 0:
-            self._base, self._at, self._block = start - 1, 0, b"\n"
+            self.base, self.at, self.block = start - 1, 0, b"\n"
             return 0
         self._refill(min(MAX_PICKLE_LINE_BYTES + 1, left))
-        end = self._block.find(b"\n", 0, MAX_PICKLE_LINE_BYTES + 1)
+        end = self.block.find(b"\n", 0, MAX_PICKLE_LINE_BYTES + 1)
         if end < 0 and left > MAX_PICKLE_LINE_BYTES:
             raise LimitError(
                 f"a line of more than {MAX_PICKLE_LINE_BYTES} bytes", source=self.name, offset=start
             )
-        return end if end >= 0 else len(self._block) - 1
+        return end if end >= 0 else len(self.block) - 1
 
     def _refill(self, need: int) -> None:
         start = self.position
         if need > self.size - start:
             self._ended(start, need)
-        self._block = self._source.read_at(start, max(need, self._next_bytes))
+        self.block = self._source.read_at(start, max(need, self._next_bytes))
         self._next_bytes = min(2 * self._next_bytes, BLOCK_BYTES)
-        self._base, self._at = start, 0
-        if len(self._block) < need:
+        self.base, self.at = start, 0
+        if len(self.block) < need:
             self._ended(start, need)
 
     def _ended(self, start: int, need: int) -> NoReturn:

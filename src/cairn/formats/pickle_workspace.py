@@ -3,7 +3,7 @@
 Sources: `Lib/pickle.py` (`_Unpickler`) and `Modules/_pickle.c` of CPython 3.14.
 """
 
-from cairn.errors import LimitError, MalformedError
+from cairn.errors import MalformedError
 from cairn.formats.limits import MAX_ANOMALIES, MAX_PICKLE_OBJECTS
 from cairn.formats.pickle_values import (
     Anomaly,
@@ -18,6 +18,12 @@ from cairn.formats.pickle_values import (
 class Workspace:
     """The state of one program. Values above the last MARK are in `stack`, others set aside."""
 
+    __slots__ = (
+        *("_set_aside", "_source", "anomalies", "anomalies_dropped", "calls", "globals"),
+        *("last_bytes", "last_text", "max_objects", "memo", "objects", "persistent_ids"),
+        *("protocol", "stack", "steps", "text_before"),
+    )
+
     def __init__(self, source: str, max_objects: int = MAX_PICKLE_OBJECTS) -> None:
         self.globals: list[Global] = []
         self.calls: list[Call] = []
@@ -31,12 +37,13 @@ class Workspace:
         # Where the last two texts and the last bytes begin. The elements of a NumPy array are
         # among them when it is made: Python 3 writes bytes in protocol 2 as a call of
         # `_codecs.encode(text, "latin1")`.
-        self._last_text: tuple[int, Value] = (0, None)
-        self._text_before: tuple[int, Value] = (0, None)
-        self._last_bytes: tuple[int, Value] = (0, None)
+        self.last_text: tuple[int, Value] = (0, None)
+        self.text_before: tuple[int, Value] = (0, None)
+        self.last_bytes: tuple[int, Value] = (0, None)
         self._set_aside: list[list[Value]] = []
         self._source = source
-        self._objects_left = max_objects
+        self.objects = 0  # made so far; no opcode makes more than one
+        self.max_objects = max_objects
 
     def refusal(self, offset: int, why: str) -> MalformedError:
         """The error for an opcode that cannot be carried out."""
@@ -53,40 +60,21 @@ class Workspace:
         """Record an anomaly from its parts."""
         self.report(Anomaly(kind, offset, detail))
 
-    def count(self, offset: int) -> None:
-        """Pay for one object; LimitError when the budget is spent."""
-        self._objects_left -= 1
-        if self._objects_left < 0:
-            raise LimitError(
-                "the pickle makes more objects than allowed", source=self._source, offset=offset
-            )
-
-    def make(self, offset: int, value: Value) -> None:
+    def make(self, value: Value) -> None:
         """Push a newly made object."""
-        self.count(offset)
+        self.objects += 1
         self.stack.append(value)
-
-    def push_text(self, start: int, text: Value) -> None:
-        """Push a text whose UTF-8 begins at `start`."""
-        self._text_before = self._last_text
-        self._last_text = (start, text)
-        self.stack.append(text)
-
-    def push_bytes(self, start: int, data: Value) -> None:
-        """Push a bytes object that begins at `start`."""
-        self._last_bytes = (start, data)
-        self.stack.append(data)
 
     def place_of(self, literal: Value) -> int | None:
         """Where a text or bytes object begins, if it is one of the last."""
-        for start, known in (self._last_bytes, self._text_before, self._last_text):
+        for start, known in (self.last_bytes, self.text_before, self.last_text):
             if known is literal:
                 return start
         return None
 
-    def mark(self, offset: int) -> None:
+    def mark(self) -> None:
         """Set the stack aside and begin an empty one."""
-        self.count(offset)
+        self.objects += 1
         self._set_aside.append(self.stack)
         self.stack = []
 
