@@ -4,8 +4,9 @@ A few opcodes can put one list ten times into another, and that one ten times in
 whoever prints, copies or compares the value never ends ("billion laughs").
 """
 
-from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from operator import attrgetter
+from typing import Any, NamedTuple
 
 from cairn.formats.pickle_program import Call, Mapping, Members, Payload, PersistentId, Value
 
@@ -17,62 +18,70 @@ class Extent(NamedTuple):
     depth: int
 
 
-_CONTAINERS = frozenset((tuple, list, Mapping, Members, Call, PersistentId))
-_INSIDE_ITSELF = Extent(1, 0)
 # A container may hold one that holds it: a module its parent. One that does so over and over is
 # endless to whoever walks over it and does not remember, in far fewer steps than a chain.
 _MOST_BACK = 32
 _ENDLESS = 1 << 62
 
-
-class _Visit:
-    """A container whose inner ones are being measured."""
-
-    __slots__ = ("inner", "owner", "plain", "rest")
-
-    def __init__(self, owner: Value) -> None:
-        values = _values_in(owner)
-        self.owner = owner
-        self.inner = [value for value in values if type(value) in _CONTAINERS]
-        self.plain = len(values) - len(self.inner)
-        self.rest: Iterator[Value] = iter(self.inner)
+_Counts = tuple[int, int]  # what `Extent` has; made for each container, so without a name
+_INSIDE_ITSELF: _Counts = (1, 0)
 
 
 def extent_of(value: Value) -> Extent:
     """The extent of a value; what contains itself counts once there. Linear in the pickle."""
-    known = {id(value): _INSIDE_ITSELF}
-    path = [_Visit(value)]
+    known: dict[int, _Counts] = {id(value): _INSIDE_ITSELF}
+    values, inner = _inside(value)
+    path = [(value, values, inner, iter(inner))]
     while path:
-        visit = path[-1]
-        child = next((one for one in visit.rest if id(one) not in known), None)
-        if child is not None:
-            known[id(child)] = _INSIDE_ITSELF
-            path.append(_Visit(child))
-            continue
-        path.pop()
-        extents = [known[id(one)] for one in visit.inner]
-        endless = len(extents) > _MOST_BACK and (
-            sum(extent is _INSIDE_ITSELF for extent in extents) > _MOST_BACK
-        )
-        known[id(visit.owner)] = Extent(
-            _ENDLESS if endless else 1 + visit.plain + sum(extent.nodes for extent in extents),
-            1 + max((extent.depth for extent in extents), default=0),
-        )
-    return known[id(value)]
+        owner, values, inner, rest = path[-1]
+        for child in rest:
+            if id(child) in known:
+                continue
+            values_there, inner_there = _inside(child)
+            if inner_there:
+                known[id(child)] = _INSIDE_ITSELF
+                path.append((child, values_there, inner_there, iter(inner_there)))
+                break
+            known[id(child)] = (1 + len(values_there), 1)
+        else:
+            path.pop()
+            known[id(owner)] = _counts(len(values), [known[id(one)] for one in inner])
+    return Extent(*known[id(value)])
 
 
-def _values_in(value: Value) -> list[Value]:
-    match value:
-        case tuple() | list():
-            return list(value)
-        case Mapping(items=values) | Members(elements=values):
-            return values
-        case Call():
-            given = [*(value.states or ()), *(value.items or ()), *(value.elements or ())]
-            return [value.callee, value.args, value.kwargs, *given]
-        case PersistentId():
-            return [value.id]
-    return []
+def _inside(owner: Value) -> tuple[Sequence[Value], list[Value]]:
+    """The values in a container, and those of them that are containers."""
+    parts = _PARTS.get(type(owner))
+    values = parts(owner) if parts else ()
+    return values, [value for value in values if type(value) in _PARTS]
+
+
+def _counts(values: int, inner: list[_Counts]) -> _Counts:
+    """The extent of a container with so many values, from those of the containers among them."""
+    nodes = depth = back = 0
+    for one in inner:
+        nodes += one[0]
+        depth = max(depth, one[1])
+        back += one is _INSIDE_ITSELF
+    if back > _MOST_BACK:
+        return _ENDLESS, 1 + depth
+    return 1 + values - len(inner) + nodes, 1 + depth
+
+
+def _parts_of_call(call: Any) -> list[Value]:
+    given = (call.states, call.items, call.elements)
+    return [call.callee, call.args, call.kwargs, *(one for some in given for one in some or ())]
+
+
+_PARTS: dict[type[Value], Callable[[Any], Sequence[Value]]] = {
+    tuple: lambda value: value,
+    list: lambda value: value,
+    Mapping: attrgetter("items"),
+    Members: attrgetter("elements"),
+    PersistentId: lambda value: (value.id,),
+    Call: _parts_of_call,
+}
+"""What each kind of container holds."""
 
 
 def plain_values(roots: Iterable[Value]) -> Iterator[Value]:
@@ -81,8 +90,12 @@ def plain_values(roots: Iterable[Value]) -> Iterator[Value]:
     waiting = list(roots)
     while waiting:
         value = waiting.pop()
-        if type(value) in (str, bytes, Payload):
+        kind = type(value)
+        if kind in _PLAIN:
             yield value
-        elif type(value) in _CONTAINERS and id(value) not in seen:
+        elif kind in _PARTS and id(value) not in seen:
             seen.add(id(value))
-            waiting.extend(_values_in(value))
+            waiting.extend(_PARTS[kind](value))
+
+
+_PLAIN = frozenset((str, bytes, Payload))
