@@ -12,6 +12,7 @@ from cairn.domain import Source
 from cairn.errors import UntrustedDataError
 from cairn.formats import READERS, BytesSource, WindowSource
 from cairn.formats.limits import HEAD_BYTES
+from cairn.formats.pickle_opcodes import NAMES
 from cairn.formats.pickle_program import read_program
 from cairn.formats.zip_archive import Member, ZipArchive
 from cairn.scanner.evidence.archives import Encrypted, MemberName
@@ -158,8 +159,11 @@ def _note_name(name: str, at: int, trace: Trace) -> None:
 
 def _runs(content: Source) -> bool:
     """Whether bytes that should be a tensor's are a program or an archive."""
-    if content.read_at(0, 4) in _STARTS:
+    start = content.read_at(0, 4)
+    if start in _STARTS:
         return True
+    if not start or start[0] not in NAMES:  # three of four tensors begin with no opcode
+        return False
     for most in (_PEEKED_OPCODES, _SEARCHED_OPCODES):
         program = read_program(content, max_opcodes=most)
         if program.opcodes <= most:
