@@ -3,6 +3,7 @@
 Who may import whom is import-linter's job (`lint-imports`, contracts in pyproject.toml).
 """
 
+import importlib
 import json
 import subprocess
 import sys
@@ -52,3 +53,19 @@ def test_inspecting_a_checkpoint_takes_no_more_than_a_table(tmp_path: Path) -> N
 
 def test_the_probe_sees_third_parties() -> None:
     assert "rich" in third_parties_loaded_by("import rich.console")
+
+
+@pytest.mark.parametrize("package", ["cairn.domain", "cairn.config", "cairn.scanner"])
+def test_names_imported_late_are_all_there_and_only_those(package: str) -> None:
+    module = importlib.import_module(package)
+    assert [name for name in module.__all__ if not hasattr(module, name)] == []
+    with pytest.raises(AttributeError, match="has no attribute 'Nothing'"):
+        _ = module.Nothing
+
+
+def test_scanning_a_file_takes_no_third_party_but_the_command_lines(tmp_path: Path) -> None:
+    path = tmp_path / "number.pkl"
+    path.write_bytes(b"\x80\x02K\x01.")
+    call = f"app(['scan', {str(path)!r}], standalone_mode=False)"
+    loaded = third_parties_loaded_by(f"from cairn.cli.main import app\n{call}")
+    assert loaded == {"click"}

@@ -12,7 +12,10 @@ from pathlib import Path
 import pytest
 import uvicorn
 
+from cairn.domain import RepoId, RepoType
 from cairn.hub.scan_desk import ScanDesk
+from cairn.workflows.appealing import appeal
+from cairn.workflows.browse import open_view
 from cairn.workflows.stored_scans import scan_pending
 from tests.hub.web.homes import Home, open_home, safetensors
 
@@ -105,4 +108,7 @@ def _furnish(home: Home, minilm: Path) -> None:
     desk = ScanDesk(home.house)
     list(scan_pending(home.house, desk.scan))
     desk.close()
+    risky_view = open_view(home.house, home.ada, RepoId.parse(RepoType.MODEL, "ada/risky"), "main")
+    appeal(home.house, home.ada, risky_view, "bad.pkl", "Needed by " + "unbreakable" * 20)
+    home.house.catalog.accounts.create_user("root", is_admin=True)
     home.repo("ada/fresh", {"notes.txt": b"nobody scanned this\n"})

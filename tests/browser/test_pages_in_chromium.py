@@ -4,6 +4,8 @@ import re
 
 import pytest
 
+from cairn.domain import Scope
+
 pytestmark = pytest.mark.browser
 
 MINILM = "/ada/all-MiniLM-L6-v2"
@@ -36,6 +38,15 @@ PATHS = [
     "/api/cairn/docs",
 ]
 WIDTHS = [360, 390, 1440, 1600]
+OWN_PAGES = [  # of an administrator
+    "/security/appeals",
+    "/security/waivers",
+    "/settings/recalls",
+    "/settings/account",
+    "/settings/tokens",
+    "/notifications",
+    "/ada/risky/security/main/bad.pkl",
+]
 
 
 class Watched:
@@ -85,6 +96,26 @@ def test_pages_are_quiet_and_fit_their_window(browse, width):
         )
         assert too_wide <= 0, (path, width, too_wide)
     assert watched.complaints == []
+
+
+@pytest.mark.parametrize("width", (360, 1440))
+def test_nothing_sticks_out_of_the_cards_of_pages_for_people_who_decide(chromium, site, width):
+    token = site.home.house.catalog.tokens.create("root", f"browser {width}", Scope.WRITE)
+    context = chromium.new_context(
+        viewport={"width": width, "height": 900},
+        extra_http_headers={"Authorization": f"Bearer {token}"},
+    )
+    page = context.new_page()
+    for path in OWN_PAGES:
+        assert page.goto(site.url + path).status == 200, path
+        outside = page.evaluate(
+            """() => [...document.querySelectorAll("main .card button, main .card input")]
+                .filter((one) => one.getBoundingClientRect().right
+                    > one.closest(".card").getBoundingClientRect().right)
+                .map((one) => one.outerHTML)"""
+        )
+        assert outside == [], path
+    context.close()
 
 
 def test_pages_work_without_javascript(chromium, site):

@@ -12,6 +12,7 @@ from tests.scanner.archive_assembly import tarred, torch_zip
 from tests.scanner.archive_assembly import zipped as archive
 from tests.scanner.form_cases import (
     CLEAN,
+    MALFORMED,
     MALICIOUS,
     SUSPICIOUS,
     Case,
@@ -76,6 +77,30 @@ def _lite(operator: str) -> bytes:
 
 
 CASES = [
+    Case(
+        "HELD-row",
+        "archives one after the other, as distributed checkpoints have them, one of them an attack",
+        MALICIOUS,
+        {
+            "__0_0.distcp": torch_zip() + torch_zip(SYSTEM),
+            "__1_0.distcp": torch_zip(SYSTEM) + torch_zip(),
+        },
+    ),
+    Case(
+        "HELD-row-harmless",
+        "harmless archives one after the other",
+        CLEAN,
+        {"__0_0.distcp": torch_zip() * 3},
+    ),
+    Case(
+        "HELD-row-elsewhere",
+        "the same under the name of one archive, or with bytes between, of which loaders take one",
+        MALFORMED,
+        {
+            "model.pt": torch_zip() * 2,
+            "__0_0.distcp": torch_zip() + bytes(8) + torch_zip(),
+        },
+    ),
     Case(
         "HELD-imported",
         "settings whose values are imported by their dotted names",

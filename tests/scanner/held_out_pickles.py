@@ -4,6 +4,8 @@ Other gadgets, encodings and tricks than those of `pickle_cases`; all arguments 
 """
 
 import base64
+import pickle
+import random
 import struct
 
 from cairn.domain import Verdict
@@ -19,6 +21,7 @@ def _calls(*names: str) -> list[bytes]:
 
 _HUGE = b"\x8a\x06" + (1 << 40).to_bytes(6, "little")
 _LINEAR = named("torch.nn.modules.linear", "Linear") + b")\x81"
+_LONG = b"\x8a" + bytes([len(SYSTEM)]) + SYSTEM
 _ENDLESS = b"\x80\x04]\x94" + b"h\x00a" * 60 + STOP
 
 CASES = [
@@ -177,9 +180,28 @@ CASES = [
     ),
     case(
         "HELD-long",
-        "a payload in the bytes of a number, called by nobody",
-        CLEAN,
+        "a pickle in the bytes of a number, in either order, called by nobody",
+        SUSPICIOUS,
         program(b"\x8b" + struct.pack("<I", len(SYSTEM)) + SYSTEM),
+        program(b"\x8b" + struct.pack("<I", len(SYSTEM)) + SYSTEM[::-1]),
+        program(_LONG),
+        f"L{int.from_bytes(SYSTEM, 'big')}L\n.".encode(),
+    ),
+    case(
+        "HELD-reversed",
+        "a pickle in base64 or hex that is spelled backwards",
+        SUSPICIOUS,
+        program(text(base64.b64encode(SYSTEM).decode()[::-1])),
+        program(text(SYSTEM.hex()[::-1])),
+        program(text(base64.b64encode(base64.b64encode(SYSTEM)[::-1]).decode())),
+    ),
+    case(
+        "HELD-numbers",
+        "seeds and states of generators, which are long numbers",
+        CLEAN,
+        program(b"\x8a\x10" + bytes(range(1, 17))),
+        pickle.dumps(random.Random(0).getstate()),
+        pickle.dumps([1 << 127, -(1 << 200), 2**521 - 1]),
     ),
     Case(
         "HELD-words",

@@ -1,7 +1,11 @@
 """Python source that hides what it runs when it is imported, and model code that does not."""
 
+import base64
+import zlib
+
 from tests.scanner.form_cases import (
     CLEAN,
+    ELF,
     MALFORMED,
     MALICIOUS,
     SUSPICIOUS,
@@ -9,6 +13,9 @@ from tests.scanner.form_cases import (
     numbered,
     zipped,
 )
+from tests.scanner.pickle_assembly import SYSTEM
+
+_PACKED = base64.b64encode(b"import os; os.system('true')").decode()
 
 
 def _sources(id_: str, what: str, verdict: object, *sources: str) -> Case:
@@ -70,6 +77,26 @@ CASES = [
         "source that an older Python cannot parse",
         SUSPICIOUS,
         "type X = = int\nimport os\nos.system('true')\n",
+    ),
+    _sources(
+        "HELD-spelled",
+        "commands, pickles and programs in constants, in base64 and backwards",
+        SUSPICIOUS,
+        f"x = '{_PACKED}'",
+        f"x = '{_PACKED[::-1]}'",
+        f"def f():\n    return b'{_PACKED}'",
+        f"x = '{base64.b64encode(SYSTEM).decode()[::-1]}'",
+        f"x = '{base64.b64encode(ELF).decode()}'",
+        f"x = '{zlib.compress(SYSTEM).hex()}'",
+    ),
+    _sources(
+        "HELD-plain",
+        "constants that are only long, or data",
+        CLEAN,
+        "KEY = 'transformer_h_0_attn_c_attn_weight_and_bias'",
+        f"ICON = '{base64.b64encode(bytes(range(200))).decode()}'",
+        "DIGEST = '" + "ab12" * 16 + "'",
+        f"TEXT = '{base64.b64encode(b'nothing but words in here').decode()}'",
     ),
     Case(
         "HELD-startup",

@@ -1,6 +1,8 @@
 """Chat templates that reach for the interpreter, or for endless work, past the scanner's lists."""
 
+import base64
 import json
+import struct
 
 from tests.scanner.form_cases import (
     CLEAN,
@@ -19,6 +21,13 @@ def _templates(id_: str, what: str, verdict: object, *templates: str) -> Case:
     encoded = (template.encode() for template in templates)
     return Case(id_, what, verdict, numbered(".jinja", *encoded))  # type: ignore[arg-type]
 
+
+def _array(*texts: str) -> bytes:
+    """An array of strings."""
+    return struct.pack("<IQ", 8, len(texts)) + b"".join(map(gguf_text, texts))
+
+
+_PACKED = base64.b64encode(b"import os; os.system('true')").decode()
 
 CASES = [
     _templates(
@@ -48,6 +57,34 @@ CASES = [
         "{{ [x]|map(attribute='cl' ~ 'ass')|list }}",
         "{% set a = '_' * 2 %}{% set b = a ~ 'class' ~ a %}{{ x|map(attribute=b)|list }}",
         "{{ x|groupby('cl' ~ 'ass') }}",
+    ),
+    _templates(
+        "HELD-spelled",
+        "a command in base64, forwards and backwards",
+        SUSPICIOUS,
+        f"{{{{ x('{_PACKED}') }}}}",
+        f"{{% set a = '{_PACKED[::-1]}' %}}{{{{ a|reverse }}}}",
+    ),
+    Case(
+        "HELD-arrays",
+        "templates in arrays of GGUF, and under names of their own",
+        MALICIOUS,
+        {
+            "a.gguf": gguf((pair("tokenizer.chat_templates", 9, _array(SSTI, "{{ x }}")),)),
+            "b.gguf": gguf((pair("some.list", 9, _array("plain", SSTI)),)),
+            "c.gguf": gguf((pair("tokenizer.chat_template.tool_use", 8, gguf_text(SSTI)),)),
+        },
+    ),
+    Case(
+        "HELD-tokens",
+        "tokens that look like pieces of templates, and lists of plain words",
+        CLEAN,
+        {
+            "a.gguf": gguf(
+                (pair("tokenizer.ggml.tokens", 9, _array("{{", "{%", "{{ x.__class__ }}")),)
+            ),
+            "b.gguf": gguf((pair("general.tags", 9, _array("text", "{{ user }}")),)),
+        },
     ),
     _templates("HELD-map", "attr handed to map", MALICIOUS, "{{ [x]|map('attr', 'cl')|list }}"),
     _templates(

@@ -1,9 +1,13 @@
 """The scanning process finds what the scanner finds, can do little else, and may crash."""
 
 import pickle
+import signal
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,7 +16,8 @@ from cairn.domain import Place
 from cairn.errors import IntegrityError
 from cairn.formats import BytesSource, FileSource
 from cairn.scanner import gather
-from cairn.scanner.confined import ScanProcess
+from cairn.scanner.confined import ScanProcess, fork, spawn
+from cairn.scanner.confined.children import Copy
 from cairn.scanner.evidence.base import Broken, Unread
 
 # Opcodes written by hand: nothing here is ever unpickled.
@@ -34,9 +39,9 @@ line.send(note)
 """
 
 
-@pytest.fixture(scope="module")
-def process() -> Iterator[ScanProcess]:
-    with ScanProcess() as running:
+@pytest.fixture(scope="module", params=[spawn, fork])
+def process(request: pytest.FixtureRequest) -> Iterator[ScanProcess]:
+    with ScanProcess(start=request.param) as running:
         yield running
 
 
@@ -77,7 +82,8 @@ def test_a_file_whose_scan_goes_wrong_is_unread_and_keeps_what_was_noted(
     misdeed: str, why: str
 ) -> None:
     cpu_s = 0.1 if "sleep" in misdeed else 30
-    with ScanProcess(cpu_s, program=f"{CHILD}\n{misdeed}\ntime.sleep(60)") as broken:
+    program = f"{CHILD}\n{misdeed}\ntime.sleep(60)"
+    with ScanProcess(cpu_s, partial(spawn, program=program)) as broken:
         found = broken.gather(BytesSource(SYSTEM))
     assert found[0] == Broken(Place(), "noted before")
     assert found[-1] == Unread(
@@ -141,3 +147,82 @@ def test_a_confined_process_cannot(attempt: str, error: str, tmp_path: Path) -> 
 
 def test_a_confined_process_can_read_and_import() -> None:
     assert confined("import json, zlib, lzma; open(json.__file__).read()").startswith("done")
+
+
+COPYING = """
+import os, socket, sys, threading
+from cairn.scanner.confined import ScanProcess, fork
+from cairn.scanner.confined.children import Copy
+
+kept = open(sys.argv[1], "w")
+os.environ["SECRET"] = "s3cret"
+ours, its = socket.socketpair()
+
+def run():
+    its.sendall(repr({what}).encode())
+
+with its:
+    child = Copy(run, its.fileno())
+    print(ours.recv(1000).decode(), child.wait(20))
+"""
+
+
+@pytest.mark.parametrize(
+    ("what", "told"),
+    [
+        ("dict(os.environ)", "{}"),
+        ("os.getcwd()", "'/'"),
+        ("len(os.listdir('/proc/self/fd')) - 1", "4"),  # one is that of the listing itself
+        ("os.readlink('/proc/self/fd/1')", "'/dev/null'"),
+    ],
+)
+@pytest.mark.skipif(sys.platform != "linux", reason="copies are for Linux")
+def test_a_copy_keeps_the_socket_and_nothing_else(what: str, told: str, tmp_path: Path) -> None:
+    program = COPYING.replace("{what}", what)
+    assert python(program, str(tmp_path / "kept")) == f"{told} 0"
+
+
+FORKING = """
+from cairn.scanner.confined import ScanProcess, fork, spawn
+from cairn.formats import BytesSource
+
+held = []
+for start in (spawn, fork):
+    with ScanProcess(start=start) as process:
+        process.gather(BytesSource(b"N."))
+        held.append(process.held)
+print(type(process._process).__name__, held[0] == held[1])
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="copies are for Linux")
+def test_a_copy_is_held_by_the_limits_of_a_new_interpreter() -> None:
+    assert python(FORKING) == "Copy True"
+
+
+def test_with_threads_there_is_no_copy() -> None:
+    waiting = "threading.Thread(target=time.sleep, args=(60,), daemon=True).start()\n"
+    assert python(f"import threading, time\n{waiting}{FORKING}") == "Popen True"
+
+
+def python(program: str, *arguments: str) -> str:
+    """What a program prints."""
+    line = [sys.executable, "-c", program, *arguments]
+    return subprocess.run(line, capture_output=True, text=True).stdout.strip()
+
+
+def test_what_goes_wrong_in_a_copy_ends_it_and_nothing_else(tmp_path: Path) -> None:
+    def misbehave() -> None:
+        raise ValueError("wrong")
+
+    ours, its = socket.socketpair()
+    with ours, its:
+        failing = Copy(misbehave, its.fileno())
+        waiting = Copy(lambda: time.sleep(60), its.fileno())
+    assert failing.wait(20) == 1
+    assert waiting.poll() is None
+    with pytest.raises(subprocess.TimeoutExpired):
+        waiting.wait(0.01)
+    waiting.kill()
+    assert waiting.wait(20) == -signal.SIGKILL
+    waiting.kill()  # of what ended long ago nothing is left to end

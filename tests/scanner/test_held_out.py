@@ -7,13 +7,20 @@ import pytest
 from cairn.domain import Verdict
 from cairn.formats import BytesSource
 from cairn.scanner import gather, report_of
-from tests.scanner import held_out_forms, held_out_pickles, held_out_sources, held_out_templates
+from tests.scanner import (
+    held_out_forms,
+    held_out_pickles,
+    held_out_scripts,
+    held_out_sources,
+    held_out_templates,
+)
 
 CASES = [
     *held_out_pickles.CASES,
     *held_out_templates.CASES,
     *held_out_sources.CASES,
     *held_out_forms.CASES,
+    *held_out_scripts.CASES,
 ]
 
 

@@ -125,6 +125,23 @@ def test_a_source_that_gives_other_bytes_than_before_is_no_base(tmp_path: Path) 
     before, after = b"a" * 100, b"b" * 100
     encoded: Future[Encoded] = Future()
     digest = blake3(before).digest()
-    parts.expect(digest, BytesSource(after), Span(0, 100), encoded)
+    parts.expect(digest, BytesSource(after), Span(0, 100), 0, encoded)
     with pytest.raises(IntegrityError, match="other bytes"):
         parts.sound_base_into(Base(digest, 0, 10), memoryview(bytearray(10)))
+
+
+def test_a_part_waits_for_those_before_it_and_never_for_itself_or_those_after(
+    tmp_path: Path,
+) -> None:
+    parts = BaseParts(PartStore(LocalBackend(tmp_path), CODECS))
+    digests = [blake3(bytes([n])).digest() for n in range(3)]
+    for turn, digest in enumerate(digests):
+        encoded: Future[Encoded | None] = Future()
+        if turn == 0:
+            encoded.set_result(Encoded(digest, 1, "raw", None, b"\0", (), 4))
+        parts.expect(digest, BytesSource(b"abc"), Span(turn, turn + 1), turn, encoded)
+    with parts.in_turn(1):
+        assert parts.depth(digests[0]) == 4
+        for digest in digests[1:]:  # whose futures never come
+            assert parts.depth(digest) is None, "none of these is stored"
+            assert parts.origin(Base(digest, 0, 1)) == Base(digest, 0, 1)

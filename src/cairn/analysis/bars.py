@@ -45,7 +45,7 @@ class Bars:
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}"'
             f' width="{width:.0f}" height="{height:.0f}" role="img" font-family="{FONT}">',
             f"<title>{escape(self.title)}</title>",
-            f'<rect width="{width:.0f}" height="{height:.0f}" fill="#ffffff"/>',
+            f'<rect width="{width:.0f}" height="{height:.0f}" class="paper" fill="#ffffff"/>',
             text(16, 26, self.title, size=15, weight=600),
             *self._legend(16, 40),
         ]

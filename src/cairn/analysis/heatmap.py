@@ -44,7 +44,7 @@ class HeatMap:
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}"'
             f' width="{width:.0f}" height="{height:.0f}" role="img" font-family="{FONT}">',
             f"<title>{escape(self.title)}</title>",
-            f'<rect width="{width:.0f}" height="{height:.0f}" fill="#ffffff"/>',
+            f'<rect width="{width:.0f}" height="{height:.0f}" class="paper" fill="#ffffff"/>',
             text(16, 26, self.title, size=15, weight=600),
         ]
         parts += self._column_labels(left, top)
@@ -72,10 +72,15 @@ class HeatMap:
                     told = f"{row} {column}: {_told(value)}"
                     found.append(
                         f'<rect x="{x:.1f}" y="{y:.1f}" width="{CELL_WIDTH - 2}"'
-                        f' height="{CELL_HEIGHT - 2}" rx="2" fill="{colour(value)}">'
+                        f' height="{CELL_HEIGHT - 2}" rx="2"{_quiet(value)} fill="{colour(value)}">'
                         f"<title>{escape(told)}</title></rect>"
                     )
         return found
+
+
+def _quiet(value: float | None) -> str:
+    """The class of a cell that a page gives a colour of its own: nothing changed there."""
+    return ' class="unchanged"' if value is not None and value <= 0 else ""
 
 
 def colour(value: float | None) -> str:
@@ -104,10 +109,11 @@ def _legend(left: float, y: float) -> list[str]:
     end = left + step * len(_COLOURS)
     parts.append(text(left, y + 26, "relative change: 0.0001 %"))
     parts.append(text(end, y + 26, "100 %", anchor="end"))
-    for at, (shade, label) in enumerate(((_UNCHANGED, "equal"), (_UNKNOWN, "not compared"))):
+    greys = ((_UNCHANGED, "equal", _quiet(0.0)), (_UNKNOWN, "not compared", ""))
+    for at, (shade, label, quiet) in enumerate(greys):
         x = end + 18 + 60 * at
         parts.append(
-            f'<rect x="{x:.1f}" y="{y:.1f}" width="12" height="10" fill="{shade}"'
+            f'<rect x="{x:.1f}" y="{y:.1f}" width="12" height="10"{quiet} fill="{shade}"'
             f' stroke="{SOFT}" stroke-width="0.5"/>'
         )
         parts.append(text(x, y + 26, label))

@@ -23,9 +23,13 @@ def text(
     anchor: str = "start",
     extra: str = "",
 ) -> str:
-    """An SVG text element; bold ones are in the darker ink."""
+    """An SVG text element; bold ones are in the darker ink.
+
+    The class lets a page choose the colour; without one it is dark on light.
+    """
+    name, ink = ("ink", INK) if weight > 400 else ("soft", SOFT)
     return (
         f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" font-weight="{weight}"'
-        f' text-anchor="{anchor}" fill="{INK if weight > 400 else SOFT}"{extra}>'
+        f' text-anchor="{anchor}" class="{name}" fill="{ink}"{extra}>'
         f"{escape(words)}</text>"
     )

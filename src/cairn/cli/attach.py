@@ -5,8 +5,8 @@ from pathlib import Path
 import click
 
 from cairn.cli.console import out, visible
-from cairn.cli.options import EXISTING_FILE, data_dir
-from cairn.cli.revisions import MAIN, hub_options, revisions_at
+from cairn.cli.options import EXISTING_FILE, MAIN, data_dir, hub_options
+from cairn.cli.revisions import revisions_at
 from cairn.cli.targets import parse_repo
 
 

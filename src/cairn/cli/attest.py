@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cairn.cli.console import out, visible
-from cairn.cli.options import data_dir
-from cairn.cli.revisions import MAIN, Revisions, hub_options, revisions_at
+from cairn.cli.options import MAIN, data_dir, hub_options
+from cairn.cli.revisions import Revisions, revisions_at
 from cairn.cli.signers import SignerOptions, signer_options
 from cairn.cli.targets import parse_repo
 from cairn.errors import RequestError

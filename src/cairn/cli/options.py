@@ -1,12 +1,15 @@
 """Command-line options that several commands share, and the kinds of values they take."""
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from enum import Enum
 from pathlib import Path
+from typing import Any
 
 import click
 
 from cairn.cli.quantities import Duration
+
+MAIN = "main"  # the revision where none is named
 
 LOCAL_PATH = click.Path(path_type=Path)
 EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -55,6 +58,19 @@ cpu_share = click.option(
     metavar="SHARE",
     help="Use this much of one core on average, such as 0.5, and rest in between.",
 )
+
+
+def hub_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options `--hub` and `--token`."""
+    token = click.option(
+        "--token",
+        envvar="HF_TOKEN",
+        help="What the hub at --hub is asked with (default: HF_TOKEN); it goes nowhere else.",
+    )
+    hub = click.option(
+        "--hub", metavar="URL", help="The hub where the repo is (default: the one kept here)."
+    )
+    return hub(token(command))
 
 
 class OneOf(click.Choice[Enum]):

@@ -1,11 +1,8 @@
 """Revisions that a command signs: on a hub at some address, or in the one kept here."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
-
-import click
+from typing import TYPE_CHECKING, Protocol
 
 from cairn.cli.kept_hub import open_hub
 from cairn.domain import Account, Actor, RepoId, Scope
@@ -13,8 +10,6 @@ from cairn.domain import Account, Actor, RepoId, Scope
 if TYPE_CHECKING:
     from cairn.workflows.browse import View
     from cairn.workflows.house import House
-
-MAIN = "main"  # the revision where none is named
 
 # Whoever may read the data directory may do everything to what is in it.
 OPERATOR = Actor(Account("operator", "Operator of this machine", is_admin=True), Scope.WRITE)
@@ -68,16 +63,3 @@ def revisions_at(hub: str | None, token: str | None, data: Path | None) -> Revis
     from cairn.hub.remote import RemoteHub
 
     return RemoteHub(hub, token)
-
-
-def hub_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options `--hub` and `--token`."""
-    token = click.option(
-        "--token",
-        envvar="HF_TOKEN",
-        help="What the hub at --hub is asked with (default: HF_TOKEN); it goes nowhere else.",
-    )
-    hub = click.option(
-        "--hub", metavar="URL", help="The hub where the repo is (default: the one kept here)."
-    )
-    return hub(token(command))

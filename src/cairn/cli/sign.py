@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import click
 
 from cairn.cli.console import byte_progress, err, out, print_json, visible
-from cairn.cli.options import LOCAL_PATH, as_json, data_dir
-from cairn.cli.revisions import MAIN, hub_options, revisions_at
+from cairn.cli.options import LOCAL_PATH, MAIN, as_json, data_dir, hub_options
+from cairn.cli.revisions import revisions_at
 from cairn.cli.signers import SignerOptions, signer_options
 from cairn.cli.targets import LocalTarget, RepoTarget, parse_target
 from cairn.errors import ConflictError, RequestError

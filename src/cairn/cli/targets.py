@@ -5,16 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cairn.domain import RepoId, RepoType
 from cairn.errors import EntryNotFoundError, NamingError, NotFoundError, RepoNotFoundError
 
 if TYPE_CHECKING:
-    from cairn.domain import Actor
+    from cairn.domain import Actor, RepoId
     from cairn.workflows.house import House
     from cairn.workflows.readable import ReadableCheckpoint
 
 _PATH_LIKE = re.compile(r"[./~]|[A-Za-z]:\\")
-_PREFIXES = {repo_type.plural: repo_type for repo_type in RepoType}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +26,7 @@ class LocalTarget:
 class RepoTarget:
     """A repo, at a revision if one was named."""
 
-    repo_id: RepoId
+    repo_id: "RepoId"
     revision: str | None
 
 
@@ -52,14 +50,17 @@ def parse_target(text: str) -> LocalTarget | RepoTarget:
         ) from None
 
 
-def parse_repo(text: str) -> RepoId:
+def parse_repo(text: str) -> "RepoId":
     """The repo `[models/|datasets/|spaces/]namespace/name`.
 
     Raises:
         NamingError: it is none.
     """
+    from cairn.domain import RepoId, RepoType
+
+    prefixes = {repo_type.plural: repo_type for repo_type in RepoType}
     prefix, slash, rest = text.partition("/")
-    repo_type = _PREFIXES.get(prefix) if slash and "/" in rest else None
+    repo_type = prefixes.get(prefix) if slash and "/" in rest else None
     return RepoId.parse(repo_type or RepoType.MODEL, rest if repo_type else text)
 
 

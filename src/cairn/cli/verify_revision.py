@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from cairn.cli.console import out, print_json, visible
 from cairn.cli.kept_hub import open_hub
-from cairn.cli.revisions import MAIN, KeptRevisions
+from cairn.cli.options import MAIN
+from cairn.cli.revisions import KeptRevisions
 from cairn.cli.targets import RepoTarget
 
 if TYPE_CHECKING:

@@ -6,9 +6,11 @@ from cairn.formats.assembler import Assembler
 from cairn.formats.deferred import (
     DeferredAssembler,
     DeferredReader,
-    anything,
     begins,
+    begins_with_torch_magic,
+    ends,
     holds,
+    holds_at,
 )
 from cairn.formats.limits import HEAD_BYTES
 from cairn.formats.reader import Reader
@@ -17,6 +19,7 @@ from cairn.plugins import Registry
 
 __all__ = ["ASSEMBLERS", "READERS", "Assembler", "Reader", "find_reader", "read_layout"]
 
+_LEVELDB = bytes.fromhex("57fb808b247547db")
 _ZIP = begins(b"PK\x03\x04")
 _PROTOBUF = begins(b"\x08")
 _PICKLE = begins(b"\x80")
@@ -26,7 +29,7 @@ _MSGPACK_MAP = begins(*(bytes([first]) for first in (*range(0x81, 0x90), 0xDE, 0
 READERS: Registry[Reader] = Registry(
     "reader",
     [
-        DeferredReader("safetensors", "safetensors:SafetensorsReader", anything),
+        DeferredReader("safetensors", "safetensors:SafetensorsReader", holds_at(8, b"{")),
         DeferredReader("stable-baselines3", "stable_baselines3:StableBaselines3Reader", _ZIP),
         DeferredReader("torch-export", "torch_export:TorchExportReader", _ZIP),
         # Before torch-zip, which it also is.
@@ -37,7 +40,9 @@ READERS: Registry[Reader] = Registry(
         DeferredReader("distcp", "distcp:DistcpReader", _ZIP),
         DeferredReader("hdf5", "hdf5:Hdf5Reader", holds(b"\x89HDF\r\n\x1a\n")),
         DeferredReader("keras", "keras:KerasReader", _ZIP),
-        DeferredReader("tensorflow-bundle", "tensorflow_bundle:TensorflowBundleReader", anything),
+        DeferredReader(
+            "tensorflow-bundle", "tensorflow_bundle:TensorflowBundleReader", ends(_LEVELDB)
+        ),
         # Before saved models, which begin alike.
         DeferredReader("coreml", "coreml:CoremlReader", _PROTOBUF),
         DeferredReader(
@@ -49,7 +54,7 @@ READERS: Registry[Reader] = Registry(
         DeferredReader("npz", "npz:NpzReader", _ZIP),
         DeferredReader("onnx", "onnx:OnnxReader", _PROTOBUF),
         DeferredReader("mil-blob", "mil_blob:MilBlobReader", holds(b"\xef\xbe\xad\xde")),
-        DeferredReader("torch-legacy", "torch_legacy:TorchLegacyReader", begins(b"\x80", b"L")),
+        DeferredReader("torch-legacy", "torch_legacy:TorchLegacyReader", begins_with_torch_magic),
         # Late: it knows its files by two bytes.
         DeferredReader("flax-msgpack", "flax:FlaxReader", _MSGPACK_MAP),
         DeferredReader("nemo", "nemo:NemoReader", holds(b"ustar")),

@@ -14,23 +14,36 @@ from cairn.formats.assembler import Assembler
 from cairn.formats.folder import Files
 from cairn.formats.reader import Reader
 
-MayBe = Callable[[bytes], bool]
+MayBe = Callable[[bytes, Source], bool]
 """Whether a file with this head may be of a format."""
 
 
 def begins(*prefixes: bytes) -> MayBe:
     """Files that begin with one of these."""
-    return lambda head: head.startswith(prefixes)
+    return lambda head, _: head.startswith(prefixes)
 
 
 def holds(mark: bytes) -> MayBe:
     """Files with these bytes anywhere in their head."""
-    return lambda head: mark in head
+    return lambda head, _: mark in head
 
 
-def anything(head: bytes) -> bool:
-    """Files that only the reader itself can tell."""
-    return bool(head)
+def holds_at(offset: int, mark: bytes) -> MayBe:
+    """Files with these bytes at an offset in their head."""
+    return lambda head, _: head.startswith(mark, offset)
+
+
+def ends(mark: bytes) -> MayBe:
+    """Files whose last bytes these are."""
+    length = len(mark)
+    return lambda _, source: source.read_at(max(0, source.size_bytes - length), length) == mark
+
+
+def begins_with_torch_magic(head: bytes, _: Source) -> bool:
+    """Files that begin with torch's magic number, however it is pickled."""
+    from cairn.formats.torch_magic import begins_with_magic
+
+    return begins_with_magic(head)
 
 
 class DeferredReader(Reader):
@@ -55,7 +68,7 @@ class DeferredReader(Reader):
 
     def recognises(self, head: bytes, source: Source) -> bool:
         """See `Reader.recognises`."""
-        return self._may_be(head) and self.real.recognises(head, source)
+        return self._may_be(head, source) and self.real.recognises(head, source)
 
     def read(self, source: Source) -> Layout:
         """See `Reader.read`."""

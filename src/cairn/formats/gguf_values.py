@@ -57,10 +57,14 @@ class GgufCursor:
     Nothing is allocated for a count or length before the file is known to be that long.
     """
 
-    def __init__(self, source: Source, at: int, order: str) -> None:
+    def __init__(
+        self, source: Source, at: int, order: str, *, max_listed: int = MAX_LISTED_VALUES
+    ) -> None:
+        """`max_listed`: the elements of arrays up to this length are kept."""
         self._source = ReadAheadSource(source)
         self._structs = {code: Struct(order + code) for code in set(_CODES.values())}
         self._elements = 0
+        self._max_listed = max_listed
         self.at = at
 
     def number(self, code: str) -> int:
@@ -116,7 +120,7 @@ class GgufCursor:
             self._structs[_CODES[kind]].size
         )
         count = self.count("array elements", smallest)
-        if kind != ARRAY and count <= MAX_LISTED_VALUES:
+        if kind != ARRAY and count <= self._max_listed:
             values = (self.value(kind, max_bytes) for _ in range(count))
             return GgufArray(count, tuple(v for v in values if not isinstance(v, GgufArray)))
         if kind in (STRING, ARRAY):

@@ -9,7 +9,8 @@ from stat import S_ISLNK
 from struct import Struct
 
 from cairn.domain import Source, Span
-from cairn.errors import MalformedError, UntrustedDataError
+from cairn.errors import LimitError, MalformedError, UntrustedDataError
+from cairn.formats.limits import MAX_STREAMS
 from cairn.formats.sources import read_exactly
 
 _END = Struct("<4s4H2IH")
@@ -131,6 +132,24 @@ def find_start(source: Source, end: int) -> int:
             "an archive would begin before the file", source=source.name, offset=at
         )
     return int(begin)
+
+
+def archives_end_to_end(source: Source) -> list[Span]:
+    """Where archives lie that fill a file one after the other, found from its end backwards.
+
+    Raises:
+        MalformedError: bytes lie before, between or behind them.
+        LimitError: there are more than `MAX_STREAMS`.
+    """
+    found: list[Span] = []
+    end = source.size_bytes
+    while end:
+        start = find_start(source, end)
+        found.append(Span(start, end))
+        end = start
+        if len(found) > MAX_STREAMS:
+            raise LimitError(f"more than {MAX_STREAMS} archives", source=source.name)
+    return found[::-1]
 
 
 def _wide_directory(

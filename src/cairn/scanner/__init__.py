@@ -4,9 +4,9 @@ What takes files apart is imported when it is first asked for: `cairn scan` leav
 process of its own.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from cairn.late_names import imported_late
 from cairn.scanner.judging import judge, judging_version, known_bad, report_of, rules_version
 from cairn.scanner.rules import RULES
 
@@ -26,14 +26,6 @@ __all__ = [
     "rules_version",
 ]
 
-_LATER = {
-    "EXTRACTORS": "cairn.scanner.extractors",
-    "extraction_version": "cairn.scanner.scan",
-    "gather": "cairn.scanner.scan",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _LATER:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_LATER[name]), name)
+__getattr__ = imported_late(
+    __name__, {"extractors": ("EXTRACTORS",), "scan": ("extraction_version", "gather")}
+)

@@ -17,7 +17,8 @@ _COMMANDS = {
         r"|\brm\s+-[rf]{2}\b|\$\((?:curl|wget|cat|id|whoami)\b|powershell(?:\.exe)?\s+-"
     ),
     "Python code": pattern(
-        r"\bos\.(?:system|popen)\s*\(|\bsubprocess\.\w+\s*\(|__import__\s*\(|\b(?:eval|exec)\s*\("
+        r"\bos\.(?:system|popen)\s*\(|\bsubprocess\.\w+\s*\(|__import__\s*\("
+        r"|(?:builtins\.|(?<![\w.]))(?:eval|exec)\s*\("
     ),
 }
 
@@ -30,6 +31,11 @@ def markup_in(text: str) -> Iterator[tuple[str, int]]:
 def actions_in(text: str) -> Iterator[tuple[str, int]]:
     """What a browser, a shell or Python would act on, and at which character."""
     yield from _found(_MARKUP | _COMMANDS, text)
+
+
+def commands_in(text: str) -> Iterator[tuple[str, int]]:
+    """What a shell or Python would act on, and at which character."""
+    yield from _found(_COMMANDS, text)
 
 
 def python_in(text: str) -> Iterator[tuple[str, int]]:

@@ -1,10 +1,9 @@
 """Texts in the headers of weights: credentials, commands and markup, and sheer size."""
 
 from cairn.scanner.active_markup import actions_in
-from cairn.scanner.carried_pickles import pickles_in_text
 from cairn.scanner.credentials import credentials_in
+from cairn.scanner.encoded_texts import note_encoded
 from cairn.scanner.evidence.contents import ActiveText, Secret
-from cairn.scanner.evidence.pickles import CarriedPickle
 from cairn.scanner.trace import Trace
 
 # kohya's training tags reach megabytes.
@@ -18,7 +17,6 @@ def note_header_text(key: str, text: str, trace: Trace) -> None:
         trace.note(Secret(place, found.family, found.shown))
     for what, _ in actions_in(text):
         trace.note(ActiveText(place, f"metadata with {what}"))
-    for encoding, module, name in pickles_in_text(text, trace):
-        trace.note(CarriedPickle(place, encoding, module, name))
+    note_encoded(text, place, trace)
     if len(text) > _MOST_CHARS:
         trace.note(ActiveText(place, f"metadata of {len(text)} characters"))

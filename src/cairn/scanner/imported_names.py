@@ -29,6 +29,7 @@ class Risk(NamedTuple):
 _UNKNOWN = Risk(Verdict.SUSPICIOUS, "is not a name that checkpoints are known to need")
 _NOT_CALLED = Risk(Verdict.SUSPICIOUS, "is a type that checkpoints name and do not call like this")
 _EMPTY = ("NEWOBJ", "NEWOBJ_EX")
+_UNFOLLOWED = Risk(Verdict.MALICIOUS, "unpickles bytes that the pickle first computes")
 _COMPUTED = Risk(Verdict.MALICIOUS, "is put together when the pickle runs, which only hides it")
 _WALKED = Risk(Verdict.MALICIOUS, "walks from object to object, past any list of names")
 
@@ -52,14 +53,22 @@ def risk_of_import(
 
 
 def risk_of_call(
-    module: str, name: str, via: str = "REDUCE", *, of_script: bool = False
+    module: str,
+    name: str,
+    via: str = "REDUCE",
+    *,
+    of_script: bool = False,
+    followed: bool = False,
 ) -> Risk | None:
     """The risk of calling a name that is imported exactly; None if it is on the list.
 
     `via` is the opcode: NEWOBJ makes an object without running its class's constructor.
+    `followed`: what it unpickles was examined as well.
     """
     risk = risk_of_import(module, name, of_script=of_script)
     limit = limited_calls().get((module, name))
+    if limit == "followed":
+        return None if followed else _UNFOLLOWED
     if risk is None and limit is not None and (limit == "none" or via not in _EMPTY):
         return _NOT_CALLED
     if risk is not _UNKNOWN or _is_class(name) or _UNPICKLING_HELPER.match(name):

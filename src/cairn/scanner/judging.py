@@ -6,13 +6,13 @@ from hashlib import sha256
 from cairn.domain import Digest, FileReport, Finding, Place
 from cairn.plugins import Registry
 from cairn.scanner.advisories import AdvisoryData, floors_of
-from cairn.scanner.allowed import allowed_names, limited_calls
-from cairn.scanner.dangerous import dangerous_modules
 from cairn.scanner.evidence.base import Evidence, Form
 from cairn.scanner.evidence.contents import KnownBad
-from cairn.scanner.graph_operations import all_rulings
 from cairn.scanner.rule import Rule
 from cairn.scanner.rules import RULES
+from cairn.scanner.tables import table_files
+
+_TABLES = ("package_sources", "allowed", "dangerous", "graph_operations")
 
 
 def judge(evidence: Iterable[Evidence], rules: Registry[Rule] = RULES) -> tuple[Finding, ...]:
@@ -64,11 +64,7 @@ def rules_version(rules: Registry[Rule] = RULES) -> str:
     digest = sha256()
     for rule in sorted(rules, key=lambda rule: rule.name):
         digest.update(f"{rule.name} {rule.version}\n".encode())
-    for module, name in sorted(allowed_names()):
-        calls = limited_calls().get((module, name), "")
-        digest.update(f"{module} {name} {calls}\n".encode())
-    for module, danger in sorted(dangerous_modules().items()):
-        digest.update(f"{module} {danger.calls_only}\n".encode())
-    for framework, domain, name, harmless in all_rulings():
-        digest.update(f"{framework} {domain} {name} {harmless}\n".encode())
+    for folder in _TABLES:
+        for path in table_files(folder):
+            digest.update(path.read_bytes())
     return digest.hexdigest()[:16]

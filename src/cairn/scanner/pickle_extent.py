@@ -85,13 +85,13 @@ _PARTS: dict[type[Value], Callable[[Any], Sequence[Value]]] = {
 
 
 def plain_values(roots: Iterable[Value]) -> Iterator[Value]:
-    """Every text and bytes object that can be reached, each container once."""
+    """Every text, bytes object and long integer that can be reached, each container once."""
     seen: set[int] = set()
     waiting = list(roots)
     while waiting:
         value = waiting.pop()
         kind = type(value)
-        if kind in _PLAIN:
+        if kind in _PLAIN or (type(value) is int and value.bit_length() > _SHORT_BITS):
             yield value
         elif kind in _PARTS and id(value) not in seen:
             seen.add(id(value))
@@ -99,3 +99,4 @@ def plain_values(roots: Iterable[Value]) -> Iterator[Value]:
 
 
 _PLAIN = frozenset((str, bytes, Payload))
+_SHORT_BITS = 64

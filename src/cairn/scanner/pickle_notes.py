@@ -4,7 +4,10 @@ A program that breaks off did everything before, and unpicklers that see no brea
 follows it is searched for more.
 """
 
+from collections.abc import Set as AbstractSet
+
 from cairn.domain import Source
+from cairn.errors import MalformedError
 from cairn.formats.limits import MAX_INT64
 from cairn.formats.pickle_program import (
     AnomalyKind,
@@ -29,6 +32,7 @@ from cairn.scanner.pickle_extent import extent_of, plain_values
 from cairn.scanner.pickle_search import search
 from cairn.scanner.pickle_sizes import sizes_asked_for, steers_a_logger
 from cairn.scanner.trace import Trace
+from cairn.scanner.unpickled_bytes import given_bytes
 
 # More values than a checkpoint reaches; below that a loader that walks over all of them ends.
 _MANY_NODES = 10_000_000
@@ -51,7 +55,7 @@ def note_program(
         LimitError: searching what it carries takes more than the file's budget.
     """
     trace.note(Form(trace.at(start), f"pickle protocol {program.protocol}"))
-    note_deeds(program, 0, trace)
+    note_deeds(program, 0, trace, followed=_enter_given_bytes(program, source, trace))
     _note_references(program, trace, of_torch=of_torch)
     for anomaly in program.anomalies:
         trace.note(Oddity(trace.at(anomaly.offset), anomaly.kind.name, anomaly.detail))
@@ -79,22 +83,38 @@ def note_hidden(source: Source, start: int, trace: Trace) -> None:
         note_deeds(program, base, trace)
 
 
-def note_deeds(program: PickleProgram, base: int, trace: Trace) -> None:
-    """Note what a program imports and calls; its offsets count from `base`."""
+def note_deeds(
+    program: PickleProgram, base: int, trace: Trace, *, followed: AbstractSet[int] = frozenset()
+) -> None:
+    """Note what a program imports and calls; its offsets count from `base`.
+
+    `followed` are the offsets of calls whose argument is examined as well.
+    """
     imported: set[tuple[str, str, bool]] = set()
     for found in program.globals:
-        name = (found.module, found.name, found.exact)
-        if name not in imported:
-            imported.add(name)
+        words = (found.module, found.name, found.exact)
+        if words not in imported:
+            imported.add(words)
             place = trace.at(base + found.offset)
-            trace.note(ImportedName(place, *name, of_script=trace.of_script))
-    called: set[tuple[str, str, str, bool]] = set()
+            trace.note(ImportedName(place, *words, of_script=trace.of_script))
+    called: set[tuple[str, str, str, bool, bool]] = set()
     for call in program.calls:
-        deed = _deed(call)
+        module, name, via, exact = _deed(call)
+        is_followed = call.offset in followed
+        deed = (module, name, via, exact, is_followed)
         if deed not in called:
             called.add(deed)
-            place = trace.at(base + call.offset)
-            trace.note(CalledName(place, *deed, of_script=trace.of_script))
+            trace.note(
+                CalledName(
+                    trace.at(base + call.offset),
+                    module,
+                    name,
+                    via,
+                    exact,
+                    of_script=trace.of_script,
+                    followed=is_followed,
+                )
+            )
 
 
 def _deed(call: Call) -> tuple[str, str, str, bool]:
@@ -106,6 +126,30 @@ def _deed(call: Call) -> tuple[str, str, str, bool]:
         case PersistentId(id=("module", Global(module=module, name=name, exact=exact), *_)):
             return module, name, call.via, exact  # how torch wrote classes before torch 1.6
     return "", "", call.via, False
+
+
+def _enter_given_bytes(program: PickleProgram, source: Source, trace: Trace) -> AbstractSet[int]:
+    """Examine what the program has unpickled, each once; the offsets of calls with such bytes.
+
+    Raises:
+        LimitError: they are more than the file's budget.
+    """
+    followed: set[int] = set()
+    entered: set[tuple[int, int]] = set()
+    for given in given_bytes(program.calls):
+        followed.add(given.call.offset)
+        if given.key in entered:
+            continue
+        entered.add(given.key)
+        trace.spend(given.size_bytes)
+        try:
+            content = given.content(source)
+        except ValueError:
+            at = given.call.offset
+            trace.refuse(MalformedError("what is unpickled is no bytes", offset=at))
+            continue
+        trace.enter(content.name, content)
+    return followed
 
 
 def _note_references(program: PickleProgram, trace: Trace, *, of_torch: bool) -> None:

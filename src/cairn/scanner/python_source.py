@@ -57,8 +57,37 @@ def source_text(data: bytes) -> str:
     return data.decode("utf-8", "replace")
 
 
-def mentions_in(text: str) -> Iterator[Mention]:
-    """Each name of something imported or built in.
+class ParsedSource:
+    """Python source as a tree of syntax."""
+
+    def __init__(self, tree: ast.AST) -> None:
+        self._tree = tree
+
+    def mentions(self) -> Iterator[Mention]:
+        """Each name of something imported or built in."""
+        names = _Names(self._tree)
+        waiting: list[tuple[ast.AST, bool, bool]] = [(self._tree, True, False)]
+        while waiting:
+            node, at_import, called = waiting.pop()
+            yield from _mentions_of(node, names, called=called, at_import=at_import)
+            callees = {id(one) for one in _called_by(node)}
+            waiting += (
+                (below, reached, id(below) in callees)
+                for below, reached in _below(node, at_import=at_import)
+            )
+
+    def texts(self) -> Iterator[tuple[str, int]]:
+        """Each constant text or bytes object, the latter as latin-1, with its line."""
+        for node in ast.walk(self._tree):
+            if isinstance(node, ast.Constant):
+                if isinstance(node.value, bytes):
+                    yield node.value.decode("latin-1"), node.lineno
+                elif isinstance(node.value, str):
+                    yield node.value, node.lineno
+
+
+def parsed(text: str) -> ParsedSource:
+    """Source as syntax.
 
     Raises:
         MalformedError: it is no Python.
@@ -67,21 +96,11 @@ def mentions_in(text: str) -> Iterator[Mention]:
     if len(text) > MAX_SOURCE_BYTES:
         raise LimitError(f"Python source of {len(text)} characters")
     try:
-        tree = ast.parse(text)
+        return ParsedSource(ast.parse(text))
     except (SyntaxError, ValueError):
         raise MalformedError("it is no Python") from None
     except (RecursionError, MemoryError):
         raise LimitError("the source nests too deeply") from None
-    names = _Names(tree)
-    waiting: list[tuple[ast.AST, bool, bool]] = [(tree, True, False)]
-    while waiting:
-        node, at_import, called = waiting.pop()
-        yield from _mentions_of(node, names, called=called, at_import=at_import)
-        callees = {id(one) for one in _called_by(node)}
-        waiting += (
-            (below, reached, id(below) in callees)
-            for below, reached in _below(node, at_import=at_import)
-        )
 
 
 def _mentions_of(

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from cairn.errors import UntrustedDataError
+from cairn.scanner.encoded_texts import note_encoded
 from cairn.scanner.evidence.contents import Reference
 from cairn.scanner.evidence.settings import KerasObject, NamedCode
 from cairn.scanner.evidence.templates import TemplateUse
@@ -75,16 +76,18 @@ def note_template(text: str, pointer: str, trace: Trace) -> None:
         LimitError: the file has more templates than are looked at.
     """
     trace.take_template()
-    from cairn.scanner.template_syntax import template_uses  # Jinja takes long to import
+    from cairn.scanner.template_syntax import read_template  # Jinja takes long to import
 
     try:
-        uses = template_uses(text)
+        template = read_template(text)
     except UntrustedDataError as error:
         trace.refuse(error)
         return
-    for use, name, line in uses:
+    for use, name, line in template.uses:
         place = f"{pointer} line {line}".strip()
         trace.note(TemplateUse(trace.at(pointer=place), use, name))
+    for constant, line in template.texts:
+        note_encoded(constant, trace.at(pointer=f"{pointer} line {line}".strip()), trace)
 
 
 def _is_switched_on(value: Any) -> bool:
@@ -134,6 +137,8 @@ def _note_text(pointer: str, text: str, trace: Trace) -> None:
         trace.note(Reference(place, "Keras vocabulary", text[:_MOST_SHOWN]))
     if looks_like_template(text) and _is_template(keys, text):
         note_template(text, pointer, trace)
+    elif keys[-1] != SERIALIZED_KEY:  # which is examined as the pickle that it is
+        note_encoded(text, place, trace)
 
 
 def _is_operator(text: str) -> bool:

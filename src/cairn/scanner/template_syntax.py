@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from math import inf, log10
 from re import compile as pattern
+from typing import NamedTuple
 
 from jinja2 import Environment, TemplateError, nodes
 from jinja2.ext import Extension
@@ -44,6 +45,13 @@ Use = tuple[str, str, int]
 """A use and a name as `TemplateUse` has them, and the line it is in."""
 
 
+class ReadTemplate(NamedTuple):
+    """What a template uses, each once, and its constant texts with their lines."""
+
+    uses: tuple[Use, ...]
+    texts: tuple[tuple[str, int], ...]
+
+
 class _Generation(Extension):
     """`{% generation %}`, by which transformers marks what the assistant says."""
 
@@ -54,8 +62,8 @@ class _Generation(Extension):
         return parser.parse_statements(("name:endgeneration",), drop_needle=True)
 
 
-def template_uses(text: str) -> tuple[Use, ...]:
-    """What a template uses, each once.
+def read_template(text: str) -> ReadTemplate:
+    """What a template uses and holds.
 
     Raises:
         MalformedError: it is no Jinja.
@@ -72,7 +80,9 @@ def template_uses(text: str) -> tuple[Use, ...]:
         raise MalformedError(f"the template is no Jinja: {str(error.message)[:200]}") from None
     except RecursionError:
         raise LimitError("a template is nested too deeply") from None
-    return tuple((use, name, line) for (use, name), line in found.items())
+    uses = tuple((use, name, line) for (use, name), line in found.items())
+    constants = ((node.value, node.lineno) for node in tree.find_all(nodes.Const))
+    return ReadTemplate(uses, tuple(one for one in constants if isinstance(one[0], str)))
 
 
 @cache

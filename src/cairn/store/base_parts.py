@@ -1,7 +1,10 @@
 """The parts that a new one may be made from: those stored, and those of the blob being written."""
 
+from collections.abc import Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import local
 
 from blake3 import blake3
 
@@ -27,13 +30,22 @@ class _Made:
     bases: tuple[Base, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Coming:
+    """A part of the blob that is being encoded, and when its turn came."""
+
+    turn: int
+    encoded: Future[Encoded | None]
+
+
 class BaseParts:
     """What bases are taken from while one blob is written; thread-safe."""
 
     def __init__(self, stored: PartStore) -> None:
         self._stored = stored
         self._spans: dict[bytes, tuple[Source, Span]] = {}
-        self._coming: dict[bytes, Future[Encoded | None]] = {}
+        self._coming: dict[bytes, _Coming] = {}
+        self._encoding = local()  # `turn`: that of the part which this thread encodes
         self._made: dict[bytes, _Made] = {}
         self._plains = PlainCache(OWN_CACHE_BYTES)
 
@@ -48,14 +60,27 @@ class BaseParts:
         return self._stored.scratch
 
     def expect(
-        self, digest: bytes, source: Source, span: Span, encoded: Future[Encoded | None]
+        self, digest: bytes, source: Source, span: Span, turn: int, encoded: Future[Encoded | None]
     ) -> None:
-        """A part of the blob that is being encoded; those before it may be its bases.
+        """A part of the blob that is being encoded; those whose turn was before may be its bases.
 
         None will come if it stays as it is stored.
         """
         self._spans[digest] = source, span
-        self._coming[digest] = encoded
+        self._coming[digest] = _Coming(turn, encoded)
+
+    @contextmanager
+    def in_turn(self, turn: int) -> Iterator[None]:
+        """Encode the part whose turn it is in this thread, which waits for none but those before.
+
+        A part may be stored already and be encoded anew. Then it, or one after it, can be found
+        as its base, and would be waited for for ever: it counts as it is stored.
+        """
+        self._encoding.turn = turn
+        try:
+            yield
+        finally:
+            del self._encoding.turn
 
     def take(self, encoded: Encoded) -> None:
         """A part of the blob was encoded, and is written from now on."""
@@ -106,11 +131,14 @@ class BaseParts:
         out[:] = plain[base.start : base.stop]
 
     def _own(self, digest: bytes) -> _Made | None:
-        """How a part of the blob is kept, once that is known; None if it is none of its parts."""
+        """How a part of the blob is kept, once that is known; None where it is as stored."""
         coming = self._coming.get(digest)
         if coming is None:
             return self._made.get(digest)
-        encoded = coming.result()
+        own_turn = getattr(self._encoding, "turn", None)
+        if own_turn is not None and coming.turn >= own_turn:
+            return None
+        encoded = coming.encoded.result()
         return None if encoded is None else _Made(encoded.depth, encoded.bases)
 
     def _read(self, digest: bytes) -> memoryview:

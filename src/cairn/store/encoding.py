@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from blake3 import blake3
 
-from cairn.domain import Blob, Layout, Source
+from cairn.domain import Blob, DType, Layout, Source
 from cairn.errors import IntegrityError
 from cairn.store.admission import Admission
 from cairn.store.base_parts import BaseParts
@@ -79,6 +79,7 @@ class RecipeDraft:
         self._glue: _Glue | None = None
         self._update: LowRankUpdate | None = None
         self._flying: deque[tuple[bytes, bytes, Future[Encoded | None]]] = deque()
+        self._turn = 0  # of the part that is encoded next
         self._workers = ThreadPoolExecutor(ENCODE_WORKERS, "cairn-encode")
 
     def add(self, data: bytes, piece: Piece, source: Source) -> None:
@@ -150,12 +151,17 @@ class RecipeDraft:
         while len(self._flying) >= MAX_FLYING:
             self._land()
         dtype = piece.dtype if piece else None
-        encoded = self._workers.submit(
-            self._admission.encode, ways, data, digest, dtype, self._bases
-        )
+        turn, self._turn = self._turn, self._turn + 1
+        encoded = self._workers.submit(self._encoded, turn, ways, data, digest, dtype)
         self._flying.append((digest, data, encoded))
         if planner is not None and piece is not None and piece.storage and source is not None:
-            planner.parts.expect(digest, source, piece.span, encoded)
+            planner.parts.expect(digest, source, piece.span, turn, encoded)
+
+    def _encoded(
+        self, turn: int, ways: list[Way], data: bytes, digest: bytes, dtype: DType | None
+    ) -> Encoded | None:
+        with self._bases.in_turn(turn):
+            return self._admission.encode(ways, data, digest, dtype, self._bases)
 
     def _add_update(self, plan: Plan) -> None:
         """Write the parts that an update is kept in, once: no recipe will name them."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from stat import S_ISDIR, S_ISREG
 from typing import TYPE_CHECKING
 
-from cairn.domain import Actor, Digest, FileReport, Place, RepoId, ScanReport, Source
+from cairn.domain import Digest, FileReport, Place, ScanReport, Source
 from cairn.errors import (
     EntryNotFoundError,
     IntegrityError,
@@ -23,6 +23,7 @@ from cairn.scanner.advisories import AdvisoryData
 from cairn.scanner.evidence.base import Evidence, Unread
 
 if TYPE_CHECKING:
+    from cairn.domain import Actor, RepoId
     from cairn.workflows.house import House
 
 _HASHED_AT_ONCE = 1 << 20
@@ -147,7 +148,7 @@ def shown_path(path: str) -> str:
 
 
 def repo_files(
-    house: "House", actor: Actor, repo_id: RepoId, revision: str | None = None
+    house: "House", actor: "Actor", repo_id: "RepoId", revision: str | None = None
 ) -> Scannable:
     """The files of a repo at a revision; None means the default branch.
 

@@ -9,6 +9,7 @@ from urllib.parse import quote
 import pytest
 
 from cairn.domain import RepoType
+from cairn.hub.web import default_revision
 from cairn.workflows.rounds import verify_due
 from cairn.workflows.transparency import settle
 from tests.hub.web.homes import HTML, Home, open_home, safetensors
@@ -294,11 +295,11 @@ def test_a_commit_leads_to_its_proof_in_the_log_once_it_is_there(home):
     repo = _model(home)
     made = home.commit(repo, {"logged.txt": b"x"}, title="Log")
     page = f"/ada/model/commit/{made.id}"
-    assert "no entry of its own yet" in home.page(page)
+    assert "No entry of its own yet" in home.page(page)
     number = settle(home.house) - 1
     assert f"log entry {number}" in home.page("/ada/model")
     html = home.page(page)
-    assert f"entry {number}, <a href=" in html
+    assert f"Entry {number}: what was published" in html
     address = re.search(r'href="([^"]+/log/[^"]+)"', html)[1]
     assert home.client.get(address).json()["number"] == number
 
@@ -424,3 +425,16 @@ def test_an_unexpected_error_is_a_page_with_an_id_and_nothing_else(home, monkeyp
     assert "secret detail" not in answer.text
     plain = home.client.get("/models", headers={"accept": "application/json"})
     assert (plain.status_code, "internal error" in plain.json()["error"]) == (500, True)
+
+
+@pytest.mark.parametrize("tab", default_revision.TABS)
+def test_a_page_without_a_revision_leads_to_that_of_the_default_branch(home, tab):
+    home.repo("ada/model", {"README.md": b"# A model\n"})
+    home.repo("ada/hidden", {"README.md": b"# A model\n"}, private=True)
+    answer = home.client.get(f"/ada/model/{tab}?page=1", headers=HTML, follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (
+        303,
+        f"/ada/model/{tab}/main?page=1",
+    )
+    home.page(f"/ada/model/{tab}/main")
+    home.page(f"/ada/hidden/{tab}", status=404)

@@ -99,6 +99,7 @@ def test_what_cannot_be_scanned_says_so(home: Home, monkeypatch: pytest.MonkeyPa
 
 def test_badges_lead_to_the_findings(scanned: Home) -> None:
     tree = scanned.page("/ada/m/tree/main")
+    assert "resolve/main/odd.pkl" in tree and "resolve/main/bad.pkl" not in tree  # it is held
     assert f'href="{BAD}"' in tree and ">malicious</a>" in tree and ">clean</a>" in tree
     assert "scan: 1 file malicious" in tree and "scan: 1 file malicious" in scanned.page("/ada/m")
 
@@ -141,6 +142,8 @@ def test_owners_appeal_and_administrators_answer(scanned: Home) -> None:
     assert post(scanned, "/security/appeals/1/answer", admin, **answer) == "/security/appeals"
     page = scanned.page(BAD)
     assert "Waived by root" in page and "Known." in page and ">waived<" in page
+    assert "Nothing counts of what was found" in page
+    assert f'<a href="{BAD}"><b>ada/m' in scanned.page("/security/appeals", token=admin)
     assert "it waits" not in page  # appeals are between owners and administrators
     assert scanned.client.get("/ada/m/resolve/main/bad.pkl").content == MALICIOUS
     assert ">clean</a>" in scanned.page("/ada/m/tree/main")
@@ -156,7 +159,10 @@ def test_administrators_waive_and_revoke_on_the_page(scanned: Home) -> None:
     post(scanned, "/ada/m/security-waive", admin, status=400, **{**form, "days": "x"})
     assert post(scanned, "/ada/m/security-waive", admin, where="everywhere", **form) == BAD
     listed = scanned.page("/security/waivers", token=admin)
-    assert "every repository" in listed and "A drill." in listed
+    assert "every repository" in listed and "A drill." in listed and "bad.<wbr>pkl" in listed
+    for path in ("/security/appeals", "/settings/recalls"):
+        assert f'href="{path}"' in listed, "from one page for administrators to the others"
+    assert "/security/waivers" not in scanned.page("/", token=scanned.token)
     scanned.page("/security/waivers", token=scanned.token, status=403)
     revoke = {"reason": "Over.", "back": "https://evil.example/"}
     assert post(scanned, "/security/waivers/1/revoke", admin, **revoke) == "/"

@@ -9,18 +9,17 @@ beside, so tensors are called by where their archive begins: `item@4544`. A file
 is a plain torch zip. Source: `_write_item` in `torch/distributed/checkpoint/filesystem.py`.
 """
 
-from collections.abc import Iterator
 from dataclasses import replace
 
-from cairn.domain import Layout, Scalar, Source, Span, Storage, TensorInfo
+from cairn.domain import Layout, Scalar, Source, Storage, TensorInfo
 from cairn.errors import LimitError, UntrustedDataError
-from cairn.formats.limits import MAX_METADATA_ITEMS, MAX_STREAMS, MAX_TENSORS
+from cairn.formats.limits import MAX_METADATA_ITEMS, MAX_TENSORS
 from cairn.formats.notes import Notes
 from cairn.formats.reader import Reader
 from cairn.formats.sources import WindowSource
 from cairn.formats.torch_archive import PICKLE, TorchArchive, item_name
 from cairn.formats.torch_tree import TorchTree
-from cairn.formats.zip_directory import find_start
+from cairn.formats.zip_directory import archives_end_to_end, find_start
 
 _LOCAL_HEADER_BYTES = 30
 
@@ -50,7 +49,7 @@ class DistcpReader(Reader):
         tensors: list[TensorInfo] = []
         storages: list[Storage] = []
         metadata: dict[str, Scalar] = {}
-        for span in _archives(source):
+        for span in archives_end_to_end(source):
             window = WindowSource(source, span.start, span.stop, f"{source.name}@{span.start}")
             archive = TorchArchive(window, notes, start=span.start)
             tree = TorchTree(archive.tensors(), window.name, notes)
@@ -72,16 +71,3 @@ class DistcpReader(Reader):
             metadata=metadata,
             notes=notes.listed(),
         )
-
-
-def _archives(source: Source) -> Iterator[Span]:
-    """Where the archives lie, first to last, found from the end backwards."""
-    found: list[Span] = []
-    end = source.size_bytes
-    while end:
-        start = find_start(source, end)
-        found.append(Span(start, end))
-        end = start
-        if len(found) > MAX_STREAMS:
-            raise LimitError(f"more than {MAX_STREAMS} archives", source=source.name)
-    return reversed(found)

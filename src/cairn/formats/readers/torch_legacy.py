@@ -21,16 +21,14 @@ from cairn.formats.pickle_program import Mapping, PickleProgram, Value, read_pro
 from cairn.formats.pickled_arrays import INLINE_BYTES, PickledArrays
 from cairn.formats.reader import Reader
 from cairn.formats.roles import role_of_file
-from cairn.formats.sources import BytesSource, read_exactly
+from cairn.formats.sources import read_exactly
+from cairn.formats.torch_magic import MAGIC, begins_with_magic
 from cairn.formats.torch_pickle import note_anomalies, resolve_classes
 from cairn.formats.torch_storages import TorchStorages, item_sizes
 from cairn.formats.torch_tensors import TorchTensors
 from cairn.formats.torch_tree import TorchTree
 
-_MAGIC = 0x1950A86A20F9469CFC6C
 _PROTOCOL = 1001
-_MAGIC_BYTES = 64  # no protocol needs more for the pickle of the magic number
-_PICKLE_STARTS = (b"\x80", b"L")  # protocols 2 and later; 0 and 1
 _MAX_SMALL_OPCODES = 200  # the description of the machine takes about 40
 
 
@@ -44,16 +42,13 @@ class TorchLegacyReader(Reader):
 
     def recognises(self, head: bytes, source: Source) -> bool:  # noqa: ARG002
         """A file that begins with a pickle of the magic number."""
-        if not head.startswith(_PICKLE_STARTS):
-            return False
-        program = read_program(BytesSource(head[:_MAGIC_BYTES]), max_opcodes=8)
-        return program.failure is None and program.value == _MAGIC
+        return begins_with_magic(head)
 
     def read(self, source: Source) -> Layout:
         """Lay the file out from its pickles and the counts before the storages."""
         notes = Notes()
         pickles = _Pickles(source, notes)
-        if pickles.next(_MAX_SMALL_OPCODES).value != _MAGIC:
+        if pickles.next(_MAX_SMALL_OPCODES).value != MAGIC:
             raise MalformedError("the magic number is missing", source=source.name)
         protocol = pickles.next(_MAX_SMALL_OPCODES).value
         if protocol != _PROTOCOL:

@@ -20,7 +20,10 @@ PAGE_SIZE = 200
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of a directory listing; a directory has no download and no size."""
+    """One line of a directory listing; a directory has no download and no size.
+
+    `download` is empty for what the hub holds back.
+    """
 
     name: str
     link: str
@@ -30,11 +33,7 @@ class Row:
     lfs: bool = False
     badge: Badge | None = None
     scan: str = ""
-
-    @property
-    def is_directory(self) -> bool:
-        """Whether it leads to another listing."""
-        return not self.download
+    is_directory: bool = False
 
 
 def _tree(visit: Visit) -> Response:
@@ -88,12 +87,13 @@ def _rows(visit: Visit, repo: RepoView, nodes: Sequence[browse.Node]) -> list[Ro
         tail = f"{repo.here}/{path_url(node.path)}"
         change = changes.get(node.path)
         if isinstance(node, Directory):
-            rows.append(Row(name, f"{repo.root}/tree/{tail}", change))
+            rows.append(Row(name, f"{repo.root}/tree/{tail}", change, is_directory=True))
         else:
-            link, download = f"{repo.root}/blob/{tail}", f"{repo.root}/resolve/{tail}"
+            badge = badges[node.path]
+            link = f"{repo.root}/blob/{tail}"
+            download = "" if badge.is_held else f"{repo.root}/resolve/{tail}"
             size = node.blob.size_bytes
             scan = f"{repo.root}/security/{tail}"
-            badge = badges[node.path]
             rows.append(Row(name, link, change, download, size, node.lfs, badge, scan))
     return rows
 

@@ -4,15 +4,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from cairn.errors import RequestError
 from cairn.hub import threads
 from cairn.hub.routing import RawRoute
 from cairn.hub.web.posting import posted
-from cairn.hub.web.visit import Visit, endpoint
+from cairn.hub.web.visit import Visit, endpoint, whole_number
 from cairn.workflows.access import require_person
 
 PAGE_SIZE = 50
-_MAX_ID_DIGITS = 18
 
 
 def _page(visit: Visit) -> Response:
@@ -21,7 +19,7 @@ def _page(visit: Visit) -> Response:
     require_person(visit.actor)
     before = visit.text("before")
     found = visit.house.catalog.notifications.of(
-        visit.actor.name, PAGE_SIZE + 1, before=_number(before) if before else None
+        visit.actor.name, PAGE_SIZE + 1, before=whole_number(before) if before else None
     )
     shown = found[:PAGE_SIZE]
     older = visit.with_query(before=shown[-1].id) if len(found) > PAGE_SIZE else None
@@ -40,14 +38,8 @@ async def _read(request: Request) -> Response:
     visit, form = posting.visit, posting.form
     require_person(visit.actor)
     kept = visit.house.catalog.notifications
-    await threads.call(kept.mark_read, visit.actor.name, _number(form.get("up_to", "")))
+    await threads.call(kept.mark_read, visit.actor.name, whole_number(form.get("up_to", "")))
     return visit.redirect("/notifications")
-
-
-def _number(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and len(text) <= _MAX_ID_DIGITS):
-        raise RequestError(f"{text[:40]!r} is not the number of a notification")
-    return int(text)
 
 
 routes: list[BaseRoute] = [

@@ -10,6 +10,7 @@ from cairn.hub.web import (
     card,
     commits,
     compare,
+    default_revision,
     files,
     listing,
     notifications,
@@ -49,6 +50,7 @@ routes: list[BaseRoute] = [
     *security_forms.routes,
     *security_desk.routes,
     *security.routes,
+    *default_revision.routes,
     *card.routes,
     *profile.routes,
 ]

@@ -133,6 +133,7 @@ def _file(visit: Visit) -> Response:
         safety=repo_badge(visit, repo),
         scan=found.standing.scan if found.standing else None,
         waits=found.state in (ScanState.QUEUED, ScanState.SCANNING),
+        title=_title(found),
         consequence=consequence_of(found.verdict, policy),
         advice=_advice(found, policy),
         waivers=visit.house.catalog.waivers.of(entry.blob.digest, uid, 50),
@@ -191,6 +192,13 @@ def _finding_row(finding: Finding, waiver: Waiver | None) -> FindingRow:
         excerpt=excerpt,
         waiver=waiver,
     )
+
+
+def _title(file: FileSecurity) -> str:
+    """What the verdict means."""
+    if file.verdict is Verdict.CLEAN and file.standing and file.standing.report.findings:
+        return "Nothing counts of what was found: an administrator let it pass"
+    return badge_of(file.verdict, file.state).title
 
 
 def _advice(file: FileSecurity, policy: ScanPolicy) -> str:

@@ -6,11 +6,12 @@ from markupsafe import Markup
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from cairn.catalog import Appeal
+from cairn.catalog import Appeal, Waiver
+from cairn.domain import Digest
 from cairn.hub.routing import RawRoute
 from cairn.hub.web.security import FindingRow, rows_of
 from cairn.hub.web.verdict_view import Badge, badge_of
-from cairn.hub.web.visit import Visit, endpoint
+from cairn.hub.web.visit import Visit, endpoint, whole_number
 from cairn.hub.web.wording import coded, path_url
 from cairn.scanner import RULES, rules_version
 from cairn.scanner.pages import page_of
@@ -20,6 +21,7 @@ from cairn.workflows.waiving import security_link
 
 MAX_APPEALS = 50
 MAX_WAIVERS = 100
+MAX_NAMES = 3  # of the file a waiver is about
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,32 +63,52 @@ def _appeals(visit: Visit) -> Response:
         "security_appeals.html",
         waiting=[_appeal_row(visit, one) for one in kept.open(MAX_APPEALS)],
         count=kept.count_open(),
-        answered=kept.answered(MAX_APPEALS),
+        answered=[(one, _file_link(visit, one)) for one in kept.answered(MAX_APPEALS)],
         now=visit.now,
     )
 
 
 def _appeal_row(visit: Visit, appeal: Appeal) -> AppealRow:
     standing = standing_of(visit.house, appeal)
-    record = visit.house.catalog.repos.get_by_uid(appeal.repo_uid)
     return AppealRow(
         appeal=appeal,
-        link=f"{visit.base}{security_link(record, appeal.path)}",
+        link=_file_link(visit, appeal),
         badge=badge_of(standing.verdict if standing else None),
         findings=rows_of(standing, 5),
     )
+
+
+def _file_link(visit: Visit, appeal: Appeal) -> str:
+    record = visit.house.catalog.repos.get_by_uid(appeal.repo_uid)
+    return f"{visit.base}{security_link(record, appeal.path)}"
+
+
+def _names(visit: Visit, waivers: list[Waiver]) -> dict[Digest, str]:
+    """What the files of these were called when they were scanned."""
+    scans = visit.house.catalog.blob_scans
+    return {
+        digest: ", ".join(scan.name for scan in scans.of_blob(digest)[:MAX_NAMES])
+        for digest in {waiver.digest for waiver in waivers}
+    }
 
 
 def _waivers(visit: Visit) -> Response:
     if visit.actor.account is None:
         return visit.redirect("/login?next=/security/waivers")
     require_overseer(visit.actor)
+    before = visit.text("before")
+    found = visit.house.catalog.waivers.newest(
+        MAX_WAIVERS + 1, before=whole_number(before) if before else None
+    )
+    waivers = found[:MAX_WAIVERS]
     return visit.render(
         "security_waivers.html",
-        waivers=visit.house.catalog.waivers.newest(MAX_WAIVERS),
-        most=MAX_WAIVERS,
+        waivers=waivers,
+        names=_names(visit, waivers),
+        first="/security/waivers" if before else None,
+        older=visit.with_query(before=waivers[-1].id) if len(found) > MAX_WAIVERS else None,
         now=visit.now,
-        repo_link=lambda repo: f"{visit.base}/{path_url(repo.url_path)}",
+        repo_link=lambda repo: f"{visit.base}/{path_url(repo.url_path)}/security",
     )
 
 

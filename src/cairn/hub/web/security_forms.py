@@ -13,6 +13,7 @@ from cairn.hub.identity import releasing_of
 from cairn.hub.routing import RawRoute, repo_routes
 from cairn.hub.web.posting import Posting, posted
 from cairn.hub.web.session import local_target
+from cairn.hub.web.visit import whole_number
 from cairn.workflows import appealing, scan_policies, waiving
 from cairn.workflows.browse import open_view
 
@@ -41,7 +42,7 @@ async def _waive(request: Request) -> Response:
 
 async def _revoke(request: Request) -> Response:
     posting = await posted(request)
-    number = _number(request)
+    number = whole_number(request.path_params["number"])
     visit = posting.visit
     reason = posting.field("reason")
     await threads.call(waiving.revoke, visit.house, visit.actor, number, reason)
@@ -63,7 +64,7 @@ async def _appeal(request: Request) -> Response:
 
 async def _answer(request: Request) -> Response:
     posting = await posted(request)
-    visit, number = posting.visit, _number(request)
+    visit, number = posting.visit, whole_number(request.path_params["number"])
     reason = posting.field("reason")
     answer = posting.field("answer")
     if answer == "uphold":
@@ -101,13 +102,6 @@ def _repo_id(request: Request) -> RepoId:
         return RepoId(kind, params["namespace"], params["name"])
     except NamingError as error:
         raise RepoNotFoundError(f"there is no such repo: {error}") from None
-
-
-def _number(request: Request) -> int:
-    text = str(request.path_params["number"])
-    if not (text.isascii() and text.isdecimal() and len(text) <= 18):
-        raise RequestError(f"{text[:40]!r} is no number")
-    return int(text)
 
 
 def _ends(posting: Posting) -> datetime | None:

@@ -1,6 +1,6 @@
 """How pages say what scans found: badges, places, what it means for whoever wants the file."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cairn.domain import Entry, Finding, ScanPolicy, Verdict
 from cairn.hub.identity import releasing_of
@@ -38,11 +38,12 @@ _STATES = {
 
 @dataclass(frozen=True, slots=True)
 class Badge:
-    """A few words on how something stands."""
+    """A few words on how something stands; `is_held`: the hub gives it to nobody."""
 
     words: str
     css_class: str
     title: str
+    is_held: bool = False
 
 
 def badge_of(verdict: Verdict | None, state: ScanState = ScanState.QUEUED) -> Badge:
@@ -116,7 +117,11 @@ def badges_of(visit: Visit, repo: RepoView, entries: list[Entry]) -> dict[str, B
     found = verdicts(visit.house, repo.record.uid, entries)
     policy = releasing_of(visit.request).policy_of(repo.record.uid)
     state = ScanState.OFF if policy is ScanPolicy.ALLOW else ScanState.QUEUED
-    return {one.path: badge_of(found.get(one.path), state) for one in entries}
+    badges = {one.path: badge_of(found.get(one.path), state) for one in entries}
+    if policy is not ScanPolicy.HOLD:
+        return badges
+    held = [path for path, verdict in found.items() if verdict is Verdict.MALICIOUS]
+    return badges | {path: replace(badges[path], is_held=True) for path in held}
 
 
 def security_page(repo: RepoView, path: str) -> str:

@@ -31,8 +31,16 @@ from cairn.hub.web.assets import assets
 from cairn.hub.web.glyphs import cairn_glyph, stones_for
 from cairn.workflows.house import House
 
+OVERSEER_PAGES = (
+    ("/security/appeals", "Appeals"),
+    ("/security/waivers", "Waivers"),
+    ("/settings/recalls", "Recalls"),
+)
+"""What only administrators see, in the order of their menu."""
+
 MAX_QUERY_TEXT_CHARACTERS = 200
 MAX_PAGE_NUMBER = 1_000_000
+MAX_NUMBER_DIGITS = 18  # what a column of 64 bits holds
 
 
 @dataclass(frozen=True)
@@ -125,6 +133,17 @@ class Visit:
         return RedirectResponse(f"{self.base}{path}", status_code=303)
 
 
+def whole_number(text: str) -> int:
+    """The number of a notification, waiver or appeal.
+
+    Raises:
+        RequestError: it is none.
+    """
+    if not (text.isascii() and text.isdecimal() and len(text) <= MAX_NUMBER_DIGITS):
+        raise RequestError(f"{text[:40]!r} is not a whole number")
+    return int(text)
+
+
 Page = Callable[[Visit], Response]
 
 
@@ -185,6 +204,7 @@ def _templates() -> Environment:
     environment.globals.update(
         asset=lambda name: assets()[name].path,
         age=wording.age_text,
+        overseer_pages=OVERSEER_PAGES,
         plural=wording.plural,
         saving=wording.saving_text,
         share_bar=svg.share_bar,

@@ -3,7 +3,7 @@
 import tomllib
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Loader:
 @cache
 def loaders() -> tuple[Loader, ...]:
     """All of them, in the order of the table."""
-    text = files("cairn.scanner.advisories").joinpath("loaders.toml").read_text("utf-8")
+    text = Path(__file__).with_name("loaders.toml").read_text("utf-8")
     return tuple(
         Loader(
             row["name"],

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from hashlib import sha256
-from importlib.resources import files
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -156,6 +155,6 @@ def _stamp(path: Path | None) -> tuple[int, int, int] | None:
 @cache
 def _shipped() -> dict[str, Json]:
     """The records that come with Cairn, by id."""
-    folder = files("cairn.scanner.advisories").joinpath("records")
+    folder = Path(__file__).parent / "records"
     records = [json.loads(one.read_text("utf-8")) for one in folder.iterdir()]
     return {record["id"]: record for record in records}

@@ -3,14 +3,15 @@
 A file is a list of `[[group]]` tables: `module`, `names`, and the `reason` they are harmless
 whatever arguments they are called with. Names are exact: no prefix, no pattern, no dots. `calls`
 says less: `none`, what is only looked up and nothing calls; `new`, what is made empty (NEWOBJ) and
-given its state, since its constructor would do more.
+given its state, since its constructor would do more; `followed`, what unpickles bytes, and is as
+harmless as these.
 """
 
-import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cache
-from importlib.resources import files
 from typing import Any
+
+from cairn.scanner.tables import groups
 
 
 @cache
@@ -21,15 +22,14 @@ def allowed_names() -> Mapping[tuple[str, str], str]:
 
 @cache
 def limited_calls() -> Mapping[tuple[str, str], str]:
-    """Which calls of an allowed name are harmless, `none` or `new`, where not all are."""
+    """Which calls of an allowed name are harmless, where not all are."""
     return {
         (module, name): group["calls"] for module, name, group in _entries() if "calls" in group
     }
 
 
-def _entries() -> Iterator[tuple[str, str, dict[str, Any]]]:
-    for file in sorted(files(__name__).iterdir(), key=lambda item: item.name):
-        if file.name.endswith(".toml"):
-            for group in tomllib.loads(file.read_text("utf-8"))["group"]:
-                for name in group["names"]:
-                    yield group["module"], name, group
+@cache
+def _entries() -> tuple[tuple[str, str, dict[str, Any]], ...]:
+    return tuple(
+        (group["module"], name, group) for group in groups("allowed") for name in group["names"]
+    )

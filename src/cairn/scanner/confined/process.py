@@ -1,18 +1,16 @@
 """The end that hands files to a scanning process and believes little of what it answers."""
 
-import os
 import signal
 import socket
 import subprocess
-import sys
 import time
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from cairn.domain import Place, Source
 from cairn.errors import MalformedError, UnavailableError
 from cairn.formats import FileSource
+from cairn.scanner.confined.children import Start, spawn
 from cairn.scanner.confined.wire import MAX_READ_BYTES, Json, Line
 from cairn.scanner.evidence.base import Evidence, Unread
 from cairn.scanner.evidence.kinds import decode
@@ -28,13 +26,6 @@ WALL_FACTOR = 4
 START_S = 60.0
 END_S = 5.0
 
-# -I: nothing of the environment or the folder it is started in; -S: no site's start-up code.
-_COMMAND = (sys.executable, "-I", "-S", "-c")
-_PROGRAM = (
-    "import sys; sys.path[:0] = sys.argv[2:];"
-    "from cairn.scanner.confined.child import main; main(int(sys.argv[1]))"
-)
-
 
 class ScanProcess:
     """Scans files in a process of its own, one after the other; a context manager.
@@ -44,29 +35,17 @@ class ScanProcess:
     threads.
     """
 
-    def __init__(self, cpu_s: float = CPU_S, program: str = _PROGRAM) -> None:
-        """Starts the process, which gets ready while the caller goes on.
-
-        `program` is what it runs; tests give ones that misbehave.
-        """
+    def __init__(self, cpu_s: float = CPU_S, start: Start = spawn) -> None:
+        """Starts the process, which gets ready while the caller goes on."""
         self._cpu_s = cpu_s
-        self._program = program
+        self._start_child = start
         self._held: tuple[str, ...] = ()
         self._start()
 
     def _start(self) -> None:
         ours, its = socket.socketpair()
-        folders = [str(Path(__file__).parents[3]), *filter(os.path.isabs, sys.path)]
         with its:
-            self._process = subprocess.Popen(  # noqa: S603 - our own program, no shell
-                [*_COMMAND, self._program, str(its.fileno()), *folders],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                pass_fds=[its.fileno()],
-                env={},
-                cwd="/",
-            )
+            self._process = self._start_child(its)
         self._socket = ours
         self._line = Line(ours)
         self._ready = False

@@ -7,7 +7,6 @@ EPERM; files are opened for reading only.
 
 import ctypes
 import os
-import platform
 import struct
 import sys
 
@@ -51,7 +50,7 @@ class _Program(ctypes.Structure):
 
 def allow_only_reading() -> bool:
     """Give up all other system calls for good; False where this machine has no such filter."""
-    if sys.platform != "linux" or platform.machine() != "x86_64":
+    if sys.platform != "linux" or os.uname().machine != "x86_64":
         return False
     library = ctypes.CDLL(None, use_errno=True)
     code = b"".join(_filter())

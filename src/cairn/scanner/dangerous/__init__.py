@@ -8,11 +8,11 @@ is dangerous of them, and the `reason`:
 - `calls`: what is called there, but for classes and for names that unpickling helpers have.
 """
 
-import tomllib
 from collections.abc import Iterator, Mapping
 from functools import cache
-from importlib.resources import files
 from typing import NamedTuple
+
+from cairn.scanner.tables import groups
 
 
 class Danger(NamedTuple):
@@ -26,11 +26,9 @@ class Danger(NamedTuple):
 def dangerous_modules() -> Mapping[str, Danger]:
     """The danger of each module listed."""
     found: dict[str, Danger] = {}
-    for file in sorted(files(__name__).iterdir(), key=lambda item: item.name):
-        if file.name.endswith(".toml"):
-            for group in tomllib.loads(file.read_text("utf-8"))["group"]:
-                danger = Danger(group["dangerous"] == "calls", group["reason"])
-                found |= dict.fromkeys(group["modules"], danger)
+    for group in groups("dangerous"):
+        danger = Danger(group["dangerous"] == "calls", group["reason"])
+        found |= dict.fromkeys(group["modules"], danger)
     return found
 
 

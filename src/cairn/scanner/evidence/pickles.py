@@ -28,7 +28,8 @@ class ImportedName(Evidence):
 class CalledName(Evidence):
     """A call by opcode `via`; `exact` is False where what is called is computed.
 
-    `of_script` as for imports.
+    `of_script` as for imports. `followed`: what is called unpickles bytes that lie in the file,
+    and they were examined as well.
     """
 
     kind: ClassVar[str] = "called-name"
@@ -38,6 +39,7 @@ class CalledName(Evidence):
     via: str
     exact: bool = True
     of_script: bool = False
+    followed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What the code inside of models calls."""
+"""What scripts do, what they install from, and what the code inside of models calls."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -13,3 +13,23 @@ class ScriptOperator(Evidence):
     kind: ClassVar[str] = "script-operator"
 
     name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShellCommand(Evidence):
+    """A command of a script that does what `deed` says; `text` is how it begins."""
+
+    kind: ClassVar[str] = "shell-command"
+
+    deed: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class InstallSource(Evidence):
+    """An address or host that packages are installed from; `via` says by what."""
+
+    kind: ClassVar[str] = "install-source"
+
+    via: str
+    target: str

@@ -37,7 +37,7 @@ class PythonCall(Evidence):
     """A name in Python source, dotted as the file's imports resolve it; `?` is what it computes.
 
     `at_import`: importing the file is enough to get there. `called` is False where the name is
-    only handed on, to a variable or another function.
+    only handed on, to a variable or another function. `in_cell`: it stands in a cell of a notebook.
     """
 
     kind: ClassVar[str] = "python-call"
@@ -45,3 +45,4 @@ class PythonCall(Evidence):
     name: str
     at_import: bool
     called: bool = True
+    in_cell: bool = False

@@ -2,6 +2,7 @@
 
 from cairn.plugins import Registry
 from cairn.scanner.extractor import Extractor
+from cairn.scanner.extractors.build_settings import BuildSettingsExtractor
 from cairn.scanner.extractors.compressed import CompressedExtractor
 from cairn.scanner.extractors.disguise import DisguiseExtractor
 from cairn.scanner.extractors.event_log import EventLogExtractor
@@ -13,6 +14,7 @@ from cairn.scanner.extractors.jinja import JinjaExtractor
 from cairn.scanner.extractors.json_document import JsonExtractor
 from cairn.scanner.extractors.keras_metadata import KerasMetadataExtractor
 from cairn.scanner.extractors.laid_out import LaidOutExtractor
+from cairn.scanner.extractors.notebook import NotebookExtractor
 from cairn.scanner.extractors.npy import NpyExtractor
 from cairn.scanner.extractors.onnx import OnnxExtractor
 from cairn.scanner.extractors.packed import PackedExtractor
@@ -20,10 +22,12 @@ from cairn.scanner.extractors.pickle_stream import PickleStreamExtractor
 from cairn.scanner.extractors.program import ProgramExtractor
 from cairn.scanner.extractors.python_source import PythonExtractor
 from cairn.scanner.extractors.raw_numbers import RawNumbersExtractor
+from cairn.scanner.extractors.requirements import RequirementsExtractor
 from cairn.scanner.extractors.safetensors import SafetensorsExtractor
 from cairn.scanner.extractors.script_code import ScriptCodeExtractor
 from cairn.scanner.extractors.sentencepiece import SentencePieceExtractor
 from cairn.scanner.extractors.seven_zip import SevenZipExtractor
+from cairn.scanner.extractors.shell_script import ShellScriptExtractor
 from cairn.scanner.extractors.table import TableExtractor
 from cairn.scanner.extractors.tar_archive import TarExtractor
 from cairn.scanner.extractors.tensorflow_fingerprint import TensorflowFingerprintExtractor
@@ -59,6 +63,10 @@ EXTRACTORS: Registry[Extractor] = Registry(
         RawNumbersExtractor(),
         TarExtractor(),
         PythonExtractor(),
+        NotebookExtractor(),
+        ShellScriptExtractor(),
+        RequirementsExtractor(),
+        BuildSettingsExtractor(),
         SentencePieceExtractor(),
         SevenZipExtractor(),
         EventLogExtractor(),

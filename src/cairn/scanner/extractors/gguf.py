@@ -7,9 +7,9 @@ from typing import ClassVar
 from cairn.domain import Layout, Source
 from cairn.errors import LimitError, TrailingBytesError, UntrustedDataError
 from cairn.formats import READERS, WindowSource
-from cairn.formats.gguf_values import GgufCursor, GgufValue
+from cairn.formats.gguf_values import GgufArray, GgufCursor, GgufValue
 from cairn.formats.limits import MAX_GGUF_PAIRS, MAX_NAME_CHARS
-from cairn.scanner.evidence.base import Broken
+from cairn.scanner.evidence.base import Broken, Unread
 from cairn.scanner.extractor import Extractor
 from cairn.scanner.header_texts import note_header_text
 from cairn.scanner.settings_walk import looks_like_template, note_template
@@ -19,6 +19,10 @@ from cairn.scanner.trace import Trace
 _VERSIONS = (2, 3)
 _SMALLEST_PAIR_BYTES = 8 + 4 + 1
 _MAX_TEXT_BYTES = 4 << 20
+# Tokens, their scores and merges, which nothing renders: many look like pieces of templates.
+_VOCABULARY = "tokenizer.ggml."
+# Elements of an array that are looked into, where they are texts.
+_MAX_LISTED = 4096
 _ALIGNMENT = "general.alignment"
 _DEFAULT_ALIGNMENT = 32
 # No file aligns to more than a page of the largest size in use.
@@ -28,7 +32,7 @@ _MOST_ALIGNMENT = 64 << 10
 class GgufExtractor(Extractor):
     """What begins with the magic."""
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     @property
     def name(self) -> str:
@@ -63,12 +67,11 @@ def _note_keys(source: Source, trace: Trace) -> int:
         for key, value in _pairs(source):
             if key == _ALIGNMENT and isinstance(value, int):
                 alignment = value
-            if not isinstance(value, str):
-                continue
-            if "template" not in key:
-                note_header_text(key, value, trace)
-            if looks_like_template(value):
-                note_template(value, key, trace)
+            for name, text in _texts(key, value, trace):
+                if "template" not in key:
+                    note_header_text(name, text, trace)
+                if looks_like_template(text):
+                    note_template(text, name, trace)
     except LimitError as error:
         trace.refuse(error)
     except UntrustedDataError:
@@ -76,9 +79,21 @@ def _note_keys(source: Source, trace: Trace) -> int:
     return alignment
 
 
+def _texts(key: str, value: GgufValue, trace: Trace) -> Iterator[tuple[str, str]]:
+    """The texts of a value, those of an array by their number: some files list their templates."""
+    if isinstance(value, str):
+        yield key, value
+    elif isinstance(value, GgufArray) and not key.startswith(_VOCABULARY):
+        if "template" in key and value.count > len(value.elements):
+            trace.note(Unread(trace.at(pointer=key), f"{value.count} templates in one array"))
+        yield from (
+            (f"{key}[{n}]", one) for n, one in enumerate(value.elements) if type(one) is str
+        )
+
+
 def _pairs(source: Source) -> Iterator[tuple[str, GgufValue]]:
     order = "<" if int.from_bytes(source.read_at(4, 4), "little") in _VERSIONS else ">"
-    cursor = GgufCursor(source, 16, order)
+    cursor = GgufCursor(source, 16, order, max_listed=_MAX_LISTED)
     count = cursor.count("key-value pairs", _SMALLEST_PAIR_BYTES)
     for _ in range(min(count, MAX_GGUF_PAIRS)):
         key = cursor.name("a key", MAX_NAME_CHARS)

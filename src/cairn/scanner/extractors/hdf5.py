@@ -4,10 +4,8 @@ from typing import ClassVar
 
 from cairn.domain import Source
 from cairn.formats import READERS, BytesSource
-from cairn.formats.hdf5_contents import read_contents
 from cairn.scanner.evidence.contents import Reference
 from cairn.scanner.extractor import Extractor
-from cairn.scanner.hdf5_ways_out import ways_out
 from cairn.scanner.tensor_starts import note_tensor_starts
 from cairn.scanner.trace import Trace
 
@@ -28,6 +26,10 @@ class Hdf5Extractor(Extractor):
 
     def extract(self, source: Source, trace: Trace) -> None:
         """Note ways out, take attributes that are JSON apart, look at how datasets begin."""
+        # Imported here: most files are no HDF5, and it takes as long as to scan a small one.
+        from cairn.formats.hdf5_contents import read_contents
+        from cairn.scanner.hdf5_ways_out import ways_out
+
         for via, path in ways_out(source):
             trace.note(Reference(trace.at(pointer=path[:300]), via, path[:300]))
         contents = read_contents(source)

@@ -11,6 +11,7 @@ from cairn.scanner.trace import Trace
 
 # Tokenizers with vocabularies of 260,000 tokens take 35 MB.
 _MAX_JSON_BYTES = 64 << 20
+_NOTEBOOK = ".ipynb"
 _MARK = b"\xef\xbb\xbf"
 _TEMPLATE = (b"{%", b"{{", b"{#")
 
@@ -18,7 +19,7 @@ _TEMPLATE = (b"{%", b"{{", b"{#")
 class JsonExtractor(Extractor):
     """An object or array, by its first character, and anything that is called JSON."""
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     @property
     def name(self) -> str:
@@ -27,6 +28,8 @@ class JsonExtractor(Extractor):
 
     def claims(self, head: bytes, source: Source) -> bool:
         """Text that begins as an object does; an array only by its name: prose has brackets too."""
+        if base_name(source).endswith(_NOTEBOOK):
+            return False  # cells of code, which would look like templates and settings
         start = head.removeprefix(_MARK).lstrip()
         if base_name(source).endswith(".json"):
             return bool(start) and start[:1].isascii() and start[0] >= 0x20

@@ -46,7 +46,7 @@ _BLOCK_BYTES = 64 << 10
 class PickleStreamExtractor(Extractor):
     """Content that an unpickler would begin to run."""
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 4
 
     @property
     def name(self) -> str:

@@ -8,10 +8,10 @@ from cairn.domain import Source
 from cairn.errors import LimitError, MalformedError
 from cairn.scanner.active_markup import python_in
 from cairn.scanner.evidence.contents import ActiveText
-from cairn.scanner.evidence.settings import PythonCall
 from cairn.scanner.extractor import Extractor
 from cairn.scanner.paths import base_name
-from cairn.scanner.python_source import MAX_SOURCE_BYTES, mentions_in, source_text
+from cairn.scanner.python_notes import note_python
+from cairn.scanner.python_source import MAX_SOURCE_BYTES, source_text
 from cairn.scanner.trace import Trace
 
 # Python runs such lines of `.pth` files in its folders when it starts.
@@ -21,7 +21,7 @@ _STARTUP = pattern(rb"^import[ \t]", MULTILINE)
 class PythonExtractor(Extractor):
     """Source by its name: that is what importers go by."""
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     @property
     def name(self) -> str:
@@ -39,13 +39,8 @@ class PythonExtractor(Extractor):
         if source.size_bytes > MAX_SOURCE_BYTES:
             raise LimitError(f"Python source of {source.size_bytes} bytes", source=source.name)
         text = source_text(source.read_at(0, source.size_bytes))
-        seen: set[tuple[str, bool, bool]] = set()
         try:
-            for name, called, at_import, line in mentions_in(text):
-                if (name, called, at_import) not in seen:
-                    seen.add((name, called, at_import))
-                    place = trace.at(pointer=f"line {line}")
-                    trace.note(PythonCall(place, name[:300], at_import, called))
+            note_python(text, trace)
         except MalformedError:  # TorchScript's dialect, Python 2, or a Python newer than this one
             for what, at in python_in(text):
                 trace.note(ActiveText(trace.at(at), f"source that does not parse, with {what}"))

@@ -8,25 +8,29 @@ import re
 from typing import ClassVar
 from zlib import crc32
 
-from cairn.domain import Source
+from cairn.domain import Source, Span
 from cairn.errors import UntrustedDataError
 from cairn.formats import READERS, BytesSource, WindowSource
 from cairn.formats.limits import HEAD_BYTES
 from cairn.formats.pickle_opcodes import NAMES
 from cairn.formats.pickle_program import read_program
 from cairn.formats.zip_archive import Member, ZipArchive
+from cairn.formats.zip_directory import archives_end_to_end
 from cairn.scanner.evidence.archives import Encrypted, MemberName
 from cairn.scanner.evidence.base import Broken
 from cairn.scanner.evidence.contents import Reference
 from cairn.scanner.extractor import Extractor
 from cairn.scanner.inflating import inflated
 from cairn.scanner.loose_zip import LooseMember, directory_names, ends_like_a_zip, loose_members
-from cairn.scanner.paths import climbs, is_absolute
+from cairn.scanner.paths import base_name, climbs, is_absolute
 from cairn.scanner.pickle_search import calls_a_name
 from cairn.scanner.trace import Trace
 
 _STARTS = (b"PK\x03\x04", b"PK\x05\x06")
 _STORED = 0
+# torch's distributed checkpoints: an archive for each tensor, one after the other. Under any other
+# name two archives in one file are a trick: some loaders take the first, others the last.
+_ARCHIVES_IN_A_ROW = ".distcp"
 _PATH_BYTES = 300
 _METHODS = {8: "deflate", 12: "bzip2"}
 
@@ -44,7 +48,7 @@ _BLOCK_BYTES = 4 << 20
 class ZipExtractor(Extractor):
     """Content that some reader of zip archives takes."""
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
 
     @property
     def name(self) -> str:
@@ -57,6 +61,12 @@ class ZipExtractor(Extractor):
 
     def extract(self, source: Source, trace: Trace) -> None:
         """The members as a strict reader sees them, or as any reader might."""
+        spans = _in_a_row(source)
+        for span in spans:
+            name = f"item@{span.start}"
+            trace.enter(name, WindowSource(source, span.start, span.stop, name))
+        if spans:
+            return
         try:
             archive = ZipArchive(source)
         except UntrustedDataError as error:
@@ -83,6 +93,17 @@ class ZipExtractor(Extractor):
                 trace.enter(member.name, _window(source, member))
         if tops:
             _check_tensors(source)
+
+
+def _in_a_row(source: Source) -> list[Span]:
+    """The archives of a file that is called a distributed checkpoint and has several, no gaps."""
+    if not base_name(source).endswith(_ARCHIVES_IN_A_ROW):
+        return []
+    try:
+        spans = archives_end_to_end(source)
+    except UntrustedDataError:
+        return []
+    return spans if len(spans) > 1 else []
 
 
 def _torch_folders(archive: ZipArchive) -> set[str]:

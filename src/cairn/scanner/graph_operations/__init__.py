@@ -6,11 +6,11 @@ suspicious: they are of a library that the file expects to be loaded. A table wi
 all names of its domain.
 """
 
-import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cache
-from importlib.resources import files
 from typing import NamedTuple
+
+from cairn.scanner.tables import groups
 
 
 class Ruling(NamedTuple):
@@ -26,19 +26,11 @@ _EVERY = "*"
 @cache
 def _rulings(framework: str) -> Mapping[tuple[str, str], Ruling]:
     found: dict[tuple[str, str], Ruling] = {}
-    text = files(__name__).joinpath(f"{framework}.toml").read_text("utf-8")
-    for group in tomllib.loads(text)["group"]:
+    for group in groups("graph_operations", framework):
         ruling = Ruling(group["harmless"], group["reason"])
         names = [_EVERY] if group.get("every") else group["names"]
         found |= {(group.get("domain", ""), name): ruling for name in names}
     return found
-
-
-def all_rulings() -> Iterator[tuple[str, str, str, bool]]:
-    """Every entry of the tables: framework, domain, name, whether it is harmless."""
-    for framework in ("onnx", "tensorflow"):
-        for (domain, name), ruling in sorted(_rulings(framework).items()):
-            yield framework, domain, name, ruling.harmless
 
 
 def ruling_on(framework: str, domain: str, name: str) -> Ruling | None:

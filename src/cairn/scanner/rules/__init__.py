@@ -9,6 +9,7 @@ from cairn.scanner.rules.carried_pickles import CarriedPickles
 from cairn.scanner.rules.disguises import Disguises
 from cairn.scanner.rules.git_control import GitControls
 from cairn.scanner.rules.graph_operations import GraphOperations
+from cairn.scanner.rules.install_sources import InstallSources
 from cairn.scanner.rules.keras_objects import KerasObjects
 from cairn.scanner.rules.known_files import KnownFiles
 from cairn.scanner.rules.malformed import Malformed
@@ -24,6 +25,7 @@ from cairn.scanner.rules.references import References
 from cairn.scanner.rules.script_operators import ScriptOperators
 from cairn.scanner.rules.secrets import Secrets
 from cairn.scanner.rules.settings_code import SettingsCode
+from cairn.scanner.rules.shell_commands import ShellCommands
 from cairn.scanner.rules.templates import Templates
 
 RULES: Registry[Rule] = Registry(
@@ -50,6 +52,8 @@ RULES: Registry[Rule] = Registry(
         KerasObjects(),
         GraphOperations(),
         PythonCalls(),
+        ShellCommands(),
+        InstallSources(),
         Malformed(),
         NotRead(),
     ],

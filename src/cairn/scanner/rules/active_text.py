@@ -13,7 +13,8 @@ class ActiveTexts(Rule):
     """There is markup or a command where plain words belong.
 
     Pages that show metadata or images without care would run it in the browser of whoever looks
-    at them. Delete it; no model needs it.
+    at them. A command in base64 or spelled backwards waits for something that decodes it, and is
+    hidden from whoever reads the file. Delete it; no model needs it.
     """
 
     name: ClassVar[str] = "active-text"

@@ -23,7 +23,7 @@ class PickleCalls(Rule):
 
     name: ClassVar[str] = "pickle-calls"
     title: ClassVar[str] = "Calls what no checkpoint needs called"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     about: ClassVar[tuple[type[Evidence], ...]] = (CalledName,)
 
     def judge(self, evidence: Evidence) -> Iterator[Finding]:
@@ -31,7 +31,11 @@ class PickleCalls(Rule):
         assert isinstance(evidence, CalledName)
         if evidence.exact:
             risk = risk_of_call(
-                evidence.module, evidence.name, evidence.via, of_script=evidence.of_script
+                evidence.module,
+                evidence.name,
+                evidence.via,
+                of_script=evidence.of_script,
+                followed=evidence.followed,
             )
             if risk is None:
                 return

@@ -55,26 +55,29 @@ class PythonCalls(Rule):
 
     Loaders import code of a repo when the user says `trust_remote_code`, and servers import the
     handlers of an archive. What stands outside functions runs at that moment, whatever the model
-    is used for. Inside functions of a script beside the weights it is worth a look only; inside
-    an archive somebody else calls it. Read the source before it is loaded.
+    is used for. Inside functions of a script beside the weights, and in cells of a notebook, it is
+    worth a look only; inside an archive somebody else calls it. Read the source before it is
+    loaded.
     """
 
     name: ClassVar[str] = "python-calls"
     title: ClassVar[str] = "Source that runs programs"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     about: ClassVar[tuple[type[Evidence], ...]] = (PythonCall,)
 
     def judge(self, evidence: Evidence) -> Iterator[Finding]:
         """One finding for each call, worse where nobody has to ask for it."""
         assert isinstance(evidence, PythonCall)
-        called_by_others = evidence.at_import or bool(evidence.place.members)
+        in_archive = bool(evidence.place.members) and not evidence.in_cell
+        called_by_others = evidence.at_import or in_archive
         if _starts(evidence):
             verdict = Verdict.MALICIOUS if called_by_others else Verdict.SUSPICIOUS
         elif evidence.name in _REACHES and evidence.called and called_by_others:
             verdict = Verdict.SUSPICIOUS
         else:
             return
-        when = "when it is imported" if evidence.at_import else "in a function"
+        later = "in a cell" if evidence.in_cell else "in a function"
+        when = "when it is imported" if evidence.at_import else later
         yield Finding(
             self.name,
             verdict,

@@ -1,0 +1,40 @@
+"""Scripts of shells, and files that hold commands for one: Dockerfiles and makefiles."""
+
+from re import compile as pattern
+from typing import ClassVar
+
+from cairn.domain import Source
+from cairn.errors import LimitError
+from cairn.scanner.extractor import Extractor
+from cairn.scanner.paths import base_name
+from cairn.scanner.script_notes import note_commands
+from cairn.scanner.shell_text import MAX_SCRIPT_BYTES
+from cairn.scanner.trace import Trace
+
+_NAMES = pattern(
+    r".*\.(?:sh|bash|zsh|ksh|bat|cmd|ps1|mk|dockerfile)|(?:docker|container)file(?:\..+)?|makefile"
+)
+_SHEBANG = pattern(rb"#![^\n]*\b(?:ba|z|k|da)?sh\b")
+
+
+class ShellScriptExtractor(Extractor):
+    """Commands by the name of the file, or by a first line that names a shell."""
+
+    version: ClassVar[int] = 1
+
+    @property
+    def name(self) -> str:
+        """`shell-script`."""
+        return "shell-script"
+
+    def claims(self, head: bytes, source: Source) -> bool:
+        """Names that people and builds run, and `#!/bin/sh`."""
+        return bool(_SHEBANG.match(head)) or (
+            b"\0" not in head and bool(_NAMES.fullmatch(base_name(source)))
+        )
+
+    def extract(self, source: Source, trace: Trace) -> None:
+        """Note what its commands do."""
+        if source.size_bytes > MAX_SCRIPT_BYTES:
+            raise LimitError(f"a script of {source.size_bytes} bytes", source=source.name)
+        note_commands(source.read_at(0, source.size_bytes).decode("utf-8", "replace"), trace)
