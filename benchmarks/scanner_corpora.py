@@ -43,7 +43,8 @@ def made(folder: Path) -> Corpus:
     return [
         (path, label == "malicious")
         for label in ("malicious", "benign")
-        for path in sorted((folder / label).iterdir())
+        for path in sorted((folder / label).rglob("*"))
+        if path.is_file()
     ]
 
 

@@ -5,12 +5,15 @@
 
 Run by the Python of the other tools (fickling 0.1.12, dill, requests, aiohttp, numpy). Of
 modelscan's tests the fixtures that write pickles and zip archives are run, with stand-ins for the
-frameworks that the others need. Of fickling's, the tests that only look at a pickle: what they hand
+frameworks that the others need; with torch, tensorflow and tf_keras installed these as well. The
+files of an unsafe saved model that its tests do not name are left out. Of fickling's, the tests
+that only look at a pickle: what they hand
 to `check_safety` is written down, as malicious unless it was found safe or the test is about what
 must not be flagged. Arguments that would act if anybody loaded a sample stay text in it.
 """
 
 import importlib
+import importlib.util
 import sys
 import types
 import unittest
@@ -25,9 +28,29 @@ _FICKLING_TESTS = (
 _NOT_FLAGGED = "not_flagged"
 
 
+# Of modelscan's fixtures: where each file is and what its tests say of it.
+_FRAMEWORKS = {
+    "tensorflow_file_path": {
+        "saved_model_safe/*": "benign",
+        "saved_model_unsafe/saved_model.pb": "malicious",
+    },
+    "keras_file_path": {
+        "safe.*": "benign",
+        "unsafe.*": "malicious",
+        "saved_model_safe/*": "benign",
+        "saved_model_unsafe/keras_metadata.pb": "malicious",
+    },
+    "numpy_file_path": {"safe_*": "benign", "unsafe_*": "malicious"},
+    "pytorch_file_path": {"safe_*": "benign", "unsafe_*": "malicious"},
+}
+
+
 def modelscan(checkout: Path, folder: Path) -> None:
-    """Run the fixtures `zip_file_path` and `file_path`, and sort what they wrote by its name."""
-    _stand_in("torch", "torch.nn", "tensorflow", "tf_keras", "modelscan")
+    """Run the fixtures, and sort what they wrote by its name."""
+    whole = all(map(importlib.util.find_spec, ("torch", "tensorflow", "tf_keras")))
+    if not whole:
+        _stand_in("torch", "torch.nn", "tensorflow", "tf_keras")
+    _stand_in("modelscan")
     for name in ("modelscan", "cli", "issues", "tools.picklescanner", "skip", "settings", "model"):
         _stand_in(f"modelscan.{name}")
     sys.path.insert(0, str(checkout / "tests"))
@@ -39,6 +62,15 @@ def modelscan(checkout: Path, folder: Path) -> None:
         if path.is_file() and not path.name.startswith("password"):
             label = "benign" if path.name.startswith("benign") else "malicious"
             _write(folder / label / path.name, path.read_bytes())
+    for name, labels in _FRAMEWORKS.items() if whole else ():
+        root = written / name
+        given = (["h5", "keras", "pb"],) if name == "keras_file_path" else ()
+        _plain(getattr(tests, name))(_Folders(root), *given)
+        for pattern, label in labels.items():
+            for path in root.glob(f"*/{pattern}"):
+                if path.is_file():
+                    within = path.relative_to(root)
+                    _write(folder / label / within, path.read_bytes())
 
 
 class _Folders:

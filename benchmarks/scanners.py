@@ -1,7 +1,7 @@
 """Measures Cairn's scanner beside picklescan, modelscan, fickling and modelaudit on their corpora.
 
     python -m venv VENV; VENV/bin/pip install picklescan==1.0.5 modelscan==0.8.8 fickling==0.1.12 \
-        py7zr dill requests aiohttp pytest typing_extensions
+        py7zr dill requests aiohttp pytest typing_extensions torch tensorflow tf_keras
     VENV/bin/python benchmarks/scanner_samples.py modelscan CHECKOUT FOLDER/modelscan
     VENV/bin/python benchmarks/scanner_samples.py fickling CHECKOUT FOLDER/fickling
     python benchmarks/scanners.py --tools VENV/bin --picklescan CHECKOUT --modelscan

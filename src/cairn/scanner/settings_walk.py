@@ -3,7 +3,8 @@
 `auto_map` and its like: https://huggingface.co/docs/transformers/custom_models. `modules.json`:
 https://sbert.net/docs/sentence_transformer/usage/custom_models.html. `model_index.json`:
 https://huggingface.co/docs/diffusers/using-diffusers/custom_pipeline_overview. `_target_`:
-https://hydra.cc/docs/advanced/instantiate_objects/overview/. Keras:
+https://hydra.cc/docs/advanced/instantiate_objects/overview/. MLflow:
+https://mlflow.org/docs/latest/ml/model/. Keras:
 `keras_config` of `cairn.formats`. Skops: https://skops.readthedocs.io/en/stable/persistence.html.
 """
 
@@ -45,6 +46,14 @@ _FOLLOWED = frozenset(
 # Layers of Keras that open the file their vocabulary names.
 _VOCABULARY_KEYS = ("vocabulary", "idf_weights")
 _TEMPLATE_WORDS = ("template", "prompt", "jinja")
+# Of MLflow: modules that it imports, source and folders of source that it runs or puts on the path,
+# and files that it opens.
+MLFLOW_MODEL = "mlmodel"
+_MLFLOW_CODE = ("loader_module", "keras_module", "pickle_module", "model_code_path", "code")
+_MLFLOW_FILES = (
+    *("pickled_model", "python_model", "model_path", "model_data", "data", "path"),
+    *("model_binary", "saved_model_dir", "model_file"),
+)
 _PIPELINE_INDEX = "model_index.json"
 _MOST_SHOWN = 300
 
@@ -64,6 +73,8 @@ def note_settings(root: Any, trace: Trace, *, file_name: str = "") -> None:
                 enter_serialized(value, pointer, trace)
             if file_name == _ROUTER and pointer.startswith("/types/"):
                 trace.note(NamedCode(trace.at(pointer=pointer), "module", value[:_MOST_SHOWN]))
+            if file_name == MLFLOW_MODEL:
+                _note_mlflow(pointer, value, trace)
             _note_text(pointer, value, trace)
         elif key == "trust_remote_code" and _is_switched_on(value):
             trace.note(NamedCode(trace.at(pointer=pointer), key, "true"))
@@ -159,6 +170,15 @@ def looks_like_template(text: str) -> bool:
 def _is_template(keys: list[str], text: str) -> bool:
     """A template by its key, or one that whoever renders any text would regret."""
     return "__" in text or any(word in key.lower() for key in keys for word in _TEMPLATE_WORDS)
+
+
+def _note_mlflow(pointer: str, value: str, trace: Trace) -> None:
+    key = pointer.rpartition("/")[2]
+    place = trace.at(pointer=pointer)
+    if key in _MLFLOW_CODE:
+        trace.note(NamedCode(place, f"mlflow {key}", value[:_MOST_SHOWN]))
+    elif key in _MLFLOW_FILES and leads_elsewhere(value):
+        trace.note(Reference(place, f"MLflow {key}", value[:_MOST_SHOWN]))
 
 
 def _note_pair(pointer: str, value: list[Any], trace: Trace) -> None:

@@ -14,6 +14,7 @@ from cairn.scanner.extractors.jinja import JinjaExtractor
 from cairn.scanner.extractors.json_document import JsonExtractor
 from cairn.scanner.extractors.keras_metadata import KerasMetadataExtractor
 from cairn.scanner.extractors.laid_out import LaidOutExtractor
+from cairn.scanner.extractors.mlflow_module import MlflowModuleExtractor
 from cairn.scanner.extractors.notebook import NotebookExtractor
 from cairn.scanner.extractors.npy import NpyExtractor
 from cairn.scanner.extractors.onnx import OnnxExtractor
@@ -63,6 +64,7 @@ EXTRACTORS: Registry[Extractor] = Registry(
         RawNumbersExtractor(),
         TarExtractor(),
         PythonExtractor(),
+        MlflowModuleExtractor(),
         NotebookExtractor(),
         ShellScriptExtractor(),
         RequirementsExtractor(),

@@ -4,7 +4,7 @@
     MetaGraphDef 2 GraphDef, 6 AssetFileDef (2 filename)
     GraphDef     1 NodeDef, 2 FunctionDefLibrary (1 FunctionDef)
     FunctionDef  1 OpDef (1 name), 3 NodeDef
-    NodeDef      1 name, 2 operation, 5 attributes: map entries of AttrValue (2)
+    NodeDef      1 name, 2 operation, 3 inputs, 5 attributes: map entries of AttrValue (2)
     AttrValue    1 list (2 texts, 8 tensors), 2 text, 8 TensorProto (8 texts)
 
 Specification: https://github.com/tensorflow/tensorflow/tree/master/tensorflow/core, `protobuf` and
@@ -12,6 +12,7 @@ Specification: https://github.com/tensorflow/tensorflow/tree/master/tensorflow/c
 """
 
 from collections.abc import Iterator
+from typing import ClassVar
 
 from cairn.domain import Source, Span
 from cairn.errors import UntrustedDataError
@@ -22,6 +23,7 @@ from cairn.scanner.evidence.graphs import GraphOperation
 from cairn.scanner.extractor import Extractor
 from cairn.scanner.message_tree import Schema, messages_in, texts_of
 from cairn.scanner.paths import leads_elsewhere
+from cairn.scanner.tensorflow_paths import CheckpointPaths
 from cairn.scanner.trace import Trace
 
 _SCHEMA: Schema = {
@@ -44,6 +46,8 @@ _SMALLEST_GRAPH_BYTES = 8
 class TensorflowGraphExtractor(Extractor):
     """Graphs, by their first messages."""
 
+    version: ClassVar[int] = 2
+
     @property
     def name(self) -> str:
         """`tensorflow-graph`."""
@@ -58,13 +62,20 @@ class TensorflowGraphExtractor(Extractor):
         wire = Wire(source)
         seen: dict[str, int] = {}
         functions: set[str] = set()
+        scopes = [CheckpointPaths(wire, _SCHEMA)]
+        inside = Span(0, 0)  # the function that is being walked; the graph's own nodes are outside
         kind = _kind(source.read_at(0, 4096), source)
         try:
             for message, span in messages_in(wire, _SCHEMA, kind, wire.whole):
                 if message == "node":
-                    seen.setdefault(texts_of(wire, span, 2)[0][:300], span.start)
+                    name, operation = texts_of(wire, span, 1, 2)
+                    seen.setdefault(operation[:300], span.start)
+                    within = inside.start <= span.start < inside.stop
+                    scopes[-1 if within else 0].add(name, operation, span)
                 elif message == "function":
                     functions.update(_names_of_function(wire, span))
+                    inside = span
+                    scopes.append(CheckpointPaths(wire, _SCHEMA))
                 elif message == "text" and span.size_bytes >= _SMALLEST_GRAPH_BYTES:
                     _enter_graph(source, span, trace)
                 elif message == "asset":
@@ -76,6 +87,9 @@ class TensorflowGraphExtractor(Extractor):
             for name, offset in seen.items():
                 defined = name in functions
                 trace.note(GraphOperation(trace.at(offset), "tensorflow", "", name, defined))
+        for scope in scopes:
+            for offset, path in scope.leading_elsewhere():
+                trace.note(Reference(trace.at(offset), "TensorFlow checkpoint", path[:300]))
 
 
 def _names_of_function(wire: Wire, function: Span) -> Iterator[str]:

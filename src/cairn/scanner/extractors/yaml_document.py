@@ -10,10 +10,11 @@ from cairn.formats.limits import MAX_YAML_CHARS
 from cairn.scanner.evidence.settings import NamedCode
 from cairn.scanner.extractor import Extractor
 from cairn.scanner.paths import base_name
-from cairn.scanner.settings_walk import note_settings
+from cairn.scanner.settings_walk import MLFLOW_MODEL, note_settings
 from cairn.scanner.trace import Trace
 
 _SUFFIXES = (".yaml", ".yml")
+_NAMES = (MLFLOW_MODEL,)
 _PYTHON = pattern(r"(?:!!|tag:yaml\.org,2002:|!\w*!)python/([\w/]+:[\w./]*)")
 _TAG = pattern(r"!\S*%\S*")
 _DIRECTIVE = pattern(r"(?m)^%TAG\s+(\S+)\s+(\S+)")
@@ -23,7 +24,7 @@ _DOCUMENTS = pattern(r"(?m)^---(?:\s|$)")
 class YamlExtractor(Extractor):
     """A document by its name, or by tags that only YAML for Python has."""
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     @property
     def name(self) -> str:
@@ -32,7 +33,7 @@ class YamlExtractor(Extractor):
 
     def claims(self, head: bytes, source: Source) -> bool:
         """Loaders go by names; tags of Python objects count under any."""
-        named = base_name(source).endswith(_SUFFIXES)
+        named = _is_named(source)
         head = _with_plain_tags(head.decode("latin-1")).encode("latin-1", "replace")
         return named or b"!!python/" in head or b"2002:python/" in head
 
@@ -49,7 +50,7 @@ class YamlExtractor(Extractor):
         for found in _DIRECTIVE.finditer(text):
             if "python" in found[2]:
                 trace.note(NamedCode(trace.at(found.start()), "YAML tag", found[2][:300]))
-        if not base_name(source).endswith(_SUFFIXES):
+        if not _is_named(source):
             return
         from cairn.formats.bounded_yaml import load_yaml  # PyYAML takes long to import
 
@@ -57,7 +58,13 @@ class YamlExtractor(Extractor):
             if document.strip():
                 if len(document) > MAX_YAML_CHARS:
                     raise LimitError(f"a YAML document of {len(document)} characters")
-                note_settings(load_yaml(document, "the document", tags=True), trace)
+                root = load_yaml(document, "the document", tags=True)
+                note_settings(root, trace, file_name=base_name(source))
+
+
+def _is_named(source: Source) -> bool:
+    name = base_name(source)
+    return name.endswith(_SUFFIXES) or name in _NAMES
 
 
 def _with_plain_tags(text: str) -> str:

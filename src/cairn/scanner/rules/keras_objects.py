@@ -65,6 +65,7 @@ class KerasObjects(Rule):
 
     name: ClassVar[str] = "keras-objects"
     title: ClassVar[str] = "Has Keras run code"
+    version: ClassVar[int] = 2
     about: ClassVar[tuple[type[Evidence], ...]] = (KerasObject,)
 
     def judge(self, evidence: Evidence) -> Iterator[Finding]:
@@ -83,6 +84,8 @@ class KerasObjects(Rule):
 
 def _judged(evidence: KerasObject) -> tuple[Verdict, str]:
     module, name = evidence.module, evidence.class_name
+    if f"{module}.".startswith("tf_keras."):
+        module = module.removeprefix("tf_")  # Keras 2 as a package of its own, module by module
     if name.rpartition(">")[2] in _CARRIERS:
         return Verdict.MALICIOUS, f"{name} carries {_CARRIERS[name.rpartition('>')[2]]}"
     if evidence.function:

@@ -11,6 +11,9 @@ from cairn.scanner.running import runs_code
 
 # Where the classes live that pipelines and pooling layers are made of.
 _PIPELINES = frozenset(("diffusers", "transformers", "onnxruntime", "null"))
+# What MLflow itself writes there; anything else is looked up in the model's own folder first.
+_MLFLOW_MODULES = ("mlflow loader_module", "mlflow keras_module", "mlflow pickle_module")
+_MLFLOW_OWNERS = frozenset(("mlflow", "keras", "tf_keras", "tensorflow"))
 _SENTENCES = "sentence_transformers."
 # Packages whose classes Hydra and NeMo settings name; functions of them are not let through.
 _TARGETS = frozenset(
@@ -44,13 +47,14 @@ class SettingsCode(Rule):
 
     `auto_map` and `custom_pipelines` have transformers and diffusers download Python from the
     repo and run it when the user says `trust_remote_code`; a YAML tag of Python makes any object
-    without asking; `_target_` has Hydra call what it names. Read the code that is named before
-    loading, or use a class of the library itself and delete the setting.
+    without asking; `_target_` has Hydra call what it names; an `MLmodel` file has MLflow import
+    modules of the model's folder. Read the code that is named before loading, or use a class of the
+    library itself and delete the setting.
     """
 
     name: ClassVar[str] = "settings-code"
     title: ClassVar[str] = "Settings name code to run"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     about: ClassVar[tuple[type[Evidence], ...]] = (NamedCode,)
 
     def judge(self, evidence: Evidence) -> Iterator[Finding]:
@@ -76,6 +80,8 @@ def _verdict(key: str, target: str) -> Verdict:
         return Verdict.CLEAN
     if runs_code(target):
         return Verdict.MALICIOUS
+    if key in _MLFLOW_MODULES and target.partition(".")[0] in _MLFLOW_OWNERS:
+        return Verdict.CLEAN
     if key.startswith("imported by "):
         return Verdict.CLEAN  # a class of some package, which whoever loads it has installed
     if key == "pipeline component":
