@@ -202,7 +202,7 @@ def test_a_record_that_names_files_elsewhere_is_refused(run: Path, tmp_path: Pat
     file = run / "step-20/checkpoint.json"
     said = json.loads(file.read_text())
     del said["sha256"]
-    said["files"]["../../secret"] = {"bytes": 1, "sha256": "0" * 64}
+    said["files"]["../../secret"] = {"bytes": 1, "digest": "blake3:" + "0" * 64}
     file.write_text(json.dumps({**said, "sha256": record._digest(said)}))
     assert "../../secret" in refused(run, made(), MalformedError)
 

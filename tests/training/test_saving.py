@@ -1,7 +1,6 @@
 """A checkpoint is whole or not there, holds safetensors and JSON, and unpickles nothing."""
 
 import errno
-import hashlib
 import json
 import os
 import shutil
@@ -14,6 +13,7 @@ from typing import Any
 import pytest
 import safetensors.torch
 import torch
+from blake3 import blake3
 from torch import nn
 
 from cairn import training
@@ -71,7 +71,8 @@ def test_the_record_names_every_file_with_its_digest(tmp_path: Path) -> None:
     assert set(said["files"]) == files
     for name, file in said["files"].items():
         data = (folder / name).read_bytes()
-        assert (len(data), hashlib.sha256(data).hexdigest()) == (file["bytes"], file["sha256"])
+        digest = f"blake3:{blake3(data).hexdigest()}"
+        assert (len(data), digest) == (file["bytes"], file["digest"])
 
 
 def test_a_step_saved_again_takes_the_place_of_the_first(tmp_path: Path) -> None:

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 import torch
 
+from cairn.domain import Retention
 from cairn.errors import EntryNotFoundError, RequestError
 from cairn.workflows.folder_store import open_folder
-from cairn.workflows.retention import Retention
 from cairn.workflows.series import Series
 from tests.architecture.checkout import ROOT
 from tests.cli.command import cairn

@@ -34,9 +34,9 @@ def prune(
     as_json: bool,
 ) -> None:
     """Remove the steps of a training series that no rule keeps; the newest always stays."""
+    from cairn.domain import Retention
     from cairn.errors import EntryNotFoundError
     from cairn.workflows.folder_store import open_folder
-    from cairn.workflows.retention import Retention
     from cairn.workflows.series import Series
 
     policy = Retention(last or 0, every or 0, best or 0, metric, highest)

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         check_ref_name,
         is_commit_id,
     )
+    from cairn.domain.retention import Retention
     from cairn.domain.scan_policies import ScanPolicy
     from cairn.domain.scanning import FileReport, Finding, Place, ScanReport, Verdict
     from cairn.domain.sources import Source
@@ -81,6 +82,7 @@ __all__ = [
     "Ref",
     "RepoId",
     "RepoType",
+    "Retention",
     "Revision",
     "Role",
     "Scalar",
@@ -130,6 +132,7 @@ __getattr__ = imported_late(
             "check_ref_name",
             "is_commit_id",
         ),
+        "retention": ("Retention",),
         "scan_policies": ("ScanPolicy",),
         "scanning": ("FileReport", "Finding", "Place", "ScanReport", "Verdict"),
         "sources": ("Source",),

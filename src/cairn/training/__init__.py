@@ -12,6 +12,7 @@ except ModuleNotFoundError as error:
 
 from cairn.training.environment import Difference
 from cairn.training.resuming import EVERYTHING, Resumed, resume, steps
+from cairn.training.run import Run
 from cairn.training.sampler import EpochSampler, SampleIndex
 from cairn.training.saving import save
 from cairn.training.seeds import sample_seed
@@ -21,6 +22,7 @@ __all__ = [
     "Difference",
     "EpochSampler",
     "Resumed",
+    "Run",
     "SampleIndex",
     "resume",
     "sample_seed",

@@ -25,7 +25,7 @@ from cairn.training.tensors import TensorTable
 from cairn.training.values import Encoder
 
 RANDOM, GRADIENTS, VALUES = "random", "gradients", "values"
-_OWN = (RANDOM, GRADIENTS, VALUES)
+OWN = (RANDOM, GRADIENTS, VALUES)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}\Z")
 
 
@@ -44,14 +44,13 @@ def parts_of(objects: Mapping[str, object], *, accumulated: int) -> dict[str, Pa
         RequestError: something has no state, or a name that cannot be one.
     """
     for name in objects:
-        if not _NAME.match(name) or name in _OWN:
-            raise RequestError(f"{name!r} cannot name a part; {', '.join(_OWN)} are Cairn's own")
+        if not _NAME.match(name) or name in OWN:
+            raise RequestError(f"{name!r} cannot name a part; {', '.join(OWN)} are Cairn's own")
     modules = {name: one for name, one in objects.items() if isinstance(one, nn.Module)}
     names = {id(parameter): name for name, parameter in parameter_names(modules)}
     parts = {name: _part(name, one, names) for name, one in objects.items()}
-    if accumulated:
-        parts[GRADIENTS] = GradientsPart(GRADIENTS, modules)
-    return {**parts, RANDOM: RandomStatesPart(RANDOM)}
+    gradients = GradientsPart(GRADIENTS, modules, accumulated)
+    return {**parts, GRADIENTS: gradients, RANDOM: RandomStatesPart(RANDOM)}
 
 
 def _part(name: str, one: object, names: Mapping[int, str]) -> Part:

@@ -106,12 +106,16 @@ def _tensor_name(said: Json) -> str | None:
 
 
 class GradientsPart(Part):
-    """The gradients of all models, where a step has gathered some of its micro-batches."""
+    """The gradients of all models, where a step has `accumulated` some of its micro-batches.
+
+    Where it has not, none are kept, and a resume takes away what a loop had gathered since.
+    """
 
     kind = "gradients"
 
-    def __init__(self, name: str, modules: Mapping[str, nn.Module]) -> None:
+    def __init__(self, name: str, modules: Mapping[str, nn.Module], accumulated: int) -> None:
         super().__init__(name, self)
+        self._accumulated = accumulated
         self._parameters = dict(parameter_names(modules))
 
     def state(self) -> Any:
@@ -119,7 +123,7 @@ class GradientsPart(Part):
         return {
             name: parameter.grad
             for name, parameter in self._parameters.items()
-            if parameter.grad is not None
+            if self._accumulated and parameter.grad is not None
         }
 
     def check(self, saved: Json, tensors: Mapping[str, Tensor]) -> None:

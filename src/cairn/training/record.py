@@ -32,7 +32,7 @@ class SavedPart:
 
 @dataclass(frozen=True, slots=True)
 class SavedFile:
-    """A file of the folder: its bytes and their SHA-256."""
+    """A file of the folder: its size and the digest of its bytes."""
 
     size_bytes: int
     digest: Digest
@@ -67,7 +67,7 @@ class Record:
                 for name, p in self.parts.items()
             },
             "files": {
-                name: {"bytes": file.size_bytes, "sha256": file.digest.hex}
+                name: {"bytes": file.size_bytes, "digest": str(file.digest)}
                 for name, file in self.files.items()
             },
         }
@@ -121,7 +121,7 @@ def _record(said: dict[str, Any]) -> Record:
             for name, part in said["parts"].items()
         },
         files={
-            name: SavedFile(file["bytes"], Digest.sha256(file["sha256"]))
+            name: SavedFile(file["bytes"], Digest(*file["digest"].split(":", 1)))
             for name, file in said["files"].items()
         },
     )

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from blake3 import blake3
 from torch import Tensor
 
 from cairn.errors import EntryNotFoundError, InexactError, IntegrityError, RequestError
 from cairn.formats import FileSource
 from cairn.formats.training_record import RECORD
-from cairn.training.capture import VALUES, parts_of
+from cairn.training.capture import OWN, VALUES, parts_of
 from cairn.training.code_revision import code_revision, program_folder
 from cairn.training.environment import Difference, differences, environment
 from cairn.training.folders import StepFolder, step_folder, step_folders
@@ -94,8 +95,26 @@ def resume(
     _load(record, live, tensors)
     if different:
         warnings.warn(_inexact(found, different), stacklevel=2)
-    metrics = Decoder({}, "metrics").decode(record.metrics)
-    return Resumed(record.step, found.path, metrics, values, record.accumulated, different)
+    return Resumed(record.step, found.path, _metrics(record), values, record.accumulated, different)
+
+
+def metrics_of(found: StepFolder) -> dict[str, float]:
+    """The metrics that a checkpoint was saved with.
+
+    Raises:
+        IntegrityError, UntrustedDataError, UnavailableError: its record cannot be read.
+    """
+    return _metrics(_record(found))
+
+
+def is_finite(value: float) -> bool:
+    """Neither NaN nor infinite; integers of any size are finite."""
+    return -math.inf < value < math.inf
+
+
+def _metrics(record: Record) -> dict[str, float]:
+    metrics: dict[str, float] = Decoder({}, "metrics").decode(record.metrics)
+    return metrics
 
 
 def _record(found: StepFolder) -> Record:
@@ -117,8 +136,8 @@ def _differences(
     processes = record.environment.get("processes")
     if processes != 1:
         yield Difference(_OTHERS, processes, 1)
-    for name, value in Decoder({}, "metrics").decode(record.metrics).items():
-        if isinstance(value, float) and not math.isfinite(value):
+    for name, value in _metrics(record).items():
+        if not is_finite(value):
             yield Difference(_NOT_FINITE, f"{name} = {value}", None)
 
 
@@ -143,10 +162,8 @@ def _inexact(found: StepFolder, different: Collection[Difference]) -> str:
 def _finite_before(root: Path, found: StepFolder) -> str:
     """The newest older step whose metrics are numbers, as advice."""
     for earlier in reversed(step_folders(root)):
-        if earlier.step < found.step:
-            metrics = Decoder({}, "metrics").decode(_record(earlier).metrics)
-            if all(math.isfinite(value) for value in metrics.values()):
-                return f", or from before that with step={earlier.step}"
+        if earlier.step < found.step and all(map(is_finite, metrics_of(earlier).values())):
+            return f", or from before that with step={earlier.step}"
     return ""
 
 
@@ -161,9 +178,9 @@ def _check_parts(record: Record, live: Mapping[str, Part]) -> None:
             " otherwise; nothing was changed"
         )
     if unknown:
+        has = listed(sorted(set(record.parts) - set(OWN)))
         raise RequestError(
-            f"the checkpoint has no {listed(unknown)}, only {listed(sorted(record.parts))};"
-            " nothing was changed"
+            f"the checkpoint has no {listed(unknown)}, only {has}; nothing was changed"
         )
     for name, part in live.items():
         saved = record.parts[name]
@@ -182,7 +199,7 @@ def _check_files(root: Path, found: StepFolder, record: Record) -> None:
             with FileSource(path) as source:
                 if source.size_bytes != file.size_bytes:
                     why = f"has {source.size_bytes:,} bytes, {file.size_bytes:,} were written"
-                elif _sha256(source) != file.digest.hex:
+                elif _digest(source, file.digest.algorithm) != file.digest.hex:
                     why = "does not have the bytes that were written"
         except EntryNotFoundError:
             why = "is missing"
@@ -192,8 +209,8 @@ def _check_files(root: Path, found: StepFolder, record: Record) -> None:
             raise IntegrityError(f"{path} {why}; nothing was changed: {advice}")
 
 
-def _sha256(source: FileSource) -> str:
-    digest = hashlib.sha256()
+def _digest(source: FileSource, algorithm: str) -> str:
+    digest = blake3() if algorithm == "blake3" else hashlib.new(algorithm)
     for at in range(0, source.size_bytes, _BLOCK_BYTES):
         digest.update(source.read_at(at, _BLOCK_BYTES))
     return digest.hexdigest()

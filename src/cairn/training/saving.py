@@ -1,12 +1,13 @@
 """The verb save: everything a training run needs, as one folder of safetensors and JSON."""
 
-import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from blake3 import blake3
 
 from cairn.domain import Digest
 from cairn.formats.training_record import RECORD
@@ -78,7 +79,7 @@ def _size_bytes(capture: Capture) -> int:
 
 def _write(path: Path, table: TensorTable) -> SavedFile:
     """Write a file of tensors durably while another thread computes its digest."""
-    found = hashlib.sha256()
+    found = blake3()
     size = 0
     with path.open("xb", buffering=0) as file, ThreadPoolExecutor(1) as hashing:
         for block in _blocks(table):
@@ -87,7 +88,7 @@ def _write(path: Path, table: TensorTable) -> SavedFile:
             size += len(block)
             hashed.result()
         os.fsync(file.fileno())
-    return SavedFile(size, Digest.sha256(found.hexdigest()))
+    return SavedFile(size, Digest.blake3(found.hexdigest()))
 
 
 def _blocks(table: TensorTable) -> Iterator[memoryview]:

@@ -17,7 +17,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from cairn.domain import Digest, Span, TensorInfo
+from cairn.domain import Digest, Retention, Span, TensorInfo
 from cairn.errors import BlobNotFoundError, CairnError, EntryNotFoundError, RequestError
 from cairn.formats import read_layout
 from cairn.formats.dtypes import numpy_dtype, unit_dtype
@@ -26,7 +26,6 @@ from cairn.store import Collected, NamedBlob
 from cairn.workflows.folder_store import FolderStore, collect_folder, open_folder, put_named
 from cairn.workflows.handed_tensors import Handed, handed
 from cairn.workflows.optimize import optimize_blob
-from cairn.workflows.retention import Retention
 
 _STEP = re.compile(r"step-(\d+)\.safetensors\Z")
 _BLOCK_BYTES = 8 << 20
