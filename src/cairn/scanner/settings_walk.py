@@ -11,6 +11,7 @@ https://mlflow.org/docs/latest/ml/model/. Keras:
 from collections.abc import Iterator
 from typing import Any
 
+from cairn.domain import Place
 from cairn.errors import UntrustedDataError
 from cairn.scanner.encoded_texts import note_encoded
 from cairn.scanner.evidence.contents import Reference
@@ -32,6 +33,13 @@ _CODE_KEYS = frozenset(
 _IMPORTED_KEYS = frozenset(
     ("class_path", "target", "activation_function", "activation_fn", "loss_fn", "callable", "func")
 )
+# Keys whose value is a module that peft imports, and a repo from which transformers takes kernels,
+# which are Python and machine code. A name without a slash is one of transformers' own.
+_LIBRARY_KEY = "parent_library"
+_KERNEL_KEYS = ("_attn_implementation", "attn_implementation", "experts_implementation")
+# numcodecs' codecs of Zarr that unpickle: https://numcodecs.readthedocs.io/en/stable/pickles.html
+_CODEC_LISTS = ("filters", "compressor", "codecs")
+_PICKLING_CODECS = ("pickle", "numcodecs.pickle")
 # Of sentence-transformers: classes of modules by the ids that `structure` gives them.
 _ROUTER = "router_config.json"
 # Keys by which loaders find files of the same folder.
@@ -139,6 +147,7 @@ def _note_text(pointer: str, text: str, trace: Trace) -> None:
         trace.note(NamedCode(place, f"imported by {keys[-1]}", text[:_MOST_SHOWN]))
     if keys[-1] == "trust_remote_code" and text.lower() in ("true", "1", "yes"):
         trace.note(NamedCode(place, keys[-1], "true"))
+    _note_loaded(keys, text, place, trace)
     within = next((key for key in keys if key in _WITHIN), None)
     if within is not None and leads_elsewhere(text):
         trace.note(Reference(place, within, text[:_MOST_SHOWN]))
@@ -150,6 +159,18 @@ def _note_text(pointer: str, text: str, trace: Trace) -> None:
         note_template(text, pointer, trace)
     elif keys[-1] != SERIALIZED_KEY:  # which is examined as the pickle that it is
         note_encoded(text, place, trace)
+
+
+def _note_loaded(keys: list[str], text: str, place: Place, trace: Trace) -> None:
+    """Note modules, kernels and codecs that loaders take by such names."""
+    shown = text[:_MOST_SHOWN]
+    if keys[-1] == _LIBRARY_KEY:
+        trace.note(NamedCode(place, _LIBRARY_KEY, shown))
+    if "/" in text and any(key in _KERNEL_KEYS for key in keys):
+        trace.note(NamedCode(place, "kernel of a repo", shown))
+    named = keys[-1] in ("id", "name") and text in _PICKLING_CODECS
+    if named and any(key in _CODEC_LISTS for key in keys):
+        trace.note(NamedCode(place, "codec that unpickles", shown))
 
 
 def _is_operator(text: str) -> bool:

@@ -6,14 +6,19 @@ from cairn.domain import Source
 from cairn.formats import READERS, BytesSource
 from cairn.scanner.evidence.contents import Reference
 from cairn.scanner.extractor import Extractor
+from cairn.scanner.pickle_notes import note_hidden
 from cairn.scanner.tensor_starts import note_tensor_starts
 from cairn.scanner.trace import Trace
+
+# Attributes of PyTables and pandas, which keep objects as pickles in arrays and attributes:
+# https://www.pytables.org/usersguide/file_format.html
+_PICKLING = frozenset(("PYTABLES_FORMAT_VERSION", "PSEUDOATOM", "pandas_type"))
 
 
 class Hdf5Extractor(Extractor):
     """What begins with the signature, or has it behind a user block."""
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     @property
     def name(self) -> str:
@@ -38,4 +43,6 @@ class Hdf5Extractor(Extractor):
                 if isinstance(value, str) and value.lstrip().startswith(("{", "[{")):
                     name = f"{path}.{key}.json"[-300:].lstrip(".")
                     trace.enter(name, BytesSource(value.encode("utf-8", "replace"), name))
+        if any(_PICKLING & attributes.keys() for attributes in contents.attributes.values()):
+            note_hidden(source, 0, trace)
         note_tensor_starts(source, contents.tensors, trace)

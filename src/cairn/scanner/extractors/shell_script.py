@@ -1,4 +1,4 @@
-"""Scripts of shells, and files that hold commands for one: Dockerfiles and makefiles."""
+"""Scripts of shells, and files that hold commands for one: Dockerfiles, makefiles, workflows."""
 
 from re import compile as pattern
 from typing import ClassVar
@@ -14,6 +14,17 @@ from cairn.scanner.trace import Trace
 _NAMES = pattern(
     r".*\.(?:sh|bash|zsh|ksh|bat|cmd|ps1|mk|dockerfile)|(?:docker|container)file(?:\..+)?|makefile"
 )
+# What editors, hosts of code and other tools run commands from, as text: JSON there has comments.
+_TOOLS = frozenset(
+    (
+        *("tasks.json", "devcontainer.json", ".devcontainer.json", ".pre-commit-config.yaml"),
+        *(".pre-commit-hooks.yaml", "docker-compose.yml", "docker-compose.yaml", "compose.yml"),
+        *("compose.yaml", ".gitlab-ci.yml", "mlproject", "action.yml", "action.yaml", "procfile"),
+        *(".envrc", "justfile", "tox.ini", "noxfile.py", "taskfile.yml", "taskfile.yaml"),
+    )
+)
+# Of GitHub, under any name: when, and which jobs.
+_WORKFLOW = pattern(rb"(?ms)^[\"']?on[\"']?:.*^jobs:")
 _SHEBANG = pattern(rb"#![^\n]*\b(?:ba|z|k|da)?sh\b")
 
 
@@ -29,9 +40,12 @@ class ShellScriptExtractor(Extractor):
 
     def claims(self, head: bytes, source: Source) -> bool:
         """Names that people and builds run, and `#!/bin/sh`."""
-        return bool(_SHEBANG.match(head)) or (
-            b"\0" not in head and bool(_NAMES.fullmatch(base_name(source)))
-        )
+        name = base_name(source)
+        if b"\0" in head:
+            return False
+        workflow = name.endswith((".yml", ".yaml")) and bool(_WORKFLOW.search(head))
+        named = name in _TOOLS or bool(_NAMES.fullmatch(name))
+        return named or workflow or bool(_SHEBANG.match(head))
 
     def extract(self, source: Source, trace: Trace) -> None:
         """Note what its commands do."""

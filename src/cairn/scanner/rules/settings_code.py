@@ -11,6 +11,8 @@ from cairn.scanner.running import runs_code
 
 # Where the classes live that pipelines and pooling layers are made of.
 _PIPELINES = frozenset(("diffusers", "transformers", "onnxruntime", "null"))
+# The organization whose kernels transformers itself names and takes without asking.
+_KERNELS = "kernels-community/"
 # What MLflow itself writes there; anything else is looked up in the model's own folder first.
 _MLFLOW_MODULES = ("mlflow loader_module", "mlflow keras_module", "mlflow pickle_module")
 _MLFLOW_OWNERS = frozenset(("mlflow", "keras", "tf_keras", "tensorflow"))
@@ -48,7 +50,8 @@ class SettingsCode(Rule):
     `auto_map` and `custom_pipelines` have transformers and diffusers download Python from the
     repo and run it when the user says `trust_remote_code`; a YAML tag of Python makes any object
     without asking; `_target_` has Hydra call what it names; an `MLmodel` file has MLflow import
-    modules of the model's folder. Read the code that is named before loading, or use a class of the
+    modules of the model's folder; a kernel of a repo is machine code; a codec of Zarr may unpickle
+    what it reads. Read the code that is named before loading, or use a class of the
     library itself and delete the setting.
     """
 
@@ -80,6 +83,10 @@ def _verdict(key: str, target: str) -> Verdict:
         return Verdict.CLEAN
     if runs_code(target):
         return Verdict.MALICIOUS
+    if key == "parent_library" and target.partition(".")[0] in _TARGETS:
+        return Verdict.CLEAN
+    if key == "kernel of a repo" and target.removeprefix("paged|").startswith(_KERNELS):
+        return Verdict.CLEAN
     if key in _MLFLOW_MODULES and target.partition(".")[0] in _MLFLOW_OWNERS:
         return Verdict.CLEAN
     if key.startswith("imported by "):
