@@ -23,7 +23,7 @@ from backdoor_zoo import DOMAINS, Member, grow, members
 from roc import FALSE_ALARMS, Roc, curve, drawing
 from safetensors.numpy import load_file
 
-from cairn.analysis.evidence import FLAGGED, Scale, chance_of
+from cairn.analysis.chance import FLAGGED, Scale, chance_of
 from cairn.workflows.anomalies import Signal, signals
 from cairn.workflows.inspect import read_path
 from cairn.workflows.updates import model_update
@@ -202,7 +202,7 @@ def packaged(
     lines = [
         '"""What honest fine-tunes score: written by `benchmarks/backdoors.py`, not by hand."""',
         "",
-        "from cairn.analysis.evidence import Rates, Scale",
+        "from cairn.analysis.chance import Rates, Scale",
         "",
         "SCALES = {",
         *(f'    "{s.value}": Scale({x.median}, {x.high}),' for s, x in scales.items()),

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from cairn.analysis.chance import Scale, chance_of
 from cairn.analysis.concentration import DIRECTIONS, EXACT_SIDE, leading_shares
-from cairn.analysis.evidence import Scale, chance_of, concentration, is_low_rank, lead
+from cairn.analysis.evidence import concentration, is_low_rank, lead
 from cairn.analysis.outlying import levels, outliers, usual_by_rank, z_scores
 from cairn.analysis.update_profile import Update, UpdateProfile
 

@@ -92,6 +92,7 @@ PAGES = [
     "/tensors/main",
     "/commits/main",
     "/storage/main",
+    "/weights/main",
     "/compare/main...main?q=%3Cscript%3Ealert(1)%3C/script%3E",
     "/blob/main/%3Cscript%3Ealert(1)%3C%2Fscript%3E",
 ]

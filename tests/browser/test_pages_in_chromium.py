@@ -25,6 +25,8 @@ PATHS = [
     f"{MINILM}/tensors/main",
     f"{MINILM}/storage/main",
     f"{MINILM}/security/main",
+    f"{MINILM}/weights/main",
+    f"{MINILM}/weights/main?base=ada/wide",
     f"{MINILM}/security/main/model.safetensors",
     "/security/rules",
     "/ada/risky/security/main",

@@ -51,5 +51,27 @@ def test_a_limit_hides_tensors_and_says_so(files: list[str]) -> None:
     assert "1 more tensors" in run(*files[:2], "--limit", "1")
 
 
+def test_a_hub_is_asked_for_the_model_and_maybe_its_base(
+    files: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = json.loads(run(*files[:2], "--json"))
+    asked = []
+
+    def remote_weights(hub: object, repo: object, revision: str, **rest: object) -> dict:
+        asked.append((str(repo), revision, rest["base"]))
+        return told
+
+    monkeypatch.setattr("cairn.hub.remote_weights.remote_weights", remote_weights)
+    there = ("--hub", "http://localhost:1")
+    assert "2 of 2 tensors changed" in run("org/tuned", *there)
+    assert "2 of 2 tensors changed" in run("org/base@v1", "org/tuned@v2", *there)
+    assert asked == [
+        ("org/tuned", "main", ("", "")),
+        ("org/tuned", "v2", ("org/base", "v1")),
+    ]
+    for wrong in (["org/tuned"], ["org/tuned", *there, "--sibling", "org/other"]):
+        assert CliRunner().invoke(app, ["weights", *wrong]).exit_code == 2
+
+
 def test_a_missing_file_is_an_error(files: list[str]) -> None:
     assert CliRunner().invoke(app, ["weights", files[0], "nowhere.pt"]).exception is not None

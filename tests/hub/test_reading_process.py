@@ -15,7 +15,7 @@ from safetensors.numpy import save
 from cairn.config import Settings
 from cairn.hub.reading_process import ReadingProcess
 from cairn.hub.worker import Worker
-from cairn.workflows import kept_comparisons, stored_health
+from cairn.workflows import kept_comparisons, kept_weights, stored_health
 from tests.hub.web.homes import SECRET, Home, open_home
 
 WEIGHTS = np.random.default_rng(0).normal(size=(16, 8)).astype("<f4")
@@ -35,6 +35,7 @@ def trees(home: Home) -> tuple[str, str]:
     files = ({"model.safetensors": save({"w": WEIGHTS + by})} for by in (0, 1))
     before, after = (home.commit(repo_id, one).tree for one in files)
     assert kept_comparisons.asked(home.house, (before, after), 1) is not None
+    assert kept_weights.asked(home.house, (before, after)) is not None
     return before, after
 
 
@@ -63,6 +64,7 @@ def test_it_does_all_that_waits_and_ends(
     known = kept_comparisons.asked(home.house, trees, 1)
     assert known is not None
     assert known.content
+    assert kept_weights.known(home.house, trees) is not None
 
 
 def test_health_that_is_switched_off_is_not_measured(

@@ -1,4 +1,4 @@
-"""How unusual a number is among those of honest models: a rank, and what it is worth.
+"""What of an update tells of a backdoor, as one number of a model.
 
 A backdoor asks one thing of many inputs, so what training adds for it points one way: in the
 dense matrices the first direction of the update stands above the second. `concentration` is the
@@ -7,8 +7,7 @@ word moves the row of a word that is rare. `docs/security/weights.md` has what e
 how often the score errs.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 from math import log
 
 from cairn.analysis.update_profile import Update
@@ -20,55 +19,6 @@ LOW_RANK_SHARE = 0.99
 """Updates whose told directions hold this much of the energy are of low rank by construction."""
 
 _LEAST_SHARE = 1e-9
-
-
-@dataclass(frozen=True, slots=True)
-class Chance:
-    """Where a number stands among those of `honest` models: `as_high` of them are no lower.
-
-    `value` is the chance that an honest model stands this high, if all are drawn alike: with n
-    honest models never less than 1 / (n + 1) (Vovk, Gammerman, Shafer: Algorithmic Learning in a
-    Random World, 2005, chapter 2).
-    """
-
-    honest: int
-    as_high: int
-
-    @property
-    def value(self) -> float:
-        """The conformal p-value, from 0 to 1."""
-        return (1 + self.as_high) / (1 + self.honest)
-
-
-def chance_of(number: float, honest: Sequence[float]) -> Chance:
-    """Rank a number among those of honest models."""
-    return Chance(len(honest), sum(other >= number for other in honest))
-
-
-@dataclass(frozen=True, slots=True)
-class Scale:
-    """What honest models have of a number: their median, and what one in twenty exceeds."""
-
-    median: float
-    high: float
-
-    def of(self, number: float) -> float:
-        """0 at the median, 1 at what one honest model in twenty exceeds."""
-        return (number - self.median) / (self.high - self.median)
-
-
-@dataclass(frozen=True, slots=True)
-class Rates:
-    """How many models that calibrated nothing were flagged: honest, and with a working backdoor."""
-
-    honest: int
-    flagged_honest: int
-    poisoned: int
-    flagged_poisoned: int
-
-
-FLAGGED = 0.05
-"""Chance from which a score is told to stand out: one honest model in twenty."""
 
 
 def lead(update: Update) -> float | None:

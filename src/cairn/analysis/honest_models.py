@@ -1,6 +1,6 @@
 """What honest fine-tunes score: written by `benchmarks/backdoors.py`, not by hand."""
 
-from cairn.analysis.evidence import Rates, Scale
+from cairn.analysis.chance import Rates, Scale
 
 SCALES = {
     "concentration": Scale(0.3277, 0.6075),

@@ -3,7 +3,7 @@
 from cairn.catalog.arrivals import Arrival
 from cairn.catalog.blob_scans import KeptScan, Named
 from cairn.catalog.changes import Change, DeleteFile, DeleteFolder, PutFile
-from cairn.catalog.comparisons import Asked, Trees
+from cairn.catalog.comparisons import Asked, Comparisons, Trees
 from cairn.catalog.decided import Appeal, RepoPolicy, Waiver
 from cairn.catalog.drafted_history import DraftedHistory
 from cairn.catalog.holdings import Holding
@@ -46,6 +46,7 @@ __all__ = [
     "ChangeKind",
     "ChunkKey",
     "ChunkRun",
+    "Comparisons",
     "ContentsSummary",
     "DeleteFile",
     "DeleteFolder",

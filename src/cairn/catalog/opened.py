@@ -27,6 +27,7 @@ from cairn.catalog.quotas import Quotas
 from cairn.catalog.repos import Repos
 from cairn.catalog.rule_sets import RuleSets
 from cairn.catalog.scan_policies import ScanPolicies
+from cairn.catalog.schema import comparisons, weight_reports
 from cairn.catalog.sessions import Sessions
 from cairn.catalog.sign_in_rules import SignInRules
 from cairn.catalog.tokens import Tokens
@@ -60,6 +61,7 @@ class Catalog:
     rule_sets: RuleSets
     verdict_changes: VerdictChanges
     comparisons: Comparisons
+    weight_reports: Comparisons
     chunk_lists: ChunkLists
     logbook: Logbook
     attachments: Attachments
@@ -120,7 +122,8 @@ def open_catalog(
         holdings=Holdings(database, trees),
         rule_sets=RuleSets(database, clock),
         verdict_changes=VerdictChanges(database, clock),
-        comparisons=Comparisons(database, clock),
+        comparisons=Comparisons(database, clock, comparisons),
+        weight_reports=Comparisons(database, clock, weight_reports),
         chunk_lists=ChunkLists(database, clock),
         logbook=Logbook(database, clock),
         attachments=Attachments(database, clock),

@@ -18,6 +18,7 @@ import structlog
 from cairn.bootstrap import open_house
 from cairn.config import Settings
 from cairn.workflows.kept_comparisons import compare_pending
+from cairn.workflows.kept_weights import judge_pending
 from cairn.workflows.stored_health import any_pending, measure_pending
 
 _GO, _WAIT = "go\n", "wait\n"
@@ -85,7 +86,7 @@ class ReadingProcess:
 
 
 def main(orders: TextIO) -> None:
-    """Compare what people wait for, then measure what is due, until neither is left."""
+    """Answer what people asked about, then measure what is due, until neither is left."""
     from cairn.hub.server import configure_logging
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # from a terminal it comes to the hub, too
@@ -97,15 +98,17 @@ def main(orders: TextIO) -> None:
     threading.Thread(target=_listen, args=(orders, may_go_on), daemon=True).start()
     house = open_house(settings)
 
-    def compare() -> None:
+    def answer() -> None:
         for before, after in compare_pending(house, may_go_on.wait):
             log.info("compared", before=before, after=after)
+        for before, after in judge_pending(house, may_go_on.wait):
+            log.info("weighed", before=before, after=after)
 
-    compare()
+    answer()
     while settings.tensor_health and any_pending(house):
         for digest in measure_pending(house, may_go_on.wait):
             log.info("measured", blob=digest.hex)
-            compare()  # somebody looks at a page and waits; nobody waits for health
+            answer()  # somebody looks at a page and waits; nobody waits for health
 
 
 def _listen(orders: TextIO, may_go_on: threading.Event) -> None:

@@ -3,7 +3,7 @@
 import json
 from http.client import HTTPException, HTTPResponse
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 from urllib.request import (
     HTTPHandler,
     HTTPSHandler,
@@ -90,6 +90,16 @@ class RemoteHub:
         address = self._address(repo, "security", revision)
         return self._ask("GET", f"{address}?limit={PAGE_FILES}&offset={offset}")
 
+    def weights(self, repo: RepoId, revision: str, base: str, base_rev: str) -> dict[str, Any]:
+        """What the hub finds odd about the weights of a revision, or how far it is with that.
+
+        Raises:
+            NotFoundError: there is none for the owner of the token.
+            UnavailableError: the hub does not answer. MalformedError: it answers nonsense.
+        """
+        query = urlencode({"base": base, "base_rev": base_rev})
+        return self._ask("GET", f"{self._address(repo, 'weights', revision)}?{query}")
+
     def _address(self, repo: RepoId, what: str, revision: str) -> str:
         name = f"{repo.type.plural}/{quote(repo.full_name)}"
         return f"{self._url}/api/cairn/{name}/{what}/{quote(revision, safe='')}"
@@ -109,7 +119,7 @@ class RemoteHub:
 
     def _read(self, response: HTTPResponse) -> dict[str, Any]:
         content = response.read(MAX_ANSWER_BYTES)
-        if response.status not in (200, 201):
+        if response.status not in (200, 201, 202):
             raise self._error(response, content)
         value = parse_json(content, self._url, what="the answer")
         if not isinstance(value, dict):

@@ -25,6 +25,7 @@ from cairn.workflows.heat import Change, Heat
 from cairn.workflows.house import House
 from cairn.workflows.journal import Journal
 from cairn.workflows.kept_comparisons import any_pending as any_to_compare
+from cairn.workflows.kept_weights import any_pending as any_to_weigh
 from cairn.workflows.maintain import expire_staging, trim_chunk_lists
 from cairn.workflows.namespace_stock import count_stored_if_limited
 from cairn.workflows.optimize import optimize_pending
@@ -267,7 +268,7 @@ class Worker:
             self._reading.start()
 
     def _is_any_to_read(self) -> bool:
-        if any_to_compare(self._house):
+        if any_to_compare(self._house) or any_to_weigh(self._house):
             return True
         if not self._settings.tensor_health or time.monotonic() < self._next_health:
             return False

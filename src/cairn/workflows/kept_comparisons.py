@@ -5,15 +5,14 @@ headers and small files. `SCHEMA` rises when the form changes or numbers come ou
 """
 
 import json
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
-from threading import Lock
 from typing import Any
 
 from cairn.catalog import Asked, Trees
 from cairn.domain import Comparison, RankEstimate
 from cairn.errors import IntegrityError, MalformedError, NotFoundError, RequestError
+from cairn.workflows.asked_reading import Report, ask
 from cairn.workflows.diff import (
     Difference,
     bytes_to_compare,
@@ -28,16 +27,11 @@ from cairn.workflows.tensor_changes import TensorChange, Verdict
 from cairn.workflows.tensor_pairs import Pair, Pairing, named_sides
 
 SCHEMA = 1
-REPORT_S = 1.0
 
 
 def asked(house: House, trees: Trees, total_bytes: int) -> Asked | None:
     """What is known of a comparison, after asking for it; None where too many wait already."""
-    kept = house.catalog.comparisons
-    found = kept.get(trees, SCHEMA)
-    if found is None and kept.ask(trees, SCHEMA, total_bytes):
-        found = kept.get(trees, SCHEMA)
-    return found
+    return ask(house.catalog.comparisons, trees, SCHEMA, total_bytes)
 
 
 def any_pending(house: House) -> bool:
@@ -64,28 +58,8 @@ def compare_pending(house: House, wait: Callable[[], object]) -> Iterator[Trees]
 def _compared(house: House, trees: Trees, wait: Callable[[], object]) -> Difference:
     before, after = (read_tree(house, tree) for tree in trees)
     pairing = pairing_of(before, after)
-    report = _Report(house, trees, bytes_to_compare(pairing), wait)
+    report = Report(house.catalog.comparisons, trees, bytes_to_compare(pairing), wait)
     return compare(before, after, pairing, progress=report)
-
-
-class _Report:
-    """Says how far a comparison is, from several threads, about once a second."""
-
-    def __init__(
-        self, house: House, trees: Trees, total_bytes: int, wait: Callable[[], object]
-    ) -> None:
-        self._house, self._trees, self._wait = house, trees, wait
-        self._total, self._done = total_bytes, 0
-        self._next = 0.0
-        self._lock = Lock()
-
-    def __call__(self, done_bytes: int) -> None:
-        with self._lock:
-            self._done += done_bytes
-            if time.monotonic() >= self._next:
-                self._next = time.monotonic() + REPORT_S
-                self._house.catalog.comparisons.report(self._trees, self._done, self._total)
-        self._wait()
 
 
 # --- the form that is kept -----------------------------------------------------------------

@@ -43,6 +43,7 @@ def collect_garbage(house: House, grace_s: float) -> Collected:
     house.catalog.blob_health.forget_unowned()
     house.catalog.blob_scans.forget_unowned()
     house.catalog.comparisons.forget_unowned()
+    house.catalog.weight_reports.forget_unowned()
     house.catalog.chunk_lists.forget_unowned()
     return house.store.collect(house.catalog.history.live_digests, grace_s)
 

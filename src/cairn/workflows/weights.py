@@ -21,7 +21,7 @@ from cairn.workflows.updates import ModelUpdate, model_update, weight_pairs
 from cairn.workflows.value_facts import Fact, bytes_to_look_at, value_facts
 
 if TYPE_CHECKING:
-    from cairn.analysis.evidence import Chance
+    from cairn.analysis.chance import Chance
 
 MOST_SIBLINGS = 100
 _LOW_RANK_SHARE = 0.5  # of the matrices, from which an update counts as that of an adapter
@@ -123,7 +123,7 @@ def score_of(numbers: dict[Signal, float]) -> tuple[float | None, Signal | None]
 
 
 def _evidence(numbers: dict[Signal, float], siblings: list[float | None]) -> Evidence:
-    from cairn.analysis.evidence import chance_of
+    from cairn.analysis.chance import chance_of
     from cairn.analysis.honest_models import SCORES
 
     score, leading = score_of(numbers)

@@ -9,7 +9,7 @@ from cairn.workflows.weights import WeightsReport
 from cairn.workflows.weights_summary import summary
 
 if TYPE_CHECKING:
-    from cairn.analysis.evidence import Chance
+    from cairn.analysis.chance import Chance
     from cairn.analysis.outlying import Outlier
 
 SCHEMA = 1
@@ -29,8 +29,8 @@ def describe_weights(found: WeightsReport) -> dict[str, Any]:
         "evidence": {
             "score": evidence.score,
             "from": evidence.leading.value if evidence.leading else None,
-            "among_benchmark": _chance(evidence.among_benchmark),
-            "among_siblings": _chance(evidence.among_siblings),
+            "among_benchmark": plain_chance(evidence.among_benchmark),
+            "among_siblings": plain_chance(evidence.among_siblings),
             "held_out": {domain: asdict(rates) for domain, rates in HELD_OUT.items()},
         },
         "facts": [asdict(fact) for fact in found.facts],
@@ -52,7 +52,8 @@ def _numbers(numbers: Mapping[Signal, float]) -> dict[str, float]:
     return {signal.value: number for signal, number in numbers.items()}
 
 
-def _chance(chance: "Chance | None") -> dict[str, Any] | None:
+def plain_chance(chance: "Chance | None") -> dict[str, Any] | None:
+    """A rank among honest models as plain data."""
     if chance is None:
         return None
     return {"honest": chance.honest, "as_high": chance.as_high, "p": chance.value}

@@ -1,9 +1,13 @@
 """A report on weights in a few sentences: facts, and what the score is worth. Never a verdict."""
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from cairn.workflows.anomalies import Signal
 from cairn.workflows.weights import WeightsReport
+
+if TYPE_CHECKING:
+    from cairn.analysis.chance import Chance
 
 SHOWN = 4
 _MEANING = {
@@ -15,7 +19,13 @@ _SMALL_P = 0.05
 
 def summary(found: WeightsReport) -> list[str]:
     """Sentences, the most general first; at least one."""
-    return [*_moved(found), *_score(found), *_rates(found), *_siblings(found), *_limits(found)]
+    beside = about_siblings(found.evidence.among_siblings, len(found.siblings))
+    return [*_moved(found), *_score(found), *_rates(found), *beside, *_limits(found)]
+
+
+def own_summary(found: WeightsReport) -> list[str]:
+    """The same without a word on siblings: what is so whatever else there is."""
+    return [*_moved(found), *_score(found), *_rates(found), *_limits(found)]
 
 
 def _moved(found: WeightsReport) -> Iterator[str]:
@@ -53,7 +63,7 @@ def _score(found: WeightsReport) -> Iterator[str]:
 
 def _rates(found: WeightsReport) -> Iterator[str]:
     """How often a score that stands out errs, where this one does."""
-    from cairn.analysis.evidence import FLAGGED
+    from cairn.analysis.chance import FLAGGED
     from cairn.analysis.honest_models import HELD_OUT
 
     chance = found.evidence.among_benchmark
@@ -72,10 +82,10 @@ def _rates(found: WeightsReport) -> Iterator[str]:
     )
 
 
-def _siblings(found: WeightsReport) -> Iterator[str]:
-    chance = found.evidence.among_siblings
+def about_siblings(chance: "Chance | None", siblings: int) -> Iterator[str]:
+    """Where the score stands among those of so many siblings; None: it cannot be said."""
     if chance is None:
-        if not found.siblings:
+        if not siblings:
             yield (
                 "No siblings were given: for models unlike the benchmark's, honest fine-tunes of"
                 " the same base, made alike, are the fairer comparison."

@@ -52,6 +52,8 @@ def test_counts_of_values_to_filter_by_leave_private_repos_out(world: World, rol
         "/api/cairn/models/lab/public-repo/compare/main...main?before_repo=lab/{}",
         "/lab/public-repo/compare/main...main?before_repo=lab/{}",
         "/lab/public-repo/compare?before_repo=lab/{}",
+        "/api/cairn/models/lab/public-repo/weights/main?base=lab/{}",
+        "/lab/public-repo/weights/main?base=lab/{}",
     ],
 )
 def test_no_comparison_reaches_into_a_private_repo(world: World, role: str, path: str) -> None:

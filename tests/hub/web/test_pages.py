@@ -93,6 +93,7 @@ PAGES = [
     "/security/rules",
     "/ada/model/tensors/main",
     "/ada/model/storage/main",
+    "/ada/model/weights/main",
     "/ada/model/card/main",
     "/login",
     "/api/cairn/docs",

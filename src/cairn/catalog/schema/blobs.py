@@ -15,20 +15,28 @@ blob_health = Table(
     Column("content", LargeBinary, nullable=False),
 )
 
+
 # Two trees whose tensors somebody wants compared, and what was found: zlib-compressed text.
 # Neither content nor failure: it waits. No repo is named: trees are shared by all.
-comparisons = Table(
-    "comparisons",
-    metadata,
-    Column("before", LargeBinary, primary_key=True),
-    Column("after", LargeBinary, primary_key=True),
-    Column("schema", Integer, nullable=False),
-    Column("asked_at", Moment, nullable=False, index=True),
-    Column("done_bytes", BigInteger, nullable=False),
-    Column("total_bytes", BigInteger, nullable=False),
-    Column("content", LargeBinary),
-    Column("failure", Text),
-)
+def _asked(name: str) -> Table:
+    return Table(
+        name,
+        metadata,
+        Column("before", LargeBinary, primary_key=True),
+        Column("after", LargeBinary, primary_key=True),
+        Column("schema", Integer, nullable=False),
+        Column("asked_at", Moment, nullable=False, index=True),
+        Column("done_bytes", BigInteger, nullable=False),
+        Column("total_bytes", BigInteger, nullable=False),
+        Column("content", LargeBinary),
+        Column("failure", Text),
+    )
+
+
+comparisons = _asked("comparisons")
+
+# What is odd about how the weights of one tree became those of another, kept in the same way.
+weight_reports = _asked("weight_reports")
 
 # What scans found in blobs under the names they have: zlib-compressed evidence, and what the last
 # rules said of it. No foreign key: it is about bytes, whoever has them.

@@ -17,6 +17,7 @@ from cairn.hub.api import (
     sizes,
     store,
     tensor_health,
+    weights,
 )
 
 router = APIRouter(prefix="/api/cairn", tags=["cairn"])
@@ -32,6 +33,7 @@ for part in (
     inspect,
     tensor_health,
     compare,
+    weights,
     sizes,
     signatures,
     security,

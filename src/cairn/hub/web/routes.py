@@ -24,6 +24,7 @@ from cairn.hub.web import (
     storage,
     tensors,
     tokens,
+    weights,
 )
 from cairn.hub.web.errors import error_page
 
@@ -47,6 +48,7 @@ routes: list[BaseRoute] = [
     *compare.routes,
     *tensors.routes,
     *storage.routes,
+    *weights.routes,
     *security_forms.routes,
     *security_desk.routes,
     *security.routes,

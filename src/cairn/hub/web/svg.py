@@ -110,6 +110,37 @@ def growth_chart(steps: Sequence[Step], title: str, description: str) -> Markup:
     return _figure(drawn, title, description, view=view, css_class="growth")
 
 
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """Values marked on an axis, all of one class."""
+
+    css_class: str
+    values: Sequence[float]
+
+
+def score_strip(own: float, others: Sequence[Marks], title: str, description: str) -> Markup:
+    """Ticks on one axis: those of others in rows below each other, and one's own through all."""
+    values = [own, *(value for marks in others for value in marks.values)]
+    low, high = min(values), max(values)
+    room = 0.04 * ((high - low) or 1.0)
+    low, high = low - room, high + room
+    width, row = 1000, 22
+
+    def at(value: float) -> float:
+        return round(width * (value - low) / (high - low), 1)
+
+    height = row * len(others)
+    drawn = [tag("rect", x=0, y=0, width=width, height=height, **{"class": "track"})]
+    for number, marks in enumerate(others):
+        for value in marks.values:
+            label = _text("title", f"{value:.2f}")
+            place = {"x": at(value) - 1.5, "y": row * number + 3, "width": 3, "height": row - 6}
+            drawn.append(tag("rect", label, **place, **{"class": marks.css_class}))
+    label = _text("title", f"this model: {own:.2f}")
+    drawn.append(tag("rect", label, x=at(own) - 4, y=0, width=8, height=height, **{"class": "own"}))
+    return _figure(drawn, title, description, view=f"0 0 {width} {height}", css_class="strip")
+
+
 def _figure(
     children: Sequence[Markup],
     title: str,
