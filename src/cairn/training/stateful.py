@@ -63,27 +63,11 @@ class GeneratorPart(Part):
 
     def state(self) -> Any:
         """The state in the form that the generator's library gives it."""
-        match self._generator:
-            case torch.Generator() as generator:
-                return generator.get_state()
-            case np.random.Generator() as generator:
-                return generator.bit_generator.state
-            case np.random.RandomState() as generator:
-                return generator.get_state(legacy=False)
-            case generator:
-                return generator.getstate()
+        return generator_state(self._generator)
 
     def load(self, state: Any) -> None:
         """Put it back."""
-        match self._generator:
-            case torch.Generator() as generator:
-                generator.set_state(state)
-            case np.random.Generator() as generator:
-                generator.bit_generator.state = state
-            case np.random.RandomState() as generator:
-                generator.set_state(state)
-            case generator:
-                generator.setstate(state)
+        set_generator_state(self._generator, state)
 
     def check(self, saved: Json, tensors: Mapping[str, Tensor]) -> None:
         """NumPy's generators say which algorithm they are of."""
@@ -96,6 +80,32 @@ class GeneratorPart(Part):
     def keep(self) -> Any:
         """Its state is small."""
         return self.state()
+
+
+def generator_state(generator: Generator) -> Any:
+    """What a generator goes on from, in the form that its library gives it."""
+    match generator:
+        case torch.Generator():
+            return generator.get_state()
+        case np.random.Generator():
+            return generator.bit_generator.state
+        case np.random.RandomState():
+            return generator.get_state(legacy=False)
+        case random.Random():
+            return generator.getstate()
+
+
+def set_generator_state(generator: Generator, state: Any) -> None:
+    """Have a generator go on from there."""
+    match generator:
+        case torch.Generator():
+            generator.set_state(state)
+        case np.random.Generator():
+            generator.bit_generator.state = state
+        case np.random.RandomState():
+            generator.set_state(state)
+        case random.Random():
+            generator.setstate(state)
 
 
 class RandomStatesPart(Part):

@@ -109,8 +109,10 @@ class Encoder:
         return said
 
     def _array(self, value: np.ndarray[Any, Any], where: tuple[str, ...]) -> Json:
-        try:
-            return {"$array": self._table.add(self._name(where), torch.from_numpy(value.copy()))}
+        is_plain = value.flags.c_contiguous and value.flags.writeable and value.flags.aligned
+        try:  # torch looks into the array's own memory: replay buffers are large
+            tensor = torch.from_numpy(value if is_plain else value.copy())
+            return {"$array": self._table.add(self._name(where), tensor)}
         except (TypeError, ValueError):
             raise self._refusal(where, f"is an array of {value.dtype}") from None
 
