@@ -1,6 +1,7 @@
 """The record of what bits depend on: source, machine, versions, flags."""
 
 import subprocess
+from importlib import metadata
 from pathlib import Path
 
 import torch
@@ -42,6 +43,14 @@ def test_the_record_says_what_bits_depend_on() -> None:
     assert told["cpu_capability"] == torch.backends.cpu.get_cpu_capability()
     assert (told["code"], told["data_digest"], told["processes"]) == ("abc", "sha256:00", 1)
     assert all(value is None or type(value) in (str, int, bool) for value in told.values())
+
+
+def test_libraries_are_compared_by_what_is_installed_and_not_by_what_is_imported() -> None:
+    installed = {"numpy": "1", "peft": metadata.version("peft")}
+    assert differences(installed, {"numpy": "1", "transformers": "imported later"}) == ()
+    found = differences({"peft": "0.1", "timm": "1.0"}, {})
+    assert [one.name for one in found] == ["peft", "timm"]
+    assert found[1].now is None
 
 
 def test_what_only_one_side_knows_is_a_difference() -> None:

@@ -217,6 +217,11 @@ def test_the_folder_of_a_step_can_be_named_itself(run: Path) -> None:
     assert training.resume(run / "step-10", **made()).step == 10
 
 
+def test_a_run_may_be_called_like_a_step(tmp_path: Path) -> None:
+    training.save(tmp_path / "step-3", 7, **trained())
+    assert training.resume(tmp_path / "step-3", **made()).step == 7
+
+
 # --- not exact -----------------------------------------------------------------------------
 
 

@@ -105,5 +105,7 @@ def test_a_loader_with_another_sampler_is_refused() -> None:
     sampler = EpochSampler(10, seed=5)
     with pytest.raises(RequestError, match="takes its samples from elsewhere"):
         next(sampler.batches(DataLoader(Numbers(), batch_size=4, shuffle=True)))
+    with pytest.raises(RequestError, match="batches that nobody counts"):
+        next(iter(loader(sampler)))
     with pytest.raises(RequestError, match="have no order"):
         EpochSampler(0, seed=1)

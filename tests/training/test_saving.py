@@ -158,6 +158,7 @@ class Refusing:
         ({"scheduler": Refusing()}, "scheduler.rule.scale is a builtins.function"),
         ({"values": {"at": [object()]}}, "values.at.0 is a builtins.object"),
         ({"metrics": {"loss": "low"}}, "the metric 'loss' is a str"),
+        ({"metrics": {"loss": torch.ones(2)}}, "the metric 'loss' is a Tensor"),
         ({"counter": 3}, "counter is a int, which has no state_dict"),
         ({"random": nn.Linear(1, 1)}, "'random' cannot name a part"),
         ({"a/b": nn.Linear(1, 1)}, "'a/b' cannot name a part"),

@@ -116,7 +116,7 @@ def _file(name: str, table: TensorTable, tables: dict[str, TensorTable]) -> str 
 
 def _number(name: str, value: Any) -> Any:
     """A metric: a number, also one of NumPy or torch."""
-    if hasattr(value, "item"):
+    if getattr(value, "ndim", None) == 0:
         value = value.item()
     if not isinstance(value, int | float):
         raise RequestError(f"the metric {name!r} is a {type(value).__qualname__}, not a number")

@@ -61,31 +61,41 @@ def environment(code: str | None, data_digest: str | None) -> dict[str, Setting]
 
 
 def differences(was: Mapping[str, Setting], now: Mapping[str, Setting]) -> tuple[Difference, ...]:
-    """What differs, in the order of the older record; what only one of them knows counts."""
-    names = dict.fromkeys((*was, *now))
+    """What differs, in the order of the older record; what only one of them knows counts.
+
+    Libraries are imported at one time or another: of those that the older record names, the
+    installed releases are compared.
+    """
+    current = {**now, **{name: _version(name) for name in _LIBRARIES if name in was}}
+    later = {name for name in _LIBRARIES if name not in was}  # the run did without
     return tuple(
-        Difference(name, was.get(name), now.get(name))
-        for name in names
-        if name not in _NOT_COMPARED and was.get(name) != now.get(name)
+        Difference(name, was.get(name), current.get(name))
+        for name in dict.fromkeys((*was, *current))
+        if name not in (_OWN, *later) and was.get(name) != current.get(name)
     )
 
 
-_NOT_COMPARED = frozenset(("cairn",))
+_OWN = "cairn"
 
 
 def _versions() -> Iterator[tuple[str, Setting]]:
     yield "python", platform.python_version()
-    yield "cairn", cairn.__version__
+    yield _OWN, cairn.__version__
     yield "torch", str(torch.__version__)
     yield "numpy", np.__version__
     yield "cuda", torch.version.cuda
     yield "cudnn", torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
     for name in _LIBRARIES:
         if name in sys.modules:
-            try:
-                yield name, metadata.version(name)
-            except metadata.PackageNotFoundError:
-                yield name, "unknown"
+            yield name, _version(name)
+
+
+def _version(library: str) -> str | None:
+    """The release that is installed, imported already or not."""
+    try:
+        return metadata.version(library)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def _machine() -> Iterator[tuple[str, Setting]]:

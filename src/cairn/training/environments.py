@@ -75,6 +75,8 @@ def restore_layer(layer: Any, said: Mapping[str, Any]) -> None:
 
 def _restore_attributes(layer: Any, said: Mapping[str, Any]) -> None:
     for name, value in said["values"].items():
+        if name in _AS_BUILT or callable(getattr(layer, name, None)):
+            raise RequestError(f"{name[:100]!r} is no state of a {type(layer).__qualname__}")
         setattr(layer, name, value)
     for name, state in said["generators"].items():
         if getattr(layer, name, None) is None:  # made by the first reset

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cairn.errors import EntryNotFoundError, RequestError, UnavailableError
+from cairn.formats.training_record import RECORD
 
 _STEP = re.compile(r"step-(0|[1-9]\d{0,17})(?:\.([1-9]\d{0,8}))?\Z")
 _LEFTOVER = re.compile(r"\.step-[\d.]+\.[0-9a-f]{8}\.(?:part|gone)\Z")
@@ -46,7 +47,7 @@ def step_folder(folder: Path, step: int | None) -> StepFolder:
         EntryNotFoundError: there is none.
     """
     own = _STEP.match(folder.name)
-    if own is not None and step is None and folder.is_dir():
+    if own is not None and step is None and (folder / RECORD).is_file():
         return StepFolder(int(own[1]), int(own[2] or 0), folder)
     there = step_folders(folder)
     for found in reversed(there):
@@ -80,15 +81,10 @@ def new_step(folder: Path, step: int, size_bytes: int) -> Iterator[Path]:
     if step < 0:
         raise RequestError(f"{step} cannot be a step")
     _make(folder)
-    _sweep(folder)
-    free = shutil.disk_usage(folder).free
-    if free < size_bytes:
-        raise UnavailableError(
-            f"{folder} has room for {free:,} bytes, step {step} needs {size_bytes:,}: free some,"
-            " then save again; what was saved before is unharmed"
-        )
     draft = folder / f".step-{step}.{secrets.token_hex(4)}.part"
     try:
+        _sweep(folder)
+        _check_room(folder, step, size_bytes)
         with _held(draft):
             yield draft
             _sync(draft)
@@ -115,6 +111,15 @@ def _make(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RequestError(f"{folder} cannot be a folder of checkpoints: {error}") from None
+
+
+def _check_room(folder: Path, step: int, size_bytes: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if free < size_bytes:
+        raise UnavailableError(
+            f"{folder} has room for {free:,} bytes, step {step} needs {size_bytes:,}: free some,"
+            " then save again; what was saved before is unharmed"
+        )
 
 
 @contextmanager

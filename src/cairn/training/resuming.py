@@ -224,13 +224,14 @@ def _load(
 ) -> None:
     """All parts; if one refuses, those before it get back what they had.
 
-    Models come after what may refuse, random numbers last: loading the others may draw some.
+    Models come after what may refuse. Random numbers come first, to see whether they are taken,
+    and once more at the end: loading the others may draw some.
     """
     random = [part for part in live.values() if isinstance(part, RandomStatesPart)]
     models = [part for part in live.values() if isinstance(part, ModulePart)]
     others = [part for part in live.values() if part not in random and part not in models]
     done: list[tuple[Part, Any]] = []
-    for part in (*others, *models, *random):
+    for part in (*random, *others, *models, *random):
         saved = record.parts[part.name]
         state = part.decoder(tensors.get(saved.file or "", {})).decode(saved.state)
         done.append((part, part.keep()))

@@ -49,9 +49,18 @@ class EpochSampler(Sampler[int]):
         self.epoch = 0
         self.position = 0
         self._generator = torch.Generator()
+        self._is_counted = False
 
     def __iter__(self) -> Iterator[int]:
-        """The indices that are left of this epoch, each a `SampleIndex`."""
+        """The indices that are left of this epoch, each a `SampleIndex`, for `batches` alone.
+
+        Raises:
+            RequestError: a loop goes over the loader itself, and nobody would count.
+        """
+        if not self._is_counted:
+            raise RequestError(
+                "batches that nobody counts: go over sampler.batches(loader), not over the loader"
+            )
         indices = order(self.size, self.seed, self.epoch) if self.shuffle else range(self.size)
         epoch = self.epoch
         for index in indices[self.position :]:
@@ -79,9 +88,13 @@ class EpochSampler(Sampler[int]):
             loader.generator = self._generator
         if loader.generator is self._generator:
             self._generator.manual_seed(loader_seed(self.seed, self.epoch))
-        for batch in loader:
-            self.position = min(self.size, self.position + (loader.batch_size or 1))
-            yield batch
+        self._is_counted = True
+        try:
+            for batch in loader:
+                self.position = min(self.size, self.position + (loader.batch_size or 1))
+                yield batch
+        finally:
+            self._is_counted = False
         self.epoch += 1
         self.position = 0
 

@@ -49,8 +49,9 @@ class AgentState:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Put them back."""
-        for name, value in state["counted"].items():
-            setattr(self._agent, name, value)
+        for name in _COUNTED:
+            if name in state["counted"]:
+                setattr(self._agent, name, state["counted"][name])
         whole = dict(self._whole())
         for name, said in state["whole"].items():
             restore_layer(whole[name], said)
