@@ -9,11 +9,12 @@ from sqlalchemy import Connection, Row, Select, func, insert, select, update
 from cairn.catalog import audit
 from cairn.catalog.database import Database
 from cairn.catalog.decided import Appeal
+from cairn.catalog.decision_rows import numbered, with_repo
 from cairn.catalog.records import RepoRecord
-from cairn.catalog.schema import appeals, repos
+from cairn.catalog.schema import appeals
 from cairn.catalog.waivers import add_waiver
 from cairn.domain import Actor, Blob, Digest, RepoId, RepoType
-from cairn.errors import ConflictError, NotFoundError
+from cairn.errors import ConflictError
 
 MOST_OPEN = 20
 """Open appeals of one repo."""
@@ -94,19 +95,21 @@ class Appeals:
 
     def of(self, uid: str, digest: Digest | None = None) -> list[Appeal]:
         """Those of a repo, or about one file of it, newest first."""
-        query = _query().where(appeals.c.repo == uid)
+        query = with_repo(appeals).where(appeals.c.repo == uid)
         if digest is not None:
             query = query.where(appeals.c.digest == digest.raw)
         return self._listed(query.order_by(appeals.c.id.desc()).limit(100))
 
     def open(self, limit: int) -> list[Appeal]:
         """Those that wait for an answer, oldest first."""
-        query = _query().where(appeals.c.answer.is_(None)).order_by(appeals.c.id)
+        query = with_repo(appeals).where(appeals.c.answer.is_(None)).order_by(appeals.c.id)
         return self._listed(query.limit(limit))
 
     def answered(self, limit: int) -> list[Appeal]:
         """Those that were answered, newest first."""
-        query = _query().where(appeals.c.answer.is_not(None)).order_by(appeals.c.id.desc())
+        query = (
+            with_repo(appeals).where(appeals.c.answer.is_not(None)).order_by(appeals.c.id.desc())
+        )
         return self._listed(query.limit(limit))
 
     def count_open(self) -> int:
@@ -159,16 +162,8 @@ def _check_room(connection: Connection, uid: str, digest: Digest) -> None:
         raise ConflictError(f"{MOST_OPEN} appeals of this repo wait for an answer; wait for them")
 
 
-def _query() -> Select[Any]:
-    joined = appeals.join(repos, repos.c.uid == appeals.c.repo)
-    return select(appeals, repos.c.type, repos.c.namespace, repos.c.name).select_from(joined)
-
-
 def _get(connection: Connection, number: int) -> Appeal:
-    row = connection.execute(_query().where(appeals.c.id == number)).one_or_none()
-    if row is None:
-        raise NotFoundError(f"there is no appeal {number}")
-    return _appeal(row)
+    return _appeal(numbered(connection, with_repo(appeals), appeals, number, "appeal"))
 
 
 def _appeal(row: Row[Any]) -> Appeal:

@@ -4,15 +4,16 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, insert, or_, update
 
 from cairn.catalog import audit, log_waiting
 from cairn.catalog.database import Database
 from cairn.catalog.decided import Waiver
+from cairn.catalog.decision_rows import numbered, with_repo
 from cairn.catalog.records import RepoRecord
-from cairn.catalog.schema import repos, waivers
+from cairn.catalog.schema import waivers
 from cairn.domain import Actor, Digest, LogKind, RepoId, RepoType
-from cairn.errors import ConflictError, NotFoundError
+from cairn.errors import ConflictError
 
 _BATCH = 250
 
@@ -167,15 +168,11 @@ def _for_repo(uid: str | None) -> ColumnElement[bool]:
 
 
 def _query() -> Select[Any]:
-    joined = waivers.outerjoin(repos, repos.c.uid == waivers.c.repo)
-    return select(waivers, repos.c.type, repos.c.namespace, repos.c.name).select_from(joined)
+    return with_repo(waivers, if_any=True)
 
 
 def _get(connection: Connection, number: int) -> Waiver:
-    row = connection.execute(_query().where(waivers.c.id == number)).one_or_none()
-    if row is None:
-        raise NotFoundError(f"there is no waiver {number}")
-    return _waiver(row)
+    return _waiver(numbered(connection, _query(), waivers, number, "waiver"))
 
 
 def _waiver(row: Row[Any]) -> Waiver:

@@ -8,8 +8,8 @@ from pydantic import BaseModel, Field
 from cairn.domain import Actor
 from cairn.hub import threads
 from cairn.hub.api.problems import PROBLEMS
-from cairn.hub.api.repos import caller
-from cairn.hub.api.tensor_pages import RevisionAsked, TensorPage
+from cairn.hub.api.repos import Asked, caller
+from cairn.hub.api.tensor_pages import TensorPage, read_asked
 from cairn.workflows.inspection import describe
 
 router = APIRouter()
@@ -137,13 +137,13 @@ class Inspection(BaseModel):
 async def inspect(
     request: Request,
     actor: Annotated[Actor, Depends(caller)],
-    asked: Annotated[RevisionAsked, Depends()],
+    asked: Asked,
     page: Annotated[TensorPage, Depends()],
 ) -> Inspection:
     """Formats, architecture, parameters and tensors of a revision, read without running it."""
 
     def work() -> Inspection:
-        view, found = asked.read(request, actor)
+        view, found = read_asked(request, actor, asked)
         matching = page.matching(found.tensors(), lambda row: row[1].name)
         told = describe(found, page.of(matching))
         told |= {"name": str(view.repo.id), "commit": view.revision.id}

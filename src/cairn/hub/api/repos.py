@@ -1,8 +1,9 @@
 """One repo at one revision, as the paths of our own endpoints name it."""
 
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from fastapi import Path, Request
+from fastapi import Depends, Path, Request
 
 from cairn.domain import Actor, RepoId, RepoType
 from cairn.errors import NamingError, RepoNotFoundError
@@ -22,6 +23,27 @@ Rev = Annotated[
         description="Branch, tag, ref or commit id; a slash in it may be written as %2F.",
     ),
 ]
+
+
+@dataclass(frozen=True, slots=True)
+class RevisionAsked:
+    """The repo and revision that a path names."""
+
+    kind: Kind
+    namespace: Name
+    name: Name
+    rev: Rev
+
+    def open(self, house: House, actor: Actor) -> browse.View:
+        """The repo at this revision, if the caller may read its files.
+
+        Raises:
+            RepoNotFoundError, GatedError, RevisionNotFoundError: see `open_revision`.
+        """
+        return open_revision(house, actor, self.kind, self.namespace, self.name, self.rev)
+
+
+Asked = Annotated[RevisionAsked, Depends()]
 
 
 async def caller(request: Request) -> Actor:

@@ -12,7 +12,7 @@ from cairn.catalog import Waiver
 from cairn.domain import Actor, FileReport, Finding, ScanPolicy, Verdict
 from cairn.hub import threads
 from cairn.hub.api.problems import PROBLEMS
-from cairn.hub.api.repos import Kind, Name, Rev, caller, open_revision
+from cairn.hub.api.repos import Asked, caller
 from cairn.hub.identity import desk_of, house_of, releasing_of
 from cairn.hub.urls import base_url
 from cairn.scanner import extraction_version, judging_version
@@ -108,10 +108,7 @@ class SecurityReport(BaseModel):
 async def security(
     request: Request,
     actor: Annotated[Actor, Depends(caller)],
-    kind: Kind,
-    namespace: Name,
-    name: Name,
-    rev: Rev,
+    asked: Asked,
     verdict: Annotated[Filter | None, Query(description="Only files that stand so.")] = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 50,
     offset: Annotated[int, Query(ge=0, le=10_000_000)] = 0,
@@ -120,7 +117,7 @@ async def security(
     house, releasing, desk = house_of(request), releasing_of(request), desk_of(request)
 
     def work() -> SecurityReport:
-        view = open_revision(house, actor, kind, namespace, name, rev)
+        view = asked.open(house, actor)
         found = security_of(house, view.repo, view.revision, releasing.default)
         chosen = found.chosen(wanted(verdict))
         shown = chosen[offset : offset + limit]
@@ -148,15 +145,12 @@ async def security(
 async def sarif(
     request: Request,
     actor: Annotated[Actor, Depends(caller)],
-    kind: Kind,
-    namespace: Name,
-    name: Name,
-    rev: Rev,
+    asked: Asked,
 ) -> JSONResponse:
     """The same as SARIF 2.1.0, for code hosts and editors; waived findings are suppressed."""
 
     def work() -> JSONResponse:
-        view = open_revision(house_of(request), actor, kind, namespace, name, rev)
+        view = asked.open(house_of(request), actor)
         found = security_of(
             house_of(request), view.repo, view.revision, releasing_of(request).default
         )

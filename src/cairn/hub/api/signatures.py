@@ -10,7 +10,7 @@ from cairn.domain import Actor
 from cairn.errors import EntryNotFoundError
 from cairn.hub import threads
 from cairn.hub.api.problems import PROBLEMS, Problem
-from cairn.hub.api.repos import Kind, Name, Rev, caller, open_revision
+from cairn.hub.api.repos import Asked, caller
 from cairn.hub.bodies import read_bytes
 from cairn.hub.identity import house_of
 from cairn.provenance.signing import MAX_BUNDLE_BYTES, InputRole
@@ -87,16 +87,13 @@ class Signatures(BaseModel):
 async def digests(
     request: Request,
     actor: Annotated[Actor, Depends(caller)],
-    kind: Kind,
-    namespace: Name,
-    name: Name,
-    rev: Rev,
+    asked: Asked,
 ) -> Digests:
     """The SHA-256 of every file of a revision."""
     house = house_of(request)
 
     def work() -> Digests:
-        view = open_revision(house, actor, kind, namespace, name, rev)
+        view = asked.open(house, actor)
         return Digests(commit=view.revision.id, sha256=revision_digests(house, view))
 
     return await threads.call_long(work)
@@ -106,16 +103,13 @@ async def digests(
 async def signatures(
     request: Request,
     actor: Annotated[Actor, Depends(caller)],
-    kind: Kind,
-    namespace: Name,
-    name: Name,
-    rev: Rev,
+    asked: Asked,
 ) -> Signatures:
     """Who signed a revision, checked now."""
     house = house_of(request)
 
     def work() -> Signatures:
-        return _told(request, open_revision(house, actor, kind, namespace, name, rev))
+        return _told(request, asked.open(house, actor))
 
     return await threads.call_long(work)
 
@@ -124,16 +118,13 @@ async def signatures(
 async def provenance(
     request: Request,
     actor: Annotated[Actor, Depends(caller)],
-    kind: Kind,
-    namespace: Name,
-    name: Name,
-    rev: Rev,
+    asked: Asked,
 ) -> Provenance:
     """Who says that they built a revision, from what and how; checked now."""
     house = house_of(request)
 
     def work() -> Provenance:
-        view = open_revision(house, actor, kind, namespace, name, rev)
+        view = asked.open(house, actor)
         return Provenance(
             commit=view.revision.id,
             attestations=[
@@ -164,10 +155,7 @@ async def attach(
     request: Request,
     response: Response,
     actor: Annotated[Actor, Depends(caller)],
-    kind: Kind,
-    namespace: Name,
-    name: Name,
-    rev: Rev,
+    asked: Asked,
 ) -> Signatures:
     """Attach a bundle that signs the files of a revision, or says how they were built.
 
@@ -178,7 +166,7 @@ async def attach(
     content = await read_bytes(request, MAX_BUNDLE_BYTES)
 
     def work() -> tuple[bool, Signatures]:
-        view = open_revision(house, actor, kind, namespace, name, rev)
+        view = asked.open(house, actor)
         return attach_bundle(house, actor, view, content), _told(request, view)
 
     is_new, told = await threads.call_long(work)
@@ -195,17 +183,14 @@ async def attach(
 async def bundle(
     request: Request,
     actor: Annotated[Actor, Depends(caller)],
-    kind: Kind,
-    namespace: Name,
-    name: Name,
+    asked: Asked,
     sha256: str,
-    rev: Rev,
 ) -> Response:
     """A bundle as it was attached, for `cairn verify --signature` and other tools."""
     house = house_of(request)
 
     def work() -> bytes:
-        view = open_revision(house, actor, kind, namespace, name, rev)
+        view = asked.open(house, actor)
         for one in house.catalog.attachments.of(view.repo.uid, view.revision.id):
             if one.digest.hex == sha256:
                 return one.content

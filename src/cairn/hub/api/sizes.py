@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 from cairn.domain import Actor, Revision
 from cairn.hub import threads
 from cairn.hub.api.problems import PROBLEMS
-from cairn.hub.api.repos import Kind, Name, Rev, caller, open_revision
+from cairn.hub.api.repos import Asked, caller
 from cairn.hub.identity import house_of
 from cairn.workflows.house import House
 
@@ -41,10 +41,7 @@ class Sizes(BaseModel):
 async def sizes(
     request: Request,
     actor: Annotated[Actor, Depends(caller)],
-    kind: Kind,
-    namespace: Name,
-    name: Name,
-    rev: Rev,
+    asked: Asked,
     limit: Annotated[int, Query(ge=1, le=MAX_FILES, description="Most files to list.")] = 200,
     offset: Annotated[int, Query(ge=0, le=10**9, description="Files to leave out first.")] = 0,
 ) -> Sizes:
@@ -52,7 +49,7 @@ async def sizes(
     house = house_of(request)
 
     def work() -> Sizes:
-        view = open_revision(house, actor, kind, namespace, name, rev)
+        view = asked.open(house, actor)
         return _sizes(house, view.revision, limit, offset)
 
     return await threads.call_long(work)

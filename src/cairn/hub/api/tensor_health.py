@@ -8,8 +8,8 @@ from pydantic import BaseModel, Field
 from cairn.domain import Actor
 from cairn.hub import threads
 from cairn.hub.api.problems import PROBLEMS
-from cairn.hub.api.repos import caller
-from cairn.hub.api.tensor_pages import RevisionAsked, TensorPage
+from cairn.hub.api.repos import Asked, caller
+from cairn.hub.api.tensor_pages import TensorPage, read_asked
 from cairn.hub.identity import house_of
 from cairn.workflows.health import TensorHealth, summarise
 from cairn.workflows.plain_statistics import SCHEMA, plain_health, plain_summary
@@ -109,14 +109,14 @@ class CheckpointHealth(BaseModel):
 async def health(
     request: Request,
     actor: Annotated[Actor, Depends(caller)],
-    asked: Annotated[RevisionAsked, Depends()],
+    asked: Asked,
     page: Annotated[TensorPage, Depends()],
 ) -> CheckpointHealth:
     """Statistics of a revision's tensors, measured in the background; nothing is read now."""
     house = house_of(request)
 
     def work() -> CheckpointHealth:
-        view, found = asked.read(request, actor)
+        view, found = read_asked(request, actor, asked)
         entries = house.catalog.history.manifest(view.revision.tree).entries
         known = known_health(house, found, entries)
         matching = page.matching(known.tensors.values(), lambda one: one.tensor.name)

@@ -7,7 +7,7 @@ from typing import Annotated, TypeVar
 from fastapi import Query, Request
 
 from cairn.domain import Actor, Checkpoint
-from cairn.hub.api.repos import Kind, Name, Rev, open_revision
+from cairn.hub.api.repos import RevisionAsked
 from cairn.hub.checkpoints import CheckpointMemory, read_revision
 from cairn.hub.identity import house_of
 from cairn.workflows.browse import View
@@ -17,25 +17,16 @@ MAX_TENSORS = 5000
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class RevisionAsked:
-    """The repo and revision that the path names."""
+def read_asked(request: Request, actor: Actor, asked: RevisionAsked) -> tuple[View, Checkpoint]:
+    """The revision and its checkpoint, an empty one where it holds none.
 
-    kind: Kind
-    namespace: Name
-    name: Name
-    rev: Rev
-
-    def read(self, request: Request, actor: Actor) -> tuple[View, Checkpoint]:
-        """The revision and its checkpoint, an empty one where it holds none.
-
-        Raises:
-            RepoNotFoundError, GatedError, RevisionNotFoundError: see `open_revision`.
-        """
-        house = house_of(request)
-        memory: CheckpointMemory = request.app.state.checkpoints
-        view = open_revision(house, actor, self.kind, self.namespace, self.name, self.rev)
-        return view, read_revision(memory, house, actor, view) or Checkpoint("", {})
+    Raises:
+        RepoNotFoundError, GatedError, RevisionNotFoundError: see `open_revision`.
+    """
+    house = house_of(request)
+    memory: CheckpointMemory = request.app.state.checkpoints
+    view = asked.open(house, actor)
+    return view, read_revision(memory, house, actor, view) or Checkpoint("", {})
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 from cairn.domain import Actor
 from cairn.hub import threads
 from cairn.hub.api.problems import PROBLEMS
-from cairn.hub.api.repos import Kind, Name, Rev, caller, open_revision
+from cairn.hub.api.repos import Asked, caller
 from cairn.hub.identity import house_of
 from cairn.hub.weights import State, weigh
 
@@ -56,10 +56,7 @@ async def weights(
     request: Request,
     response: Response,
     actor: Annotated[Actor, Depends(caller)],
-    kind: Kind,
-    namespace: Name,
-    name: Name,
-    rev: Rev,
+    asked: Asked,
     base: Annotated[
         str, Query(max_length=200, description="The model it was made from, if not as its card.")
     ] = "",
@@ -74,7 +71,7 @@ async def weights(
     house = house_of(request)
 
     def work() -> WeightsTold:
-        view = open_revision(house, actor, kind, namespace, name, rev)
+        view = asked.open(house, actor)
         found = weigh(house, actor, view, base, base_rev)
         before, waits = found.base, found.asked if found.report is None else None
         return WeightsTold(
