@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,14 +74,20 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Hub:
     return hub
 
 
-@pytest.fixture
-def hub(prepared: Hub, tmp_path: Path) -> Iterator[Hub]:
-    folder = tmp_path / "data"
+@contextmanager
+def copy_of(prepared: Hub, folder: Path) -> Iterator[Hub]:
+    """A hub of one's own in `folder`, as `prepared` was."""
     shutil.copytree(prepared.settings.data_dir, folder)
     settings = prepared.settings.model_copy(update={"data_dir": folder})
     house = open_house(settings)
     yield Hub(house, settings, prepared.tokens)
     house.catalog.close()
+
+
+@pytest.fixture
+def hub(prepared: Hub, tmp_path: Path) -> Iterator[Hub]:
+    with copy_of(prepared, tmp_path / "data") as hub:
+        yield hub
 
 
 @pytest.fixture

@@ -1,9 +1,11 @@
 """What browsers are told: on every kind of answer, and stricter on pages and files."""
 
+from collections.abc import Iterator
+
 import pytest
 
 from cairn.hub.browser_rules import PAGE_POLICY, SANDBOX_POLICY
-from tests.hub.conftest import Hub, Repo
+from tests.hub.conftest import Hub, Repo, copy_of
 
 HTML = {"accept": "text/html"}
 EVERYWHERE = {
@@ -15,13 +17,18 @@ EVERYWHERE = {
 }
 
 
-@pytest.fixture
-def filled(repo: Repo) -> Repo:
-    for name in ("page.html", "pic.svg", "paper.pdf", "notes.txt", "pic.png", "code.js"):
-        repo.put(name, b"<script>alert(1)</script>")
-    oid = repo.put_large(b"weights")
-    repo.commit(repo.large("big.bin", oid))
-    return repo
+NAMES = ("page.html", "pic.svg", "paper.pdf", "notes.txt", "pic.png", "code.js")
+
+
+@pytest.fixture(scope="module")
+def filled(prepared: Hub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Repo]:
+    """A repo that all tests here only read."""
+    with copy_of(prepared, tmp_path_factory.mktemp("filled") / "data") as hub:
+        repo = Repo(hub.client("ann")).create()
+        large = repo.large("big.bin", repo.put_large(b"weights"))
+        files = [repo.file(name, b"<script>alert(1)</script>") for name in NAMES]
+        assert repo.commit(*files, large).status_code == 200
+        yield repo
 
 
 @pytest.mark.parametrize(
