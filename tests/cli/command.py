@@ -1,4 +1,4 @@
-"""Runs the installed `cairn` command the way a shell does."""
+"""Runs the `cairn` command the way a shell does."""
 
 import os
 import pty
@@ -7,6 +7,8 @@ import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+
+from tests.cli.forked import forks
 
 CAIRN = Path(sys.executable).parent / "cairn"
 
@@ -20,14 +22,8 @@ def cairn(
 ) -> subprocess.CompletedProcess[str]:
     """Run `cairn ARGUMENTS`, with `--data` last, and check its exit code."""
     place = [] if data is None else ["--data", str(data)]
-    done = subprocess.run(
-        [str(CAIRN), *arguments, *place],
-        input=stdin,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env={**os.environ, "COLUMNS": "200", **(env or {})},
-    )
+    told = {**os.environ, "COLUMNS": "200", **(env or {})}
+    done = forks().run([*arguments, *place], told, stdin)
     assert done.returncode == expect, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done
 

@@ -79,7 +79,7 @@ def linear(bins: Bins, zeros: int, low: float, high: float) -> Histogram | None:
     if low == high:
         return Histogram(low, high, (int(counts.sum()) + zeros,))
     wanted = np.linspace(low, high, LINEAR_BINS + 1)
-    reached = np.interp(wanted, edges, np.concatenate(([0], np.cumsum(counts))))
+    reached = _counted_to(wanted, edges, counts)
     whole = np.rint(reached).astype(np.int64)
     found, below, above = np.diff(whole), int(whole[0]), int(counts.sum() - whole[-1])
     if low > 0:
@@ -89,6 +89,19 @@ def linear(bins: Bins, zeros: int, low: float, high: float) -> Histogram | None:
     else:
         found[min(LINEAR_BINS - 1, int(np.searchsorted(wanted, 0, "right")) - 1)] += zeros
     return Histogram(low, high, tuple(found.tolist()), below, above)
+
+
+def _counted_to(
+    places: NDArray[np.float64], edges: NDArray[np.float64], counts: Bins
+) -> NDArray[np.float64]:
+    """How many numbers lie below each place, those of a bin being evenly spread.
+
+    Not `numpy.interp`: a count over the width of a subnormal bin is beyond what doubles hold.
+    """
+    at = np.clip(np.searchsorted(edges, places, "right") - 1, 0, counts.size - 1)
+    shares = np.clip((places - edges[at]) / (edges[at + 1] - edges[at]), 0, 1)
+    found: NDArray[np.float64] = np.concatenate(([0], np.cumsum(counts)))[at] + shares * counts[at]
+    return found
 
 
 def _in_order(bins: Bins) -> tuple[NDArray[np.float64], Bins]:
