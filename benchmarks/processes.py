@@ -27,7 +27,7 @@ class Server:
         return int(self.url.rsplit(":", 1)[1])
 
     def cpu_s(self) -> float:
-        """User and system seconds used so far by the process and its living children."""
+        """User and system seconds used so far by the process and its children, ended ones too."""
         return tree_cpu_s(self.process.pid)
 
     def resident_bytes(self) -> int:
@@ -49,7 +49,7 @@ def tree_cpu_s(pid: int) -> float:
     for process in _tree(pid):
         with contextlib.suppress(psutil.NoSuchProcess):
             times = process.cpu_times()
-            total += times.user + times.system
+            total += times.user + times.system + times.children_user + times.children_system
     return total
 
 
