@@ -324,7 +324,7 @@ CASES = [
         "files written by operations that are not called write",
         MALICIOUS,
         a_dot_pb=saved_model(graph("MatMul", "PrintV2")),
-        b_dot_pb=_written("/home/user/.ssh/x"),
+        b_dot_pb=_written("/etc/cron.d/x"),
         c_dot_pb=_written("../../x"),
     ),
     _files(
