@@ -34,6 +34,8 @@ SCANNED_NAMES = (
     *("chat_template.jinja", "file.py", "file.pth", "file.pbtxt", "m/code/__torch__.py"),
     *("m/bytecode.pkl", "keras_metadata.pb", "tokenizer.model", "file.xml", "file.raw", "file.csv"),
     *("events.out.tfevents.1", "fingerprint.pb", "file.png", "README.md", "file.7z", "file.tar"),
+    *("file.ipynb", "run.sh", "requirements.txt", "pyproject.toml", "package.json", "MLmodel"),
+    *("pickle_module_info.txt", "__0_0.distcp", "file.parquet", "workflow.yml", "tasks.json"),
 )
 """What inputs of the scanner's targets are called, by their first byte."""
 MAX_PARAMETERS = 60  # of a model that is a seed: inputs stay small
@@ -100,9 +102,15 @@ def names() -> list[str]:
 
 def _scanned(name: str) -> Iterator[bytes]:
     """The files of attack cases that an extractor claims, under each name for which it does."""
-    from tests.scanner import test_attack_cases, test_form_cases, test_held_out
+    from tests.scanner import (
+        test_attack_cases,
+        test_form_cases,
+        test_held_out,
+        test_published_bypasses,
+    )
 
-    cases = [*test_attack_cases.CASES, *test_form_cases.CASES, *test_held_out.CASES]
+    suites = (test_attack_cases, test_form_cases, test_held_out, test_published_bypasses)
+    cases = [case for suite in suites for case in suite.CASES]
     contents = [data for case in cases for data in case.files.values() if len(data) < _MOST_BYTES]
     for data in contents:
         for number, called in enumerate(SCANNED_NAMES):

@@ -1,5 +1,6 @@
 """Attacks of our own, made after the scanner, get their verdicts; what looks like them is clean."""
 
+import base64
 import json
 
 import pytest
@@ -14,6 +15,8 @@ from tests.scanner import (
     held_out_sources,
     held_out_templates,
 )
+from tests.scanner.form_cases import ELF
+from tests.scanner.pickle_assembly import SYSTEM
 
 CASES = [
     *held_out_pickles.CASES,
@@ -46,3 +49,15 @@ def test_chains_of_names_in_source_end(link: bytes) -> None:
     data = b"import os\nx = os" + link * 2000 + b"\nos.system('true')\n"
     report = report_of("a.py", len(data), gather(BytesSource(data, "a.py")))
     assert report.verdict in (Verdict.MALICIOUS, Verdict.UNREAD)
+
+
+@pytest.mark.parametrize("hidden", [SYSTEM, ELF])
+def test_texts_too_long_to_be_decoded_whole_are_looked_into_at_both_ends(
+    hidden: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cairn.scanner.encoded_texts.MOST_CHARS", 1000)
+    spelled = base64.b64encode(hidden + bytes(2000)).decode()
+    for text in (spelled, spelled[::-1]):
+        data = json.dumps({"x": text}).encode()
+        found = report_of("a.json", len(data), gather(BytesSource(data, "a.json")))
+        assert found.verdict is Verdict.SUSPICIOUS

@@ -26,7 +26,11 @@ def note_encoded(text: str, place: Place, trace: Trace) -> None:
     Raises:
         LimitError: searching takes more than the file's budget.
     """
-    if not SHORTEST_CHARS <= len(text) <= MOST_CHARS or not _ONE_WORD.fullmatch(text):
+    if len(text) > MOST_CHARS:  # what is hidden begins at one of the ends
+        note_encoded(text[:MOST_CHARS], place, trace)
+        note_encoded(text[-MOST_CHARS:], place, trace)
+        return
+    if len(text) < SHORTEST_CHARS or not _ONE_WORD.fullmatch(text):
         return
     for encoding, packed in readings(text.strip()):
         data = unpacked(packed, trace)

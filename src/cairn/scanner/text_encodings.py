@@ -18,8 +18,12 @@ _BASE32 = re.compile(r"[A-Z2-7]{16,}={0,6}")
 # The letters of RFC 1924 and of Adobe; words and paths are made of them, too, so text is decoded
 # only where it has no space and some of the marks that no word has.
 _BASE85 = re.compile(r"(?=.*[!#$%&()*+;<=>?@^`{|}~])[!-~]{12,}", re.DOTALL)
+_LETTERS_OF_BASE64 = re.compile(r"[A-Za-z0-9+/_=-]*")
 _HEX = re.compile(r"(?:0x)?([0-9A-Fa-f]{20,})")
 _URL_SAFE = str.maketrans("-_", "+/")
+
+# No text this long that is in base85 has only letters of base64; to decode it takes a second a MB.
+_LONG_CHARS = 1000
 
 # Layers of text around something that are taken off.
 _MOST_LAYERS = 3
@@ -41,7 +45,8 @@ def _plain_readings(text: str) -> Iterator[tuple[str, bytes]]:
     if _BASE32.fullmatch(text):
         with contextlib.suppress(binascii.Error):
             yield "base32", base64.b32decode(text + "=" * (-len(text) % 8))
-    if _BASE85.fullmatch(text):
+    long = len(text) > _LONG_CHARS
+    if _BASE85.fullmatch(text) and not (long and _LETTERS_OF_BASE64.fullmatch(text)):
         for decode in (base64.b85decode, base64.a85decode):
             with contextlib.suppress(ValueError):
                 yield "base85", decode(text)
