@@ -2,6 +2,7 @@
 
 import base64
 import json
+import time
 
 import pytest
 
@@ -61,3 +62,13 @@ def test_texts_too_long_to_be_decoded_whole_are_looked_into_at_both_ends(
         data = json.dumps({"x": text}).encode()
         found = report_of("a.json", len(data), gather(BytesSource(data, "a.json")))
         assert found.verdict is Verdict.SUSPICIOUS
+
+
+@pytest.mark.parametrize("piece", ["sh -i ", "nc -e ", "|sh", "|env a==== ", "/", "eval $(", "A= "])
+def test_scripts_made_to_be_slow_cost_little(piece: str) -> None:
+    cell = {"cell_type": "code", "source": "!" + piece * 10_000}
+    notebook = json.dumps({"cells": [cell]}).encode()
+    start = time.process_time()
+    for name, data in (("run.sh", cell["source"].encode()), ("a.ipynb", notebook)):
+        gather(BytesSource(data, name))
+    assert time.process_time() - start < 5  # milliseconds; what grows with the square takes hours

@@ -16,33 +16,38 @@ FETCHED, DECODED, REMOTE_SHELL = "runs what it fetches", "runs what it decodes",
 _CONTINUED = re.compile(r"[\\^`][ \t]*\r?\n")
 _COMMENT = re.compile(r"[ \t]*(?:#|::|(?i:rem)\b|//)")
 _SEPARATORS = re.compile(r"&&|\|\||;|\n")
-_SHELL = r"(?:\S*/)?(?:ba|z|k|c|da|fi)?sh"
+
+# None of these has two parts without a bound that could match the same: a script of 256 KB made to
+# be slow takes a second.
+_SHELL = r"(?:ba|z|k|c|da|fi)?sh"
 _INTERPRETER = re.compile(
-    r"[\s&]*(?:sudo\s+(?:-\S+\s+)*|env\s+(?:\S+=\S*\s+)*|exec\s+)*"
-    rf"(?:{_SHELL}|(?:\S*/)?(?:python[\d.]*|perl|ruby|node|php)(?=\s*$|\s+-(?:\s|$)|\s*[\"')]))"
-    r"(?![\w./-])"
+    r"[\s&]*(?:sudo\s+(?:-\S+\s+)*|env\s+(?:[^\s=]+=\S*\s+)*|exec\s+)*(?:[^\s|]*/)?"
+    rf"(?:{_SHELL}|(?:python[\d.]*|perl|ruby|node|php)(?=\s*$|\s+-(?:\s|$)|\s*[\"')]))(?![\w./-])"
 )
 _FETCH = re.compile(r"\b(?:curl|wget|aria2c|fetch)\b")
-_DECODE = re.compile(
-    r"\bbase(?:64|32)\s+(?:-\w*d|-D|--decode)\b|\bxxd\s+-\w*r|\bopenssl\s+(?:enc|base64)\b.*\s-d\b"
-    r"|\brev\s*$"
-)
-_SUBSTITUTED = r"(?:<\(|\$\(|`)\s*(?:sudo\s+)?"
+_DECODE = re.compile(r"\bbase(?:64|32)\s+(?:-\w*d|-D|--decode)\b|\bxxd\s+-\w*r|\brev\s*\Z")
+_OPENSSL = re.compile(r"\bopenssl\s+(?:enc|base64)\b"), re.compile(r"\s-d\b")
 _RUNS_SUBSTITUTED = re.compile(
-    rf"(?:{_SHELL}(?:\s+-\S+)*|\beval|\bsource|(?:^|\s)\.|\bpython[\d.]*\s+-c|\bperl\s+-e)\s+"
-    rf"[\"']?{_SUBSTITUTED}(?P<inner>.*)"
+    rf"(?:\b{_SHELL}(?:\s+-\S+)*|\beval|\bsource|(?:^|\s)\.|\bpython[\d.]*\s+-c|\bperl\s+-e)\s+"
+    r"[\"']?(?:<\(|\$\(|`)"
 )
-_POWERSHELL = re.compile(
-    r"(?i)\b(?:iex|invoke-expression)\b.*(?:\biwr\b|\birm\b|invoke-(?:webrequest|restmethod)"
-    r"|downloadstring)|(?:\biwr\b|\birm\b|invoke-(?:webrequest|restmethod)|downloadstring)"
-    r".*\|\s*(?:iex|invoke-expression)\b"
+# Each of both, in either order.
+_POWERSHELL = (
+    re.compile(r"(?i)\b(?:iex|invoke-expression)\b"),
+    re.compile(r"(?i)\b(?:iwr|irm|invoke-webrequest|invoke-restmethod)\b|downloadstring"),
 )
-_ENCODED = re.compile(r"(?i)\bpowershell\S*\s.*-e(?:nc|ncodedcommand)?\s+[a-z0-9+/=]{16,}")
-_REMOTE_SHELL = re.compile(
-    r"sh\s+-i\b.*/dev/(?:tcp|udp)/|/dev/(?:tcp|udp)/.*sh\s+-i\b"
-    r"|\bexec\s+\d+<>\s*/dev/(?:tcp|udp)/"
-    r"|\b(?:nc|ncat|netcat)\b.*\s-\w*[ec]\s+\S*(?:sh|cmd\.exe)\b"
-    r"|\bmkfifo\b.*\|\s*(?:nc|ncat|netcat|openssl)\b|\bsocat\b.*\bexec:"
+_ENCODED = (
+    re.compile(r"(?i)\bpowershell"),
+    re.compile(r"(?i)\s-e(?:nc|ncodedcommand)?\s+[a-z0-9+/=]{16}"),
+)
+_REMOTE_SHELLS = (
+    (re.compile(r"/dev/(?:tcp|udp)/"), re.compile(r"sh\s+-i\b|\bexec\s+\d+<>")),
+    (
+        re.compile(r"\b(?:nc|ncat|netcat)\b"),
+        re.compile(r"\s-\w{0,20}[ec]\s+\S{0,200}(?:sh|cmd\.exe)\b"),
+    ),
+    (re.compile(r"\bmkfifo\b"), re.compile(r"\|\s*(?:nc|ncat|netcat|openssl)\b")),
+    (re.compile(r"\bsocat\b"), re.compile(r"\bexec:")),
 )
 
 
@@ -76,29 +81,33 @@ def simple_commands(text: str) -> list[str]:
 
 
 def _deeds(text: str) -> Iterator[str]:
-    if _REMOTE_SHELL.search(text):
+    if any(_has(pair, text) for pair in _REMOTE_SHELLS):
         yield REMOTE_SHELL
-    if _POWERSHELL.search(text):
+    if _has(_POWERSHELL, text):
         yield FETCHED
-    if _ENCODED.search(text):
+    if _has(_ENCODED, text):
         yield DECODED
     for command in simple_commands(text):
         yield from _of_command(command)
 
 
+def _has(both: tuple[re.Pattern[str], re.Pattern[str]], text: str) -> bool:
+    return all(pattern.search(text) for pattern in both)
+
+
 def _of_command(command: str) -> Iterator[str]:
-    source, *rest = command.split("|")
-    for part in rest:
-        if _INTERPRETER.match(part):
-            yield from _of_source(source)
-        source = f"{source}|{part}"
-    substituted = _RUNS_SUBSTITUTED.search(command)
-    if substituted:
-        yield from _of_source(substituted["inner"])
+    """What a command does that is piped into others, or put into its own line."""
+    held: set[str] = set()
+    for number, part in enumerate(command.split("|")):
+        if number and _INTERPRETER.match(part):
+            yield from held
+        held |= _sources(part)
+    if held and _RUNS_SUBSTITUTED.search(command):
+        yield from held
 
 
-def _of_source(source: str) -> Iterator[str]:
-    if _FETCH.search(source):
-        yield FETCHED
-    if any(map(_DECODE.search, source.split("|"))):
-        yield DECODED
+def _sources(part: str) -> set[str]:
+    """Whether a command fetches or decodes something."""
+    fetched = {FETCHED} if _FETCH.search(part) else set[str]()
+    decodes = _DECODE.search(part) or _has(_OPENSSL, part)
+    return fetched | ({DECODED} if decodes else set())

@@ -27,7 +27,7 @@ _FILE_CELL = re.compile(r"\s*%%(?:writefile|file)\s+.*\.py\s*\n")
 _PYTHON_CELL = re.compile(r"\s*%%(?:time|timeit|capture|prun|python3?|debug)\b.*\n")
 _OTHER_CELL = re.compile(r"\s*%%")
 _SHELL_LINE = re.compile(
-    r"(?P<indent>\s*)(?:[\w.,\[\] ]+=\s*)?(?:!!?|%(?:sx|system)\s)(?P<rest>.*)"
+    r"(?P<indent>\s*)(?:[\w.,\[\]][\w.,\[\] ]*=\s*)?(?:!!?|%(?:sx|system)\s)(?P<rest>.*)"
 )
 _INSTALL_LINE = re.compile(r"(?P<indent>\s*)%(?P<rest>(?:pip|conda|uv|mamba)\s.*)")
 _MAGIC_LINE = re.compile(r"(?P<indent>\s*)(?:%{1,2}[A-Za-z]|\?)|.*[\w.\])]\?{1,2}\s*\Z")

@@ -24,7 +24,7 @@ _TOOLS = frozenset(
     )
 )
 # Of GitHub, under any name: when, and which jobs.
-_WORKFLOW = pattern(rb"(?ms)^[\"']?on[\"']?:.*^jobs:")
+_WORKFLOW = (pattern(rb"(?m)^[\"']?on[\"']?:"), pattern(rb"(?m)^jobs:"))
 _SHEBANG = pattern(rb"#![^\n]*\b(?:ba|z|k|da)?sh\b")
 
 
@@ -43,7 +43,7 @@ class ShellScriptExtractor(Extractor):
         name = base_name(source)
         if b"\0" in head:
             return False
-        workflow = name.endswith((".yml", ".yaml")) and bool(_WORKFLOW.search(head))
+        workflow = name.endswith((".yml", ".yaml")) and all(one.search(head) for one in _WORKFLOW)
         named = name in _TOOLS or bool(_NAMES.fullmatch(name))
         return named or workflow or bool(_SHEBANG.match(head))
 
