@@ -1,8 +1,9 @@
 """A checkpoint that does not fit, is damaged or would not be exact is told; nothing changes."""
 
 import json
+import random
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -205,6 +206,44 @@ def test_a_record_that_names_files_elsewhere_is_refused(run: Path, tmp_path: Pat
     said["files"]["../../secret"] = {"bytes": 1, "digest": "blake3:" + "0" * 64}
     file.write_text(json.dumps({**said, "sha256": record._digest(said)}))
     assert "../../secret" in refused(run, made(), MalformedError)
+
+
+def changes(said: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Any]]:
+    """Every place in a document, with something else to stand there."""
+    for other in (None, -1, "x", [], {}, {"$tensor": "x"}, {"$x": 1}):
+        yield at, other
+    items = (
+        said
+        if isinstance(said, dict)
+        else dict(enumerate(said[:3] if isinstance(said, list) else ()))
+    )
+    for key, item in items.items():
+        if key not in ("environment", "python"):
+            yield from changes(item, (*at, key))
+
+
+def test_a_record_that_somebody_changed_raises_nothing_else(tmp_path: Path) -> None:
+    file = training.save(tmp_path, 1, accumulated=1, **trained()) / "checkpoint.json"
+    said = json.loads(file.read_text())
+    del said["sha256"]
+    every = [change for change in changes(said) if change[0]]
+    outcomes = []
+    for at, other in random.Random(0).sample(every, 80):
+        forged = json.loads(json.dumps(said))
+        inner = forged
+        for key in at[:-1]:
+            inner = inner[key]
+        inner[at[-1]] = other
+        file.write_text(json.dumps({**forged, "sha256": record._digest(forged)}))
+        parts = made()
+        before = state_of(parts)
+        try:
+            training.resume(tmp_path, **parts)
+        except CairnError as error:
+            assert state_of(parts) == before, (at, other)
+            outcomes.append(type(error))
+    assert len(outcomes) > 40
+    assert {MalformedError, RequestError} <= set(outcomes)
 
 
 def test_nothing_saved_is_told(tmp_path: Path, run: Path) -> None:

@@ -10,6 +10,7 @@ import platform
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 
@@ -90,6 +91,7 @@ def _versions() -> Iterator[tuple[str, Setting]]:
             yield name, _version(name)
 
 
+@cache
 def _version(library: str) -> str | None:
     """The release that is installed, imported already or not."""
     try:
@@ -106,6 +108,7 @@ def _machine() -> Iterator[tuple[str, Setting]]:
     yield "devices", ", ".join(_devices())
 
 
+@cache
 def _cpu() -> str:
     """The model of the processor: libraries choose block sizes by it."""
     try:

@@ -6,7 +6,7 @@ Its keys are listed in docs/formats/cairn-training.md.
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,7 @@ from cairn.formats.training_record import FORMAT, RECORD, VERSION
 from cairn.training.environment import Setting
 from cairn.training.values import Json
 
+_SETTINGS = (str, int, bool, type(None))
 _FILE = re.compile(r"[A-Za-z0-9_]{1,100}\.safetensors\Z")
 
 
@@ -101,27 +102,49 @@ def parse_record(data: bytes, source: str) -> Record:
         raise IntegrityError(f"{source} is damaged: it is not what was written")
     try:
         return _record(said)
-    except (KeyError, TypeError, AttributeError, NamingError) as error:
+    except (KeyError, _MisstatedError, NamingError) as error:
         raise MalformedError(f"{RECORD} lacks or misstates {error}", source=source) from None
 
 
+class _MisstatedError(Exception):
+    """Names a key whose value is of another type."""
+
+
 def _record(said: dict[str, Any]) -> Record:
-    for name in said["files"]:
-        if not _FILE.match(name):
-            raise MalformedError(f"{RECORD} names the file {name[:200]!r}, which it cannot have")
+    environment = _of(said, "environment", dict)
     return Record(
-        step=said["step"],
-        saved_at=said["saved_at"],
-        accumulated=said["accumulated"],
-        metrics=said["metrics"],
+        step=_of(said, "step", int),
+        saved_at=_of(said, "saved_at", str),
+        accumulated=_of(said, "accumulated", int),
+        metrics=_of(said, "metrics", dict),
         values=said["values"],
-        environment=said["environment"],
-        parts={
-            name: SavedPart(part["kind"], part["class"], part["file"], part["state"])
-            for name, part in said["parts"].items()
-        },
-        files={
-            name: SavedFile(file["bytes"], Digest(*file["digest"].split(":", 1)))
-            for name, file in said["files"].items()
-        },
+        environment={key: _of(environment, key, *_SETTINGS) for key in environment},
+        parts={name: _part(one) for name, one in _objects(said, "parts")},
+        files=dict(_files(said)),
     )
+
+
+def _part(said: dict[str, Any]) -> SavedPart:
+    file = _of(said, "file", str, type(None))
+    return SavedPart(_of(said, "kind", str), _of(said, "class", str), file, said["state"])
+
+
+def _files(said: dict[str, Any]) -> Iterator[tuple[str, SavedFile]]:
+    for name, one in _objects(said, "files"):
+        if not _FILE.match(name):
+            raise _MisstatedError(f"the file {name[:200]!r}, which no part can have")
+        algorithm, _, digits = _of(one, "digest", str).partition(":")
+        yield name, SavedFile(_of(one, "bytes", int), Digest(algorithm, digits))
+
+
+def _objects(said: dict[str, Any], key: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    for name in _of(said, key, dict):
+        yield name, _of(said[key], name, dict)
+
+
+def _of(said: dict[str, Any], key: str, *kinds: type) -> Any:
+    """The value under a key, which has to be of one of these types."""
+    value = said[key]
+    if type(value) not in kinds:
+        raise _MisstatedError(repr(key[:200]))
+    return value

@@ -11,7 +11,14 @@ from typing import Any
 from blake3 import blake3
 from torch import Tensor
 
-from cairn.errors import EntryNotFoundError, InexactError, IntegrityError, RequestError
+from cairn.errors import (
+    EntryNotFoundError,
+    InexactError,
+    IntegrityError,
+    MalformedError,
+    RequestError,
+    UntrustedDataError,
+)
 from cairn.formats import FileSource
 from cairn.formats.training_record import RECORD
 from cairn.training.capture import OWN, VALUES, parts_of
@@ -88,9 +95,7 @@ def resume(
     _check_parts(record, live)
     _check_files(root, found, record)
     tensors = {name: read_tensors(found.path / name) for name in record.files}
-    for name, part in live.items():
-        saved = record.parts[name]
-        part.check(saved.state, tensors.get(saved.file or "", {}))
+    _check_states(found, record, live, tensors)
     values = Decoder(tensors.get(f"{VALUES}.safetensors", {}), VALUES).decode(record.values)
     _load(record, live, tensors)
     if different:
@@ -113,7 +118,10 @@ def is_finite(value: float) -> bool:
 
 
 def _metrics(record: Record) -> dict[str, float]:
-    metrics: dict[str, float] = Decoder({}, "metrics").decode(record.metrics)
+    metrics: dict[str, Any] = Decoder({}, "metrics").decode(record.metrics)
+    for name, value in metrics.items():
+        if not isinstance(value, int | float):
+            raise MalformedError(f"the metric {name[:100]!r} is no number", source=RECORD)
     return metrics
 
 
@@ -190,6 +198,22 @@ def _check_parts(record: Record, live: Mapping[str, Part]) -> None:
             raise part.refusal(f"is a {part.class_name} here, a {saved.class_name} was saved")
 
 
+def _check_states(
+    found: StepFolder,
+    record: Record,
+    live: Mapping[str, Part],
+    tensors: Mapping[str, Mapping[str, Tensor]],
+) -> None:
+    for name, part in live.items():
+        saved = record.parts[name]
+        try:
+            part.check(saved.state, tensors.get(saved.file or "", {}))
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            source = str(found.path / RECORD)
+            why = f"the state of {name} is not that of a {part.kind}: {error!r}"
+            raise MalformedError(why, source=source) from None
+
+
 def _check_files(root: Path, found: StepFolder, record: Record) -> None:
     """Whether every file has the bytes that were written."""
     for name, file in record.files.items():
@@ -233,14 +257,13 @@ def _load(
     done: list[tuple[Part, Any]] = []
     for part in (*random, *others, *models, *random):
         saved = record.parts[part.name]
-        state = part.decoder(tensors.get(saved.file or "", {})).decode(saved.state)
         done.append((part, part.keep()))
         try:
-            part.load(state)
+            part.load(part.decoder(tensors.get(saved.file or "", {})).decode(saved.state))
         except BaseException as error:
             for changed, before in reversed(done):
                 if before is not None:
                     changed.load(before)
-            if isinstance(error, Exception):
+            if isinstance(error, Exception) and not isinstance(error, UntrustedDataError):
                 raise part.refusal(f"does not take the saved state: {error}") from error
             raise
