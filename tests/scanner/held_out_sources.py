@@ -61,6 +61,10 @@ CASES = [
         "import pickle\npickle.load(open('x', 'rb'))",
         "import runpy\nrunpy.run_module('x')",
         "open('x', 'w').write('x')",
+        "open('sitecustomize.py', 'w').write('x')",
+        "open('/home/user/x.txt', 'w').write('x')",
+        "open('../../x.json', 'w').write('x')",
+        "open(path, 'wb').write('x')",
         "import shutil\nshutil.copy('a', 'b')",
         "import torch.utils.cpp_extension as c\nc.load_inline('x', ['y'])",
         "import webbrowser\nwebbrowser.open('x')",
@@ -123,5 +127,7 @@ CASES = [
         "import torch\nACT = {n: getattr(torch.nn, n) for n in ('ReLU', 'GELU')}\n",
         "__version__ = '1'\nwith open('README.md') as f:\n    text = f.read()\n",
         "print 'python 2'\n",
+        "import pickle\nwith open('out/model.pkl', 'wb') as f:\n    pickle.dump([1], f)\n",
+        "open('metrics.json', mode='a').write('x')",
     ),
 ]  # fmt: skip

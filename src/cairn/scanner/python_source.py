@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from cairn.errors import LimitError, MalformedError
+from cairn.scanner.paths import leads_elsewhere
 
 # The longest models of transformers have 250 KB; as many bytes of calls take two seconds.
 MAX_SOURCE_BYTES = 256 << 10
@@ -30,6 +31,12 @@ _IMPORTERS = ("builtins.__import__", "importlib.import_module")
 _NAMESPACES = ("builtins.globals", "builtins.locals", "builtins.vars")
 # Attributes that lead from any object to the interpreter.
 _WAYS_IN = frozenset(("__subclasses__", "__globals__", "__builtins__", "__code__"))
+# What scripts that train and convert save. Nothing runs files of these names.
+_DATA_SUFFIXES = (
+    *(".pkl", ".pickle", ".joblib", ".pt", ".pth", ".bin", ".ckpt", ".safetensors", ".gguf"),
+    *(".onnx", ".h5", ".npy", ".npz", ".json", ".jsonl", ".csv", ".tsv", ".parquet", ".txt"),
+    *(".md", ".log", ".png", ".jpg", ".jpeg"),
+)
 _PLAIN_ENCODINGS = ("utf-8", "utf-8-sig", "ascii", "iso-8859-1")
 
 
@@ -125,12 +132,20 @@ def _called_by(node: ast.AST) -> list[ast.expr]:
 
 
 def _opens_to_write(node: ast.Call) -> bool:
+    """Whether it writes anything but a data file beside or below where the script runs."""
     if not (isinstance(node.func, ast.Name) and node.func.id == "open"):
         return False
+    match node.args[:1]:
+        case [ast.Constant(value=str(path))] if _is_data(path):
+            return False
     modes = [*node.args[1:2], *(one.value for one in node.keywords if one.arg == "mode")]
     return any(
         isinstance(mode, ast.Constant) and set(str(mode.value)) & set("wax+") for mode in modes
     )
+
+
+def _is_data(path: str) -> bool:
+    return not leads_elsewhere(path) and path.lower().endswith(_DATA_SUFFIXES)
 
 
 def _below(node: ast.AST, *, at_import: bool) -> Iterator[tuple[ast.AST, bool]]:
