@@ -11,7 +11,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from tests.compat import minilm
-from tests.compat.clients import LFS, OLD, XET, Client, Mode
+from tests.compat.clients import EACH_WAY, XET, Client, Mode
 from tests.compat.hubs import Hub
 
 
@@ -72,7 +72,7 @@ def torch_file(folder: Path) -> Path:
     return folder / "checkpoint.pt"
 
 
-@pytest.mark.parametrize("mode", [XET, LFS, OLD], ids=["xet", "lfs", "old"])
+@pytest.mark.parametrize("mode", EACH_WAY, ids=["xet", "old", "lfs"])
 def test_every_file_comes_back_as_it_landed_and_as_it_is_kept_later(
     mode: Mode, lazy_hub: Hub, new_client: Callable[..., Client], folder: Path, torch_file: Path,
     tmp_path: Path,

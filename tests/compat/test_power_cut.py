@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.compat import minilm
-from tests.compat.clients import LFS, OLD, XET, Client, Mode, add
+from tests.compat.clients import EACH_WAY, XET, Client, Mode, add
 from tests.compat.hubs import Hub
 
 EARLIER = {"config.json": b"{}", "early.bin": bytes(range(256)) * 1000}
@@ -31,7 +31,7 @@ def bytes_landing(data: Path) -> int:
     return total
 
 
-@pytest.mark.parametrize("mode", [XET, LFS, OLD], ids=["xet", "lfs", "old"])
+@pytest.mark.parametrize("mode", EACH_WAY, ids=["xet", "old", "lfs"])
 def test_after_a_kill_in_the_middle_of_an_upload_nothing_is_lost_and_a_retry_succeeds(
     mode: Mode, new_client: Callable[..., Client], tmp_path: Path
 ) -> None:

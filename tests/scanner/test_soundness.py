@@ -104,7 +104,7 @@ def test_every_name_an_unpickler_imports_of_a_whole_pickle_is_known() -> None:
     assert importing > 40 and clean > 8
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 2))])
 def test_every_name_an_unpickler_imports_of_a_mutated_pickle_is_known(seed: int) -> None:
     random = Random(seed)
     importing, clean = check([mutated(random.choice(_SEEDS), random) for _ in range(2000)])

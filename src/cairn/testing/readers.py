@@ -150,12 +150,11 @@ class ReaderConformance:
                 *rng.sample(beyond, min(200, len(beyond))),
             ]
             for at in places:
-                for flip in _FLIPS:
-                    damaged = bytearray(data)
-                    damaged[at] ^= flip
-                    found = outcome(bytes(damaged), self.reader)
-                    if isinstance(found, Layout):
-                        assert found.size_bytes == len(data)
+                damaged = bytearray(data)
+                damaged[at] ^= rng.choice(_FLIPS)
+                found = outcome(bytes(damaged), self.reader)
+                if isinstance(found, Layout):
+                    assert found.size_bytes == len(data)
 
     def test_bytes_moved_about_raise_nothing_else(self, samples: Mapping[str, bytes]) -> None:
         rng = random.Random(11)
