@@ -1,7 +1,7 @@
 """Kept scans: what is most urgent comes first, and nobody's newer word is overwritten."""
 
 from cairn.catalog import Catalog, KeptScan
-from cairn.domain import Verdict
+from cairn.domain import RepoId, RepoType, Verdict
 from tests.catalog.conftest import Clock
 from tests.catalog.histories import blob, commit, new_repo, put
 
@@ -10,7 +10,7 @@ OLD, NEW = "old rules", "new rules"
 
 def hold(catalog: Catalog, name: str, *files: bytes, downloads: int = 0) -> None:
     repo = new_repo(catalog, name)
-    commit(catalog, repo, *(put(f"{i}.bin", data) for i, data in enumerate(files)))
+    commit(catalog, repo, *(put(f"{i}/x.bin", data) for i, data in enumerate(files)))
     catalog.repos.count_download(repo.id, downloads)
     catalog.repos.flush_downloads()
 
@@ -46,6 +46,26 @@ def test_what_nobody_scanned_is_due_first_then_the_most_downloaded(catalog: Cata
     due = [one.digest for one in catalog.blob_scans.due("newer extractors", 10)]
     wanted = (b"never scanned, and larger", b"popular, older extractors", b"older extractors")
     assert due == [blob(data).digest for data in wanted]
+
+
+def test_what_came_by_another_name_waits_until_it_is_scanned_by_it(catalog: Catalog) -> None:
+    hold(catalog, "ada/m", b"one")
+    one = blob(b"one").digest
+    assert catalog.blob_scans.names_waiting(one) == ["x.bin"]
+    scanned(catalog, b"one")
+    assert catalog.blob_scans.names_waiting(one) == []
+    assert catalog.blob_scans.due_by_name(10) == []
+    commit(catalog, new_repo(catalog, "ada/n"), put("y.pkl", b"one"), put("x.bin", b"one"))
+    assert catalog.blob_scans.due("extractors", 10) == [], "somebody read these bytes"
+    assert [due.digest for due in catalog.blob_scans.due_by_name(10)] == [one]
+    assert catalog.blob_scans.any_wait(OLD, "extractors")
+    catalog.blob_scans.seen([(one, "x.bin")])
+    assert catalog.blob_scans.names_waiting(one) == ["y.pkl"]
+    for repo in ("ada/m", "ada/n"):
+        catalog.repos.delete(RepoId.parse(RepoType.MODEL, repo))
+    assert catalog.blob_scans.due_by_name(10) == [], "nobody has them any more"
+    catalog.blob_scans.forget_unowned()
+    assert catalog.blob_scans.names_waiting(one) == []
 
 
 def test_counts_say_what_waits_for_which_version(catalog: Catalog) -> None:

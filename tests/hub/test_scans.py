@@ -132,6 +132,21 @@ def test_what_was_scanned_is_not_scanned_again(hub: Hub, pushed: Repo) -> None:
     assert scan_all(hub) == {}
 
 
+def test_a_file_that_comes_by_another_name_is_scanned_by_it_in_the_background(
+    hub: Hub, repo: Repo
+) -> None:
+    source = b"import os\nos.system('true')\n"  # harmless as a text, not as a module
+    repo.put("notes.txt", source)
+    assert scan_all(hub)["notes.txt"] is Verdict.CLEAN
+    repo.put("folder/modeling.py", source)
+    repo.put("folder/notes.txt", source)
+    assert Rescans(hub.house).take_turn(), "the background has something to do"
+    assert scan_all(hub) == {"modeling.py": Verdict.MALICIOUS}
+    assert scan_all(hub) == {} and not Rescans(hub.house).take_turn()
+    told = hub.house.catalog.notifications.of("ann", 10)
+    assert "folder/modeling.py malicious" in told[0].text
+
+
 def test_new_rules_judge_what_is_kept_without_reading_a_file(
     hub: Hub, pushed: Repo, monkeypatch: pytest.MonkeyPatch
 ) -> None:

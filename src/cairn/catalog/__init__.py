@@ -1,7 +1,7 @@
 """Who, which repo, which revision: the only room with SQL, on SQLite or PostgreSQL."""
 
 from cairn.catalog.arrivals import Arrival
-from cairn.catalog.blob_scans import KeptScan, Named
+from cairn.catalog.blob_scans import KeptScan, Named, scanned_name
 from cairn.catalog.changes import Change, DeleteFile, DeleteFolder, PutFile
 from cairn.catalog.comparisons import Asked, Comparisons, Trees
 from cairn.catalog.decided import Appeal, RepoPolicy, Waiver
@@ -76,4 +76,5 @@ __all__ = [
     "WaitingEvent",
     "Waiver",
     "open_catalog",
+    "scanned_name",
 ]

@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Delete,
     Row,
     and_,
     bindparam,
@@ -28,7 +29,7 @@ from sqlalchemy import (
 
 from cairn.catalog import verdict_changes
 from cairn.catalog.database import Database
-from cairn.catalog.schema import blob_scans, repo_blobs, repos
+from cairn.catalog.schema import blob_scans, repo_blobs, repos, unscanned_names
 from cairn.domain import Blob, Digest, Verdict
 
 _BATCH = 250  # blobs and names named in one query
@@ -49,6 +50,11 @@ _JUDGE_AS_SEEN = (
 
 Named = tuple[Digest, str]
 """A blob and the last part of a path it has."""
+
+
+def scanned_name(path: str) -> str:
+    """What of a path a scan goes by: loaders know files by the last part."""
+    return path.rpartition("/")[2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +115,32 @@ class BlobScans:
             rows = connection.execute(query).all()
         return [Blob(_digest(row.digest), row.size_bytes) for row in rows]
 
+    def due_by_name(self, limit: int) -> list[Blob]:
+        """Blobs of repos that came by a name they were not scanned under, most downloaded first."""
+        query = (
+            select(repo_blobs.c.digest, repo_blobs.c.size_bytes)
+            .join(unscanned_names, unscanned_names.c.digest == repo_blobs.c.digest)
+            .join(repos, repos.c.uid == repo_blobs.c.repo)
+            .group_by(repo_blobs.c.digest, repo_blobs.c.size_bytes)
+            .order_by(func.max(repos.c.downloads).desc(), repo_blobs.c.digest)
+            .limit(limit)
+        )
+        with self._database.read() as connection:
+            rows = connection.execute(query).all()
+        return [Blob(_digest(row.digest), row.size_bytes) for row in rows]
+
+    def names_waiting(self, digest: Digest) -> list[str]:
+        """The names that a blob came by since it was scanned under these."""
+        query = select(unscanned_names.c.name).where(unscanned_names.c.digest == digest.raw)
+        with self._database.read() as connection:
+            return list(connection.execute(query.order_by(unscanned_names.c.name)).scalars())
+
+    def seen(self, named: Iterable[Named]) -> None:
+        """Note that these wait no more: they were scanned before."""
+        with self._database.write() as connection:
+            for digest, name in named:
+                connection.execute(_waiting_no_more((digest, name)))
+
     def stale(self, rules: str, limit: int) -> list[Named]:
         """What was judged by other rules than these, most urgent first.
 
@@ -152,8 +184,12 @@ class BlobScans:
         """Whether anything waits for these rules or extractors."""
         stale = select(blob_scans.c.digest).where(blob_scans.c.rules != rules).limit(1)
         unread = select(repo_blobs.c.digest).where(_unread(extraction)).limit(1)
+        held = repo_blobs.c.digest == unscanned_names.c.digest
+        named = select(unscanned_names.c.name).join(repo_blobs, held).limit(1)
         with self._database.read() as connection:
-            return any(connection.execute(query).first() is not None for query in (stale, unread))
+            return any(
+                connection.execute(query).first() is not None for query in (stale, named, unread)
+            )
 
     def counts(self, rules: str, extraction: str) -> ScanCounts:
         """How much there is, and how much of it waits for these rules and extractors."""
@@ -185,6 +221,7 @@ class BlobScans:
             before = connection.execute(stood).scalar()
             connection.execute(delete(blob_scans).where(_is([named])))
             connection.execute(insert(blob_scans).values(row))
+            connection.execute(_waiting_no_more(named))
             if before is not None and before != verdict.value:
                 self._note(connection, named, Verdict(before), verdict, rules)
 
@@ -273,13 +310,20 @@ class BlobScans:
     def forget_unowned(self) -> int:
         """Drop scans of blobs that no repo holds any more; returns how many."""
         owned = exists().where(repo_blobs.c.digest == blob_scans.c.digest)
+        named = exists().where(repo_blobs.c.digest == unscanned_names.c.digest)
         with self._database.write() as connection:
+            connection.execute(delete(unscanned_names).where(~named))
             return connection.execute(delete(blob_scans).where(~owned)).rowcount
 
 
 def _batches(wanted: Iterable[Named]) -> Iterable[list[Named]]:
     listed = list(dict.fromkeys(wanted))
     return (listed[start : start + _BATCH] for start in range(0, len(listed), _BATCH))
+
+
+def _waiting_no_more(named: Named) -> Delete:
+    digest, name = named
+    return delete(unscanned_names).filter_by(digest=digest.raw, name=name)
 
 
 def _is(wanted: list[Named]) -> ColumnElement[bool]:

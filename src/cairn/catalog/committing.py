@@ -16,10 +16,11 @@ from typing import Any
 from sqlalchemy import Connection, Row, insert, update
 
 from cairn.catalog import gitobjects, log_waiting, refs
+from cairn.catalog.blob_scans import scanned_name
 from cairn.catalog.changes import Change, PutFile
 from cairn.catalog.commits import commit_query, pack_changes, revision_of
 from cairn.catalog.database import Database, insert_all_new, insert_if_new, storable
-from cairn.catalog.schema import commits, repo_blobs, repos, trees
+from cairn.catalog.schema import commits, repo_blobs, repos, trees, unscanned_names
 from cairn.catalog.schema import refs as refs_table
 from cairn.catalog.tree_edit import Edited, edit
 from cairn.catalog.tree_store import TreeStore
@@ -254,6 +255,13 @@ def _insert_blobs(connection: Connection, uid: str, changes: Sequence[Change]) -
         {"repo": uid, "digest": digest, "size_bytes": sizes[digest]} for digest in sorted(sizes)
     ]
     insert_all_new(connection, repo_blobs, rows)
+    named = {
+        (change.blob.digest.raw, scanned_name(change.path))
+        for change in changes
+        if isinstance(change, PutFile)
+    }
+    names = [{"digest": digest, "name": name} for digest, name in sorted(named)]
+    insert_all_new(connection, unscanned_names, names)
 
 
 def _move_ref(connection: Connection, wanted: Proposal, old: str | None, new: str) -> None:

@@ -16,7 +16,7 @@ from cairn.catalog.commits import commit_query
 from cairn.catalog.committing import write_commit
 from cairn.catalog.database import Database, insert_all_new
 from cairn.catalog.past_commits import PastCommit
-from cairn.catalog.schema import commits, metadata, repo_blobs, trees
+from cairn.catalog.schema import commits, metadata, repo_blobs, trees, unscanned_names
 from cairn.catalog.tree_edit import edit
 from cairn.catalog.tree_store import TreeStore
 from cairn.catalog.trees import PackedTree
@@ -40,7 +40,7 @@ class DraftedHistory:
         self._engine = create_engine(f"sqlite:///{Path(self._folder.name) / 'draft'}")
         event.listen(self._engine, "connect", _hurry)
         self._connection = self._engine.connect()
-        metadata.create_all(self._connection, tables=[trees, commits, repo_blobs])
+        metadata.create_all(self._connection, tables=[trees, commits, repo_blobs, unscanned_names])
 
     def _ids_here(self) -> list[str]:
         if self.uid is None:
@@ -110,6 +110,8 @@ class DraftedHistory:
             added += len(new)
         for rows in self._rows(repo_blobs, repo_blobs.c.digest):
             insert_all_new(connection, repo_blobs, [row | {"repo": uid} for row in rows])
+        for rows in self._rows(unscanned_names, unscanned_names.c.digest, unscanned_names.c.name):
+            insert_all_new(connection, unscanned_names, rows)
         return added
 
     def _rows(self, table: Table, *order: Any) -> Iterator[list[dict[str, Any]]]:

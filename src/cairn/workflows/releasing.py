@@ -3,12 +3,15 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from cairn.catalog import RepoRecord
+from cairn.catalog import RepoRecord, scanned_name
 from cairn.domain import Actor, Blob, Entry, ScanPolicy, Verdict
-from cairn.errors import BlockedError
+from cairn.errors import BlockedError, UnavailableError
 from cairn.workflows.house import House
 from cairn.workflows.standing import blob_verdict, verdicts
-from cairn.workflows.stored_scans import known_verdicts, name_of
+from cairn.workflows.stored_scans import known_verdicts, names_waiting
+
+MOST_NAMES_NOW = 20
+"""Names by which a request scans a blob; more are left to the background."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +41,7 @@ class Releasing:
             BlobNotFoundError, IntegrityError: the store lost or damaged it.
             UnavailableError: it cannot be scanned now.
         """
-        return self.scan(entry.blob, name_of(entry.path))
+        return self.scan(entry.blob, scanned_name(entry.path))
 
     def release(self, repo: RepoRecord, entry: Entry) -> Verdict | None:
         """The verdict on a file that may be given out and is not held; None if there is none yet.
@@ -63,11 +66,26 @@ class Releasing:
         """
         policy = self.policy_of(uid)
         if policy is ScanPolicy.HOLD:
+            waiting = names_waiting(self.house, blob.digest)
+            if len(waiting) > MOST_NAMES_NOW:
+                raise UnavailableError(f"{blob.digest} waits to be scanned by many names")
+            for name in waiting:
+                self.scan(blob, name)
             verdict = blob_verdict(self.house, uid, blob.digest)
             if verdict is None:
                 self.scan(blob, "")
                 verdict = blob_verdict(self.house, uid, blob.digest)
             self._keep_back(policy, verdict, blob.digest.hex)
+
+    def refuse_known(self, uid: str, blob: Blob) -> None:
+        """Keep back bytes of a repo that a scan found malicious; nothing is scanned.
+
+        Raises:
+            BlockedError: they are malicious under some name.
+        """
+        policy = self.policy_of(uid)
+        if policy is ScanPolicy.HOLD:
+            self._keep_back(policy, blob_verdict(self.house, uid, blob.digest), blob.digest.hex)
 
     def _keep_back(self, policy: ScanPolicy, verdict: Verdict | None, what: str) -> None:
         if policy is ScanPolicy.HOLD and verdict is Verdict.MALICIOUS:

@@ -4,13 +4,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from cairn.catalog import RepoRecord
+from cairn.catalog import RepoRecord, scanned_name
 from cairn.domain import Blob, Entry, Place, Revision, ScanPolicy, ScanReport, Verdict
 from cairn.scanner import report_of, rules_version
 from cairn.scanner.evidence.base import Unread
 from cairn.workflows.house import House
 from cairn.workflows.standing import Standing, standings, verdicts
-from cairn.workflows.stored_scans import name_of
 
 
 class ScanState(StrEnum):
@@ -110,7 +109,7 @@ def _file(
 ) -> FileSecurity:
     if standing is not None:
         return FileSecurity(entry, ScanState.SCANNED, standing)
-    name = name_of(entry.path)
+    name = scanned_name(entry.path)
     if desk.is_at(entry.blob, name):
         return FileSecurity(entry, ScanState.SCANNING, None)
     failure = desk.failure_of(entry.blob, name)

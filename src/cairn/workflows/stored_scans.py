@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 
-from cairn.catalog import KeptScan
+from cairn.catalog import KeptScan, scanned_name
 from cairn.domain import Blob, Digest, Entry, FileReport, Place, Verdict
 from cairn.errors import BlobNotFoundError, IntegrityError, MalformedError, NotFoundError
 from cairn.scanner import extraction_version, judging_version, report_of
@@ -22,11 +22,6 @@ from cairn.workflows.stored_file import StoredFile
 
 BLOBS_AT_ONCE = 20
 """Blobs of one pass; after it other work of the background gets its turn."""
-
-
-def name_of(path: str) -> str:
-    """What of a path a scan goes by: loaders know files by the last part."""
-    return path.rpartition("/")[2]
 
 
 def scan_blob(house: House, blob: Blob, name: str, gather: Gather) -> Verdict:
@@ -54,7 +49,7 @@ def scan_blob(house: House, blob: Blob, name: str, gather: Gather) -> Verdict:
 def _tell_owners(house: House, blob: Blob, name: str) -> None:
     """Of later changes of a verdict `recall` tells."""
     for place in house.catalog.history.locations([blob.digest])[blob.digest]:
-        if name_of(place.path) == name:
+        if scanned_name(place.path) == name:
             with suppress(NotFoundError):  # deleted meanwhile
                 record = house.catalog.repos.get(place.repo)
                 what = f"{record.id.full_name}: the scan found {place.path} malicious"
@@ -64,17 +59,17 @@ def _tell_owners(house: House, blob: Blob, name: str) -> None:
 def scan_pending(
     house: House, scan: Callable[[Blob, str], Verdict], lost: set[Digest] | None = None
 ) -> Iterator[Judged]:
-    """Scan blobs that these extractors never saw, under every name they have.
+    """Scan blobs that these extractors never saw, or not under a name that they came by since.
 
     Those in `lost` are left out, and those that the store lost or damaged are added to it: else
     they would be the first of every pass, and enough of them all of it.
     """
     lost = set() if lost is None else lost
-    found = house.catalog.blob_scans.due(extraction_version(), BLOBS_AT_ONCE + len(lost))
-    due = [blob for blob in found if blob.digest not in lost][:BLOBS_AT_ONCE]
+    due = _due(house, lost)
     places = house.catalog.history.locations(blob.digest for blob in due)
     for blob in due:
-        for name in sorted({name_of(place.path) for place in places[blob.digest]} or {""}):
+        names = {scanned_name(place.path) for place in places[blob.digest]}
+        for name in _not_read(house, blob, names):
             try:
                 yield Judged(blob.digest.hex, name, scan(blob, name))
             except (BlobNotFoundError, IntegrityError):
@@ -82,16 +77,43 @@ def scan_pending(
                 break
 
 
+def _due(house: House, lost: set[Digest]) -> list[Blob]:
+    """What is scanned next: what nobody read, then what came by another name since it was read."""
+    scans, limit = house.catalog.blob_scans, BLOBS_AT_ONCE + len(lost)
+    found = scans.due(extraction_version(), limit)
+    if len(found) < limit:
+        found += scans.due_by_name(limit)
+    distinct = {blob.digest: blob for blob in found if blob.digest not in lost}
+    return list(distinct.values())[:BLOBS_AT_ONCE]
+
+
+def _not_read(house: House, blob: Blob, names: set[str]) -> list[str]:
+    """Those of a blob's names, and of those it came by, under which it is to be read now."""
+    scans, ours = house.catalog.blob_scans, extraction_version()
+    read = {one.name for one in scans.of_blob(blob.digest) if one.extraction == ours}
+    named = names.union(names_waiting(house, blob.digest))
+    return sorted(named - read) if named or read else [""]
+
+
+def names_waiting(house: House, digest: Digest) -> list[str]:
+    """The names that a blob came by and was never scanned under."""
+    scans = house.catalog.blob_scans
+    waiting = [(digest, name) for name in scans.names_waiting(digest)]
+    known = scans.verdicts(waiting)
+    scans.seen(known)
+    return [named[1] for named in waiting if named not in known]
+
+
 def known_verdicts(house: House, entries: Iterable[Entry]) -> dict[str, Verdict]:
     """The verdicts on those of a revision's files that were scanned, by path."""
-    named = {entry.path: (entry.blob.digest, name_of(entry.path)) for entry in entries}
+    named = {entry.path: (entry.blob.digest, scanned_name(entry.path)) for entry in entries}
     found = house.catalog.blob_scans.verdicts(named.values())
     return {path: found[one] for path, one in named.items() if one in found}
 
 
 def known_scans(house: House, entries: Iterable[Entry]) -> dict[str, KeptScan]:
     """What is kept of scans of a revision's files, by path."""
-    named = {entry.path: (entry.blob.digest, name_of(entry.path)) for entry in entries}
+    named = {entry.path: (entry.blob.digest, scanned_name(entry.path)) for entry in entries}
     kept = house.catalog.blob_scans.get(named.values())
     return {path: kept[one] for path, one in named.items() if one in kept}
 

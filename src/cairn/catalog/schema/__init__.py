@@ -14,7 +14,13 @@ from cairn.catalog.schema.accounts import (
     tokens,
 )
 from cairn.catalog.schema.base import metadata
-from cairn.catalog.schema.blobs import blob_health, blob_scans, comparisons, weight_reports
+from cairn.catalog.schema.blobs import (
+    blob_health,
+    blob_scans,
+    comparisons,
+    unscanned_names,
+    weight_reports,
+)
 from cairn.catalog.schema.chunks import chunk_keys, chunk_lists, chunk_runs
 from cairn.catalog.schema.history import commits, refs, repo_blobs, trees, uploads
 from cairn.catalog.schema.namespaces import quotas, stored_counts
@@ -65,6 +71,7 @@ __all__ = [
     "tokens",
     "trees",
     "trusted_signers",
+    "unscanned_names",
     "uploads",
     "verdict_changes",
     "waivers",

@@ -51,3 +51,12 @@ blob_scans = Table(
     Column("evidence", LargeBinary, nullable=False),
     Column("judged_at", Moment),
 )
+
+# Names by which commits brought blobs, until they are scanned under these: a loader takes a file
+# for what its name says. Noted with the commit, so that no name is forgotten.
+unscanned_names = Table(
+    "unscanned_names",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),
+    Column("name", Text, primary_key=True),
+)

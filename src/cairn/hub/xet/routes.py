@@ -162,8 +162,9 @@ async def read_reconstruction(request: Request) -> Response:
 
     def terms() -> dict[str, object]:
         file = cas.file(name)
-        if cas.grant.access is Access.READ:
-            releasing.release_blob(cas.grant.repo_uid, file.blob)
+        is_reader = cas.grant.access is Access.READ
+        release = releasing.release_blob if is_reader else releasing.refuse_known
+        release(cas.grant.repo_uid, file.blob)
         start, stop = _byte_range(request, file.blob.size_bytes)
         return reconstruction(file, cas.staged, start, stop, url_for)
 
