@@ -135,13 +135,26 @@ def _pyfunc(more: str) -> bytes:
     return _mlmodel(f"  python_function:\n    env: conda.yaml\n{more}")
 
 
+_SAVE = (
+    text(1, "joined") + text(2, "Identity") + text(3, "prefix"),
+    text(1, "save") + text(2, "SaveV2") + text(3, "joined") + text(3, "names:0"),
+)
+
+
+def _constant(target: str) -> bytes:
+    held = field(8, field(1, 7) + field(8, target.encode()))
+    return text(1, "prefix") + text(2, "Const") + field(5, text(1, "value") + field(2, held))
+
+
 def _written(target: str) -> bytes:
     """A graph that saves a checkpoint where a constant says."""
-    held = field(8, field(1, 7) + field(8, target.encode()))
-    constant = text(1, "prefix") + text(2, "Const") + field(5, text(1, "value") + field(2, held))
-    joined = text(1, "joined") + text(2, "Identity") + text(3, "prefix")
-    save = text(1, "save") + text(2, "SaveV2") + text(3, "joined") + text(3, "names:0")
-    return saved_model(graph(constant, joined, save, operation("MatMul")))
+    return saved_model(graph(_constant(target), *_SAVE, operation("MatMul")))
+
+
+def _in_function(*nodes: bytes, outside: bytes = operation("MatMul")) -> bytes:
+    """A graph whose nodes lie in a function, which has names of its own."""
+    body = field(1, text(1, "f")) + b"".join(field(3, one) for one in nodes)
+    return saved_model(graph(outside, library=field(2, field(1, body))))
 
 
 def _mlflow(id_: str, what: str, verdict: object, *documents: bytes) -> Case:
@@ -326,6 +339,7 @@ CASES = [
         a_dot_pb=saved_model(graph("MatMul", "PrintV2")),
         b_dot_pb=_written("/etc/cron.d/x"),
         c_dot_pb=_written("../../x"),
+        d_dot_pb=_in_function(_constant("gs://bucket/x"), *_SAVE),
     ),
     _files(
         "SavedModel, ordinary saver",
@@ -333,6 +347,7 @@ CASES = [
         CLEAN,
         a_dot_pb=_written("model"),
         b_dot_pb=_written("_temp/part"),
+        c_dot_pb=_in_function(*_SAVE, outside=_constant("/home/user/vocabulary.txt")),
     ),
     _files(
         "ONNX hash-dotdot",
