@@ -8,7 +8,7 @@ from threading import Event, Thread
 import pytest
 
 from cairn.catalog import Arrival, Catalog, DeleteFile, PastCommit
-from cairn.domain import Ref, RepoId
+from cairn.domain import Ref, RepoId, Verdict
 from cairn.errors import ConflictError, IntegrityError, NotFoundError, RepoNotFoundError
 from tests.catalog.histories import MAIN, WHEN, commit, model, new_repo, put, put_large
 
@@ -63,6 +63,20 @@ def test_a_history_is_made_again_with_its_ids(catalog: Catalog, past: list[PastC
     assert catalog.history.digests(record.uid) == catalog.history.digests(there.uid)
     assert take(catalog, "ada/again", past, main=main, side=side) == 0
     assert catalog.audit.recent(1)[0].action == "repo.import"
+
+
+def test_files_that_arrive_wait_to_be_scanned_by_their_names(
+    catalog: Catalog, past: list[PastCommit]
+) -> None:
+    digest = put("w", b"2").blob.digest
+    catalog.blob_scans.put((digest, "w"), "extractors", "rules", Verdict.CLEAN, "[]")
+    renamed = [replace(past[0], changes=(put("w.pkl", b"2"),), parent=None)]
+    assert catalog.blob_scans.names_waiting(digest) == []
+    with pytest.raises(IntegrityError):
+        take(catalog, "ada/other", renamed)  # its id is of other content
+    assert catalog.blob_scans.names_waiting(digest) == []
+    take(catalog, "ada/again", past, main=past[1].id)
+    assert catalog.blob_scans.names_waiting(digest) == ["w"]
 
 
 def test_branches_move_forward_only(catalog: Catalog, past: list[PastCommit]) -> None:

@@ -77,7 +77,7 @@ def test_siblings_are_ranked_among_each_other_as_far_as_they_are_known(family: H
     judge(family)
     page = family.page(PAGE)
     assert "0 of 1 siblings score as high" in page and "ada/hidden" not in page
-    assert '<a href="/ada/unasked/weights">ada/unasked</a> <span class="soft">not computed' in page
+    assert '<a href="/ada/unasked/weights">ada/unasked</a> <span class="soft">no report' in page
     assert "0 of 2 siblings score as high" in family.page(PAGE, token=family.token)
     told = family.client.get(API).json()["report"]
     assert [one["name"] for one in told["siblings"]] == ["ada/honest"]

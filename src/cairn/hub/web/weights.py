@@ -174,7 +174,7 @@ def _outlier(one: Mapping[str, Any]) -> str:
 
 def _sibling_row(visit: Visit, one: Sibling) -> SiblingRow:
     if one.numbers is None:
-        score = "not computed yet"
+        score = "no report"
     else:
         score = "none" if one.score is None else f"{one.score:.2f}"
     link = f"{visit.base}/{one.repo.url_path}/weights"
