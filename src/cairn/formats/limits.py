@@ -81,8 +81,8 @@ MAX_YAML_DEPTH = 24
 MAX_YAML_ALIASES = 64
 """Aliases in one YAML document; people write some, alias bombs need many."""
 
-MAX_TEMPLATE_CHARS = 512 << 10
-"""Of one Jinja template; the longest published chat templates have 30,000."""
+MAX_TEMPLATE_CHARS = 128 << 10
+"""Of all Jinja templates in a file; the longest published chat templates have 30,000."""
 
 MAX_TRAINER_STATE_BYTES = 32 * MIB
 """trainer_state.json carries the whole log history: about 100 bytes per logging step."""

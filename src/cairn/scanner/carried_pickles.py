@@ -12,7 +12,7 @@ from cairn.formats import BytesSource
 from cairn.formats.pickle_program import Global, Payload, Value
 from cairn.scanner.evidence.pickles import CarriedPickle
 from cairn.scanner.inflating import inflated, method_of
-from cairn.scanner.pickle_search import find_pickles
+from cairn.scanner.pickle_search import SearchBudget, find_pickles
 from cairn.scanner.text_encodings import MOST_CHARS, SHORTEST_BYTES, readings
 from cairn.scanner.trace import Trace
 
@@ -30,19 +30,19 @@ def note_carried(values: Iterator[Value], source: Source, trace: Trace) -> None:
     for encoding, packed in _readings(values, source):
         data = unpacked(packed, trace)
         trace.spend(len(data))
-        for module, name in called_in(data):
+        for module, name in called_in(data, trace.search_budget):
             if (encoding, module, name) not in seen:
                 seen.add((encoding, module, name))
                 trace.note(CarriedPickle(trace.at(), encoding, module, name))
 
 
-def called_in(data: bytes) -> Iterator[tuple[str, str]]:
+def called_in(data: bytes, budget: SearchBudget) -> Iterator[tuple[str, str]]:
     """What pickles in some bytes call: module and name, once each.
 
     Raises:
-        LimitError: too many places look like one.
+        LimitError: it takes more than the budget.
     """
-    names = (call.callee for program in find_pickles(data) for call in program.calls)
+    names = (call.callee for program in find_pickles(data, budget) for call in program.calls)
     yield from dict.fromkeys((one.module, one.name) for one in names if isinstance(one, Global))
 
 

@@ -35,7 +35,7 @@ def note_encoded(text: str, place: Place, trace: Trace) -> None:
     for encoding, packed in readings(text.strip()):
         data = unpacked(packed, trace)
         trace.spend(len(data))
-        for module, name in called_in(data):
+        for module, name in called_in(data, trace.search_budget):
             trace.note(CarriedPickle(place, encoding, module, name))
         family = program_family(data[:PROGRAM_HEAD_BYTES])
         if family:

@@ -1,9 +1,10 @@
 """Judges evidence, which needs neither the file nor what takes files apart."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from hashlib import sha256
 
-from cairn.domain import Digest, FileReport, Finding, Place
+from cairn.domain import Digest, FileReport, Finding, Place, Verdict
 from cairn.plugins import Registry
 from cairn.scanner.advisories import AdvisoryData, floors_of
 from cairn.scanner.evidence.base import Evidence, Form
@@ -17,16 +18,27 @@ _TABLES = ("package_sources", "allowed", "dangerous", "graph_operations")
 
 def judge(evidence: Iterable[Evidence], rules: Registry[Rule] = RULES) -> tuple[Finding, ...]:
     """What is wrong with some evidence, in its order."""
-    by_kind: dict[type[Evidence], list[Rule]] = {}
-    for rule in rules:
-        for kind in rule.about:
-            by_kind.setdefault(kind, []).append(rule)
+    by_kind = _by_kind(rules)
     return tuple(
         finding
         for one in evidence
         for rule in by_kind.get(type(one), ())
         for finding in rule.judge(one)
     )
+
+
+def is_malicious(evidence: Evidence) -> bool:
+    """Whether a rule says of this alone that it is malicious."""
+    return any(finding.verdict is Verdict.MALICIOUS for finding in judge((evidence,)))
+
+
+@lru_cache(maxsize=8)
+def _by_kind(rules: Registry[Rule]) -> Mapping[type[Evidence], list[Rule]]:
+    by_kind: dict[type[Evidence], list[Rule]] = {}
+    for rule in rules:
+        for kind in rule.about:
+            by_kind.setdefault(kind, []).append(rule)
+    return by_kind
 
 
 def report_of(

@@ -19,7 +19,6 @@ from cairn.formats.pickle_program import (
 )
 from cairn.formats.pickle_values import kind_of
 from cairn.scanner.carried_pickles import note_carried
-from cairn.scanner.evidence.base import Form
 from cairn.scanner.evidence.pickles import (
     CalledName,
     Expansion,
@@ -54,7 +53,7 @@ def note_program(
     Raises:
         LimitError: searching what it carries takes more than the file's budget.
     """
-    trace.note(Form(trace.at(start), f"pickle protocol {program.protocol}"))
+    trace.note_form(f"pickle protocol {program.protocol}", start)
     note_deeds(program, 0, trace, followed=_enter_given_bytes(program, source, trace))
     _note_references(program, trace, of_torch=of_torch)
     for anomaly in program.anomalies:
@@ -79,7 +78,7 @@ def note_hidden(source: Source, start: int, trace: Trace) -> None:
         LimitError: there is more than the file's budget allows to search.
     """
     trace.spend(source.size_bytes - start)
-    for base, program in search(source, start, source.size_bytes):
+    for base, program in search(source, start, source.size_bytes, trace.search_budget):
         note_deeds(program, base, trace)
 
 

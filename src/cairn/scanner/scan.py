@@ -7,9 +7,10 @@ from cairn.domain import Source
 from cairn.errors import UntrustedDataError
 from cairn.formats.limits import HEAD_BYTES
 from cairn.plugins import Registry
-from cairn.scanner.evidence.base import Evidence, Form, Unread
+from cairn.scanner.evidence.base import Evidence, Unread
 from cairn.scanner.extractor import Extractor
 from cairn.scanner.extractors import EXTRACTORS
+from cairn.scanner.judging import is_malicious
 from cairn.scanner.trace import Budget, Trace
 
 
@@ -29,7 +30,7 @@ def gather(
         for extractor in extractors:
             if extractor.claims(head, content):
                 claimed = True
-                trace.note(Form(trace.at(), extractor.name))
+                trace.note_form(extractor.name)
                 try:
                     extractor.extract(content, trace)
                 except UntrustedDataError as error:
@@ -37,7 +38,7 @@ def gather(
         if not claimed and content.size_bytes:
             trace.note(Unread(trace.at(0), "nothing here reads content of this form"))
 
-    trace = Trace(examine, Budget(tell=tell))
+    trace = Trace(examine, Budget(tell=tell, is_malicious=is_malicious))
     examine(source, trace)
     return trace.evidence
 

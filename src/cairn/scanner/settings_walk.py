@@ -94,7 +94,7 @@ def note_template(text: str, pointer: str, trace: Trace) -> None:
     Raises:
         LimitError: the file has more templates than are looked at.
     """
-    trace.take_template()
+    trace.take_template(len(text))
     from cairn.scanner.template_syntax import read_template  # Jinja takes long to import
 
     try:

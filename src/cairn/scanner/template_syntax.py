@@ -15,7 +15,6 @@ from jinja2.ext import Extension
 from jinja2.parser import Parser
 
 from cairn.errors import LimitError, MalformedError
-from cairn.formats.limits import MAX_TEMPLATE_CHARS
 
 # Ways from an object to the frames and code behind it that need no underscore.
 _FRAMES = pattern(r"(?:gi|cr|ag|f|tb|co|func|im)_\w+|mro")
@@ -67,10 +66,8 @@ def read_template(text: str) -> ReadTemplate:
 
     Raises:
         MalformedError: it is no Jinja.
-        LimitError: it is too long, or nested too deeply to follow.
+        LimitError: it is nested too deeply to follow.
     """
-    if len(text) > MAX_TEMPLATE_CHARS:
-        raise LimitError(f"a template of {len(text)} characters")
     try:
         tree = _environment().parse(text)
         found: dict[tuple[str, str], int] = {}

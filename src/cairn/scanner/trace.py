@@ -5,20 +5,26 @@ from dataclasses import dataclass, field, replace
 
 from cairn.domain import Place, Source
 from cairn.errors import LimitError, UntrustedDataError
-from cairn.scanner.evidence.base import Broken, Evidence, Unread
+from cairn.formats.limits import MAX_TEMPLATE_CHARS
+from cairn.scanner.evidence.base import Broken, Evidence, Form, Unread
+from cairn.scanner.pickle_search import SearchBudget
 
 # Archives in archives: a torch zip in a repo's zip holds pickles, which may hold pickles as bytes.
 MAX_NESTING = 16
 
-# Evidence noted of one file: a state dict of 100,000 tensors imports and calls as often as that,
-# and what is alike is noted once.
-MAX_NOTED = 100_000
+# Evidence noted of one file, some 40 microseconds each. What is alike is noted once, so ordinary
+# files have a few dozen, archives of many arrays a few for each.
+MAX_NOTED = 20_000
+
+# Beyond that: that there was more, and one thing that makes the file malicious, if there is one.
+MAX_KEPT = MAX_NOTED + 2
 
 # Bytes that are unpacked or searched for one file, over all archives in it: the limit on bombs.
 MAX_UNPACKED_BYTES = 4 << 30
 
 
-# Templates parsed for one file, a millisecond each: settings of tokenizers have up to ten.
+# Templates parsed for one file, a millisecond each: settings of tokenizers have up to ten. Besides
+# that each character takes some eight microseconds.
 MAX_TEMPLATES = 500
 
 
@@ -26,19 +32,30 @@ def _nobody(evidence: Evidence) -> None:
     del evidence
 
 
+def _nothing_is(evidence: Evidence) -> bool:
+    del evidence
+    return False
+
+
 @dataclass(slots=True)
 class Budget:
     """What is left of the limits, shared by everything inside one file.
 
     `tell` is given each piece of evidence when it is noted, in case the scan does not end.
+    `is_malicious` knows what must be kept of more than is noted.
     """
 
     notes: int = MAX_NOTED
     unpacked_bytes: int = MAX_UNPACKED_BYTES
     templates: int = MAX_TEMPLATES
+    template_chars: int = MAX_TEMPLATE_CHARS
+    search: SearchBudget = field(default_factory=SearchBudget)
     evidence: list[Evidence] = field(default_factory=list)
+    forms: set[str] = field(default_factory=set)
     full: bool = False
+    malicious: bool = False
     tell: Callable[[Evidence], object] = _nobody
+    is_malicious: Callable[[Evidence], bool] = _nothing_is
 
     def keep(self, evidence: Evidence) -> None:
         """Keep evidence, whatever is left."""
@@ -79,14 +96,27 @@ class Trace:
         return Place(self.members, offset, pointer)
 
     def note(self, evidence: Evidence) -> None:
-        """Keep evidence; beyond `MAX_NOTED` only that there was more, which is not clean."""
+        """Keep evidence; beyond `MAX_NOTED` only that there was more, and the first that is worst.
+
+        Or a flood of what is merely suspicious would hide what is malicious.
+        """
         budget = self._budget
         if budget.notes:
             budget.notes -= 1
             budget.keep(evidence)
-        elif not budget.full:
+            return
+        if not budget.full:
             budget.full = True
             budget.keep(Unread(evidence.place, "too much was found to note it all"))
+        if not budget.malicious and budget.is_malicious(evidence):
+            budget.malicious = True
+            budget.keep(evidence)
+
+    def note_form(self, name: str, offset: int | None = None) -> None:
+        """Note that content was read as this: the first time in a file, members included."""
+        if name not in self._budget.forms:
+            self._budget.forms.add(name)
+            self.note(Form(self.at(offset), name))
 
     def refuse(self, error: UntrustedDataError) -> None:
         """Note that content could not be read: malformed, or beyond a limit and so unread."""
@@ -103,15 +133,23 @@ class Trace:
         inner = Trace(self._examine, self._budget, members, of_script=of_script)
         self._examine(source, inner)
 
-    def take_template(self) -> None:
+    def take_template(self, chars: int) -> None:
         """Account for a template about to be parsed.
 
         Raises:
-            LimitError: there were `MAX_TEMPLATES` of them.
+            LimitError: there were `MAX_TEMPLATES` of them, or `MAX_TEMPLATE_CHARS` in all.
         """
         self._budget.templates -= 1
         if self._budget.templates < 0:
             raise LimitError(f"more than {MAX_TEMPLATES} templates")
+        self._budget.template_chars -= chars
+        if self._budget.template_chars < 0:
+            raise LimitError(f"templates of more than {MAX_TEMPLATE_CHARS} characters")
+
+    @property
+    def search_budget(self) -> SearchBudget:
+        """What searching the file for pickles may still take."""
+        return self._budget.search
 
     def spend(self, size_bytes: int) -> None:
         """Account for bytes about to be unpacked or searched.

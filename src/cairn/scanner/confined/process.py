@@ -14,7 +14,7 @@ from cairn.scanner.confined.children import Start, spawn
 from cairn.scanner.confined.wire import MAX_READ_BYTES, Json, Line
 from cairn.scanner.evidence.base import Evidence, Unread
 from cairn.scanner.evidence.kinds import decode
-from cairn.scanner.trace import MAX_NOTED
+from cairn.scanner.trace import MAX_KEPT
 
 CPU_S = 60
 """Processor time for one file, and a second more for each of `BYTES_PER_S`."""
@@ -93,7 +93,7 @@ class ScanProcess:
                 case None:
                     return self._end()
                 case {"evidence": told}:
-                    if len(found) > MAX_NOTED:
+                    if len(found) >= MAX_KEPT:
                         return "found more than it may note"
                     found.append(decode(told))
                 case {"read": [int(offset), int(length)]} if _is_read(offset, length):

@@ -22,6 +22,9 @@ MAX_READ_BYTES = 4 << 20
 _BLOCK_BYTES = 64 << 10
 
 
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
+
+
 class Line:
     """One end of the line. Not for several threads."""
 
@@ -31,11 +34,11 @@ class Line:
 
     def send(self, message: Json) -> None:
         """Send a line; texts that are no Unicode are sent as they are, escaped."""
-        self._socket.sendall(json.dumps(message, separators=(",", ":")).encode() + b"\n")
+        self._socket.sendall(_ENCODER.encode(message).encode() + b"\n")
 
     def send_file(self, message: Json, descriptor: int | None) -> None:
         """Send a line, and a file's descriptor with its first byte."""
-        data = json.dumps(message).encode() + b"\n"
+        data = _ENCODER.encode(message).encode() + b"\n"
         if descriptor is None:
             self._socket.sendall(data)
         else:
@@ -93,7 +96,7 @@ class Line:
         end = self._come.index(b"\n") + 1
         line = bytes(self._come[:end])
         del self._come[:end]
-        message = json.loads(line)
+        message = json.loads(line.decode())
         if not isinstance(message, dict):
             raise ValueError("a line that is no object")
         return message

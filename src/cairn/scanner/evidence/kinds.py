@@ -3,7 +3,7 @@
 from dataclasses import MISSING, fields
 from functools import cache
 from types import ModuleType, UnionType
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 from cairn.domain import Place
 from cairn.errors import MalformedError
@@ -46,15 +46,26 @@ def kinds() -> dict[str, type[Evidence]]:
     return {one.kind: one for one in classes}
 
 
+class _Form(NamedTuple):
+    """What encoding and decoding need to know of a class of evidence; thousands are of a few."""
+
+    make: type[Evidence]
+    hints: dict[str, Any]
+    needed: frozenset[str]
+    defaults: tuple[tuple[str, Any], ...]
+
+
 def encode(evidence: Evidence) -> Json:
     """Evidence as a JSON object; what a field has by default is left out."""
-    told: Json = {"kind": evidence.kind}
-    for field in fields(evidence):
-        value = getattr(evidence, field.name)
-        if field.name == "place":
-            value = [list(value.members), value.offset, value.pointer]
-        if field.default is MISSING or value != field.default:
-            told[field.name] = value
+    place = evidence.place
+    told: Json = {
+        "kind": evidence.kind,
+        "place": [list(place.members), place.offset, place.pointer],
+    }
+    for name, default in _form(evidence.kind).defaults:
+        value = getattr(evidence, name)
+        if value != default:
+            told[name] = value
     return told
 
 
@@ -66,28 +77,34 @@ def decode(told: object) -> Evidence:
     """
     if not isinstance(told, dict) or told.get("kind") not in kinds():
         raise MalformedError("not evidence of a kind known here", source="evidence")
-    kind = kinds()[told["kind"]]
+    form = _form(told["kind"])
     given: dict[str, Any] = {name: _frozen(value) for name, value in told.items() if name != "kind"}
-    hints = _hints(kind.kind)
     if "place" in given:
         given["place"] = _place(given["place"])
-    needed = {one.name for one in fields(kind) if one.default is MISSING}
-    if not needed <= given.keys() <= hints.keys():
-        raise MalformedError(f"evidence {kind.kind!r} has other fields", source="evidence")
+    if not form.needed <= given.keys() <= form.hints.keys():
+        raise MalformedError(f"evidence {form.make.kind!r} has other fields", source="evidence")
     for name, value in given.items():
-        if not _fits(value, hints[name]):
-            raise MalformedError(f"{kind.kind}.{name} is of another type", source="evidence")
-    return kind(**given)
+        hint = form.hints[name]
+        if type(value) is not hint and not _fits(value, hint):
+            raise MalformedError(f"{form.make.kind}.{name} is of another type", source="evidence")
+    return form.make(**given)
 
 
 @cache
-def _hints(kind: str) -> dict[str, Any]:
-    hints = get_type_hints(kinds()[kind])
-    return {one.name: hints[one.name] for one in fields(kinds()[kind])}
+def _form(kind: str) -> _Form:
+    make = kinds()[kind]
+    listed = fields(make)
+    hints = get_type_hints(make)
+    return _Form(
+        make,
+        {one.name: hints[one.name] for one in listed},
+        frozenset(one.name for one in listed if one.default is MISSING),
+        tuple((one.name, one.default) for one in listed if one.name != "place"),
+    )
 
 
 def _frozen(value: object) -> object:
-    return tuple(_frozen(item) for item in value) if isinstance(value, list) else value
+    return tuple(map(_frozen, value)) if type(value) is list else value
 
 
 def _place(value: object) -> Place:

@@ -18,7 +18,7 @@ from cairn.scanner.extractor import Extractor
 from cairn.scanner.joblib_arrays import JoblibArrays, has_arrays
 from cairn.scanner.paths import base_name
 from cairn.scanner.pickle_notes import note_deeds, note_hidden, note_program
-from cairn.scanner.pickle_search import calls_a_name, find_pickles, imports_a_name
+from cairn.scanner.pickle_search import calls_a_name, imports_a_name, may_hold_pickles
 from cairn.scanner.trace import Trace
 
 # Enough to tell a text pickle from prose: its first object.
@@ -46,7 +46,7 @@ _BLOCK_BYTES = 64 << 10
 class PickleStreamExtractor(Extractor):
     """Content that an unpickler would begin to run."""
 
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
 
     @property
     def name(self) -> str:
@@ -76,7 +76,7 @@ class PickleStreamExtractor(Extractor):
             program, known=not unpickled
         ):
             return True
-        return program.opcodes > 0 and any(find_pickles(head))
+        return program.opcodes > 0 and may_hold_pickles(head)
 
     def extract(self, source: Source, trace: Trace) -> None:
         """Each pickle in turn; what follows the last one, unless it is zeros, is only searched."""
