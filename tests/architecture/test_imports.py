@@ -51,6 +51,16 @@ def test_inspecting_a_checkpoint_takes_no_more_than_a_table(tmp_path: Path) -> N
     assert loaded <= {"click", "rich"}
 
 
+def test_training_without_torch_names_the_extra() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "import sys; sys.modules['torch'] = None; import cairn.training"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "MissingExtraError: training needs torch: pip install 'cairn-hub[train]'" in done.stderr
+
+
 def test_the_probe_sees_third_parties() -> None:
     assert "rich" in third_parties_loaded_by("import rich.console")
 
