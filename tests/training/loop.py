@@ -95,10 +95,11 @@ class Loop:
                     return
 
     def save(self, folder: Path) -> None:
-        training.save(folder, self.step, **self.parts)
+        # No repository, so that a commit while tests run makes no difference.
+        training.save(folder, self.step, code=folder, **self.parts)
 
     def resume(self, folder: Path) -> training.Resumed:
-        back = training.resume(folder, **self.parts)
+        back = training.resume(folder, code=folder, **self.parts)
         self.step = back.step
         return back
 

@@ -209,11 +209,13 @@ from pathlib import Path
 import torch
 from cairn import training
 
+torch.set_num_threads(1)
 model = torch.nn.Linear(300, 300)
 step = 0
 while True:
     step += 1
-    training.save(Path(sys.argv[1]), step % 3, values={"n": step}, model=model)
+    folder = Path(sys.argv[1])
+    training.save(folder, step % 3, values={"n": step}, code=folder, model=model)
     print(step, flush=True)
 """
 
@@ -234,7 +236,9 @@ def test_whenever_the_writer_is_killed_the_newest_checkpoint_is_whole(tmp_path: 
         writer.kill()
         acknowledged = max([acknowledged, *map(int, writer.communicate()[0].split())])
         kept = [
-            training.resume(tmp_path, step=step, model=nn.Linear(300, 300)).values["n"]
+            training.resume(tmp_path, step=step, code=tmp_path, model=nn.Linear(300, 300)).values[
+                "n"
+            ]
             for step in training.steps(tmp_path)
         ]
         assert max(kept) >= acknowledged

@@ -95,7 +95,7 @@ def straight(name: str) -> dict[str, Any]:
 def go_on(name: str, folder: Path) -> dict[str, Any]:
     seed_all(9)
     agent = AGENTS[name](seed=8)
-    with Run(folder, **parts_of(agent)) as run:
+    with Run(folder, code=folder, **parts_of(agent)) as run:
         back = run.resume()
         assert back is not None
         assert back.is_exact
@@ -106,7 +106,7 @@ def go_on(name: str, folder: Path) -> dict[str, Any]:
 @pytest.mark.parametrize("name", AGENTS)
 def test_an_agent_goes_on_to_the_bit(name: str, tmp_path: Path) -> None:
     agent = AGENTS[name](seed=3)
-    with Run(tmp_path, **parts_of(agent)) as run:
+    with Run(tmp_path, code=tmp_path, **parts_of(agent)) as run:
         agent.learn(TOTAL, callback=Saving(run, every=96))
     assert steps(tmp_path) == [96]
     assert go_on(name, tmp_path) == straight(name)
@@ -117,7 +117,7 @@ def main() -> None:
     torch.set_num_threads(1)
     if not steps(folder):
         agent = AGENTS[name](seed=3)
-        with Run(folder, **parts_of(agent)) as run:
+        with Run(folder, code=folder, **parts_of(agent)) as run:
             agent.learn(TOTAL, callback=[Saving(run, every=96), Death(run)])
     print(json.dumps(go_on(name, folder)))
 
