@@ -1,4 +1,4 @@
-"""Measures what scans cost: start-up, a large checkpoint of torch, a sparse safetensors, opcodes.
+"""Measures what scans cost: start-up, large files, many files, hostile ones, and single rates.
 
     python benchmarks/scan.py --folder DIR [--picklescan COMMAND] [--gb 1]
 
@@ -14,17 +14,39 @@ import resource
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 from typing import NamedTuple
 
 from cairn.formats import FileSource
 from cairn.formats.pickle_program import read_program
+from cairn.scanner.pickle_search import SearchBudget, find_pickles
+from cairn.workflows.scan import digest_of
 
 sys.path.insert(0, str(Path(__file__).parent))
 from machine import describe
 
 _ROUNDS = 5
+_CHECKPOINTS = 200
+_HOSTILE_BYTES = 10**6
 _TENSOR_BYTES = 64 << 20
+_TIMER = (
+    *(sys.executable, "-I", "-S", "-c"),
+    "import os, resource, sys, time\n"
+    "begun = time.perf_counter()\n"
+    "nowhere = os.open(os.devnull, os.O_WRONLY)\n"
+    "quiet = [(os.POSIX_SPAWN_DUP2, nowhere, 1), (os.POSIX_SPAWN_DUP2, nowhere, 2)]\n"
+    "os.wait4(os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ, file_actions=quiet), 0)\n"
+    "wall_s = time.perf_counter() - begun\n"
+    "used = resource.getrusage(resource.RUSAGE_CHILDREN)\n"
+    "print([wall_s, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024])\n",
+)
+_SAVE_SMALL = (
+    "import sys, torch\n"
+    "for n in range(int(sys.argv[2])):\n"
+    "    state = {f'h.{i}.weight': torch.rand(8, 8) for i in range(120)}\n"
+    "    torch.save(state, f'{sys.argv[1]}/{n:03}.pt')\n"
+)
 _SAVE = (
     "import sys, torch\n"
     "state = {f'layer.{i}': torch.rand(16 << 20) for i in range(int(sys.argv[2]))}\n"
@@ -41,12 +63,9 @@ class Cost(NamedTuple):
 
 
 def measured(line: list[str]) -> Cost:
-    """One run of a command."""
-    begun = time.perf_counter()
-    process = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    _, _, used = os.wait4(process.pid, 0)
-    wall_s = time.perf_counter() - begun
-    return Cost(wall_s, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
+    """One run of a command, as a small process sees it: a child begins with its parent's memory."""
+    told = subprocess.run([*_TIMER, *line], stdout=subprocess.PIPE, check=True).stdout
+    return Cost(*json.loads(told))
 
 
 def best(costs: list[Cost]) -> Cost:
@@ -69,6 +88,46 @@ def torch_zip(folder: Path, size_bytes: int) -> Path:
         # In a process of its own: what this one has in memory would count as its children's.
         subprocess.run([sys.executable, "-c", _SAVE, str(path), count], check=True)
     return path
+
+
+def many_checkpoints(folder: Path) -> Path:
+    """A folder of checkpoints of 120 tensors each."""
+    path = folder / "many"
+    if not path.exists():
+        path.mkdir()
+        line = [sys.executable, "-c", _SAVE_SMALL, str(path), str(_CHECKPOINTS)]
+        subprocess.run(line, check=True)
+    return path
+
+
+def plain_pickle(folder: Path) -> Path:
+    """A pickle of 1.2 million opcodes without tensors."""
+    path = folder / "plain.pkl"
+    path.write_bytes(pickle.dumps({f"key {i}": (i, float(i), [i, i + 1]) for i in range(100_000)}))
+    return path
+
+
+def hostile(folder: Path) -> dict[str, Path]:
+    """Files of a megabyte that were made to cost more than others."""
+    place = b"cA\nB\n"
+    values = b"".join(b"B" + (65_000).to_bytes(4, "little") + place * 13_000 for _ in range(15))
+    contents = {
+        "names that nothing calls.pkl": b"\x80\x03(" + values + b"t.",
+        "letters V.pkl": b"\x80\x02N.\x01" + b"V" * _HOSTILE_BYTES,
+        "different imports.pkl": b"\x80\x02%sN."
+        % b"".join(b"cm%x\nb\n0" % n for n in range(_HOSTILE_BYTES // 12)),
+        "expressions.jinja": b"{{a}}" * (_HOSTILE_BYTES // 10),
+        "templates.json": json.dumps({f"template {n}": "{{a.b}}" * 250 for n in range(500)}),
+    }
+    packed = folder / "pickles.zip"
+    with zipfile.ZipFile(packed, "w") as archive:
+        for n in range(_HOSTILE_BYTES // 140):
+            archive.writestr(f"{n:x}.pkl", b"cA\nB\n)R.")
+    paths = {packed.name: packed}
+    for name, content in contents.items():
+        paths[name] = folder / name
+        paths[name].write_bytes(content.encode() if isinstance(content, str) else content)
+    return paths
 
 
 def sparse_safetensors(folder: Path, size_bytes: int) -> Path:
@@ -97,6 +156,22 @@ def opcode_rate(folder: Path) -> float:
     return max(rates)
 
 
+def hashing_rate(path: Path) -> float:
+    """Bytes that are hashed a second, of a file that is cached."""
+    with FileSource(path) as source:
+        begun = time.process_time()
+        digest_of(source)
+        return source.size_bytes / (time.process_time() - begun)
+
+
+def search_rate() -> float:
+    """Bytes of noise that are searched for pickles a second."""
+    noise = os.urandom(4 << 20)
+    begun = time.process_time()
+    assert not list(find_pickles(noise, SearchBudget()))
+    return len(noise) / (time.process_time() - begun)
+
+
 def main() -> None:
     """Print a table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -105,17 +180,22 @@ def main() -> None:
     parser.add_argument("--gb", type=float, default=1.0, help="GB of the checkpoint")
     given = parser.parse_args()
     given.folder.mkdir(parents=True, exist_ok=True)
+    hostile_files = hostile(given.folder)
     files = {
         "tiny pickle": tiny(given.folder),
         f"torch zip, {given.gb:g} GB": torch_zip(given.folder, int(given.gb * 1e9)),
         "safetensors, 10 GB, sparse": sparse_safetensors(given.folder, 10**10),
+        f"{_CHECKPOINTS} torch zips": many_checkpoints(given.folder),
+        "pickle of 1.2 M opcodes": plain_pickle(given.folder),
+        **hostile_files,
     }
     cairn = str(Path(sys.executable).with_name("cairn"))
+    others = {path.name for path in (files["safetensors, 10 GB, sparse"], *hostile_files.values())}
     commands = {
         (what, tool): [*line, str(path)]
         for what, path in files.items()
         for tool, line in (("cairn", [cairn, "scan"]), ("picklescan", [given.picklescan, "-p"]))
-        if line[0] and (tool == "cairn" or not path.name.endswith(".safetensors"))
+        if line[0] and (tool == "cairn" or path.name not in others)
     }
     rounds = [{key: measured(line) for key, line in commands.items()} for _ in range(_ROUNDS)]
     print(describe())
@@ -124,6 +204,8 @@ def main() -> None:
         cost = best([one[what, tool] for one in rounds])
         print(f"| {what} | {tool} | {cost.wall_s:.2f} | {cost.cpu_s:.2f} | {cost.peak_mib:.0f} |")
     print(f"\n{opcode_rate(given.folder) / 1e6:.2f} million opcodes a second")
+    print(f"{hashing_rate(files[f'torch zip, {given.gb:g} GB']) / 1e6:.0f} MB/s hashed")
+    print(f"{search_rate() / 1e6:.0f} MB/s searched for pickles")
 
 
 if __name__ == "__main__":
