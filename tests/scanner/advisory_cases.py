@@ -347,7 +347,7 @@ CASES = [
         CLEAN,
         a_dot_pb=_written("model"),
         b_dot_pb=_written("_temp/part"),
-        c_dot_pb=_in_function(*_SAVE, outside=_constant("/home/user/vocabulary.txt")),
+        c_dot_pb=_in_function(*_SAVE, outside=_constant("/srv/vocabulary.txt")),
     ),
     _files(
         "ONNX hash-dotdot",

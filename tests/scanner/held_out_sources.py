@@ -62,7 +62,7 @@ CASES = [
         "import runpy\nrunpy.run_module('x')",
         "open('x', 'w').write('x')",
         "open('sitecustomize.py', 'w').write('x')",
-        "open('/home/user/x.txt', 'w').write('x')",
+        "open('/srv/x.txt', 'w').write('x')",
         "open('../../x.json', 'w').write('x')",
         "open(path, 'wb').write('x')",
         "import shutil\nshutil.copy('a', 'b')",
