@@ -1,11 +1,13 @@
 """The command line knows its commands without importing them."""
 
+import subprocess
+
 import click
 import pytest
 
 from cairn import __version__
 from cairn.cli.main import COMMANDS, app
-from tests.cli.command import cairn
+from tests.cli.command import CAIRN, cairn
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -14,6 +16,13 @@ def test_the_table_says_what_the_command_says_first(name: str) -> None:
     assert command is not None and command.name == name
     said = " ".join((command.help or "").split())
     assert said.startswith(COMMANDS[name][1])
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_installed_command_starts_with_nothing_imported_before(name: str) -> None:
+    """Elsewhere commands are copies of a process that has imported them all."""
+    told = subprocess.run([CAIRN, name, "--help"], capture_output=True, text=True, check=True)
+    assert f"Usage: cairn {name}" in told.stdout and not told.stderr
 
 
 def test_every_command_is_in_the_help_and_none_is_made_up() -> None:

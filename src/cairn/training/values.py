@@ -245,7 +245,7 @@ def _is_here(device: str) -> bool:
     """Whether this machine has the device; else what lay there stays in memory."""
     try:
         torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError):
+    except (RuntimeError, AssertionError, NotImplementedError):  # each backend has its own
         return False
     return True
 
