@@ -39,6 +39,16 @@ if TYPE_CHECKING:
         is_commit_id,
     )
     from cairn.domain.retention import Retention
+    from cairn.domain.runs import (
+        BaseModel,
+        MetricPoint,
+        RecipeKind,
+        RunRecord,
+        RunStatus,
+        TrainingData,
+        TrainingRecipe,
+        TrainingSession,
+    )
     from cairn.domain.scan_policies import ScanPolicy
     from cairn.domain.scanning import FileReport, Finding, Place, ScanReport, Verdict
     from cairn.domain.sources import Source
@@ -106,6 +116,14 @@ __all__ = [
     "AffectedRange",
     "KnownFile",
     "LoaderFloor",
+    "BaseModel",
+    "MetricPoint",
+    "RecipeKind",
+    "RunRecord",
+    "RunStatus",
+    "TrainingData",
+    "TrainingRecipe",
+    "TrainingSession",
 ]
 
 __getattr__ = imported_late(
@@ -133,6 +151,16 @@ __getattr__ = imported_late(
             "is_commit_id",
         ),
         "retention": ("Retention",),
+        "runs": (
+            "BaseModel",
+            "MetricPoint",
+            "RecipeKind",
+            "RunRecord",
+            "RunStatus",
+            "TrainingData",
+            "TrainingRecipe",
+            "TrainingSession",
+        ),
         "scan_policies": ("ScanPolicy",),
         "scanning": ("FileReport", "Finding", "Place", "ScanReport", "Verdict"),
         "sources": ("Source",),

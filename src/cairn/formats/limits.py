@@ -90,6 +90,12 @@ MAX_TRAINER_STATE_BYTES = 32 * MIB
 MAX_TRAINING_RECORD_BYTES = 64 * MIB
 """Cairn's own record of a training checkpoint: some 300 bytes per parameter and its states."""
 
+MAX_RUN_RECORD_BYTES = 8 * MIB
+"""The record of a training run: some 2 kB for each process that trained."""
+
+MAX_METRICS_LINE_BYTES = MIB
+"""What was measured at one step: some 30 bytes a number, so 30,000 numbers."""
+
 MAX_JSON_DIGITS = 40
 """Digits of an integer in strict JSON: transformers writes `int(1e30)`, 31 of them, as the model's
 largest length into most of its tokenizer_config.json; and Python's conversion is quadratic."""

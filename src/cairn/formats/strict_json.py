@@ -4,6 +4,7 @@ Grammar: https://www.rfc-editor.org/rfc/rfc8259. Beyond it, an object may name a
 """
 
 import json
+from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from cairn.domain import Source
@@ -62,6 +63,23 @@ def read_json(source: Source, max_bytes: int, *, what: str, constants: bool = Fa
         )
     data = source.read_at(0, source.size_bytes)
     return parse_json(data, source.name, what=what, constants=constants)
+
+
+class MisstatedError(Exception):
+    """Names a key of a parsed document whose value is of another type than it has to be."""
+
+
+def value_of(said: Mapping[str, Any], key: str, *kinds: type) -> Any:
+    """The value under a key, exactly of one of these types: True is no integer.
+
+    Raises:
+        KeyError: the key is missing.
+        MisstatedError: its value is of another type.
+    """
+    value = said[key]
+    if type(value) not in kinds:
+        raise MisstatedError(repr(key[:200]))
+    return value
 
 
 def is_integer(value: object) -> bool:

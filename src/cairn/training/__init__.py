@@ -10,6 +10,7 @@ try:
 except ModuleNotFoundError as error:
     raise MissingExtraError("training needs torch: pip install 'cairn-hub[train]'") from error
 
+from cairn.domain import BaseModel, RecipeKind, Retention, TrainingData, TrainingRecipe
 from cairn.training.environment import Difference
 from cairn.training.resuming import EVERYTHING, Resumed, resume, steps
 from cairn.training.run import Run
@@ -19,11 +20,16 @@ from cairn.training.seeds import sample_seed
 
 __all__ = [
     "EVERYTHING",
+    "BaseModel",
     "Difference",
     "EpochSampler",
+    "RecipeKind",
     "Resumed",
+    "Retention",
     "Run",
     "SampleIndex",
+    "TrainingData",
+    "TrainingRecipe",
     "resume",
     "sample_seed",
     "save",

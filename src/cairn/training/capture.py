@@ -114,10 +114,18 @@ def _file(name: str, table: TensorTable, tables: dict[str, TensorTable]) -> str 
     return file
 
 
-def _number(name: str, value: Any) -> Any:
-    """A metric: a number, also one of NumPy or torch."""
+def plain_number(name: str, value: Any) -> int | float:
+    """A metric: a number, also one of NumPy or torch.
+
+    Raises:
+        RequestError: it is none.
+    """
     if getattr(value, "ndim", None) == 0:
         value = value.item()
     if not isinstance(value, int | float):
         raise RequestError(f"the metric {name!r} is a {type(value).__qualname__}, not a number")
-    return Encoder(TensorTable(), f"metrics.{name}").encode(value)
+    return value
+
+
+def _number(name: str, value: Any) -> Any:
+    return Encoder(TensorTable(), f"metrics.{name}").encode(plain_number(name, value))

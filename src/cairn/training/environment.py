@@ -18,9 +18,7 @@ import numpy as np
 import torch
 
 import cairn
-
-Setting = str | int | bool | None
-"""What an environment says under a name."""
+from cairn.domain.runs import Setting
 
 # Libraries whose releases change numbers; those that the process has imported are recorded.
 _LIBRARIES = (
@@ -142,3 +140,10 @@ def _processes() -> int:
     """How many processes train together; a checkpoint has the random states of one."""
     ready = torch.distributed.is_available() and torch.distributed.is_initialized()
     return torch.distributed.get_world_size() if ready else 1
+
+
+def is_first_process() -> bool:
+    """Whether this process is the one of its group that writes what all have in common."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        return torch.distributed.get_rank() == 0
+    return os.environ.get("RANK", "0") == "0"  # as launchers say it, before the group is made

@@ -80,7 +80,7 @@ def new_step(folder: Path, step: int, size_bytes: int) -> Iterator[Path]:
     """
     if step < 0:
         raise RequestError(f"{step} cannot be a step")
-    _make(folder)
+    make_folder(folder)
     draft = folder / f".step-{step}.{secrets.token_hex(4)}.part"
     try:
         _sweep(folder)
@@ -106,7 +106,8 @@ def remove_step(found: StepFolder) -> None:
     shutil.rmtree(gone, ignore_errors=True)
 
 
-def _make(folder: Path) -> None:
+def make_folder(folder: Path) -> None:
+    """Make the folder of a run; RequestError if it cannot be one."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cairn.domain import Digest
+from cairn.domain.runs import Setting
 from cairn.errors import IntegrityError, MalformedError, NamingError, UnavailableError
-from cairn.formats.strict_json import parse_json
+from cairn.formats.strict_json import MisstatedError, parse_json, value_of
 from cairn.formats.training_record import FORMAT, RECORD, VERSION
-from cairn.training.environment import Setting
 from cairn.training.values import Json
 
 _SETTINGS = (str, int, bool, type(None))
@@ -102,49 +102,37 @@ def parse_record(data: bytes, source: str) -> Record:
         raise IntegrityError(f"{source} is damaged: it is not what was written")
     try:
         return _record(said)
-    except (KeyError, _MisstatedError, NamingError) as error:
+    except (KeyError, MisstatedError, NamingError) as error:
         raise MalformedError(f"{RECORD} lacks or misstates {error}", source=source) from None
 
 
-class _MisstatedError(Exception):
-    """Names a key whose value is of another type."""
-
-
 def _record(said: dict[str, Any]) -> Record:
-    environment = _of(said, "environment", dict)
+    environment = value_of(said, "environment", dict)
     return Record(
-        step=_of(said, "step", int),
-        saved_at=_of(said, "saved_at", str),
-        accumulated=_of(said, "accumulated", int),
-        metrics=_of(said, "metrics", dict),
+        step=value_of(said, "step", int),
+        saved_at=value_of(said, "saved_at", str),
+        accumulated=value_of(said, "accumulated", int),
+        metrics=value_of(said, "metrics", dict),
         values=said["values"],
-        environment={key: _of(environment, key, *_SETTINGS) for key in environment},
+        environment={key: value_of(environment, key, *_SETTINGS) for key in environment},
         parts={name: _part(one) for name, one in _objects(said, "parts")},
         files=dict(_files(said)),
     )
 
 
 def _part(said: dict[str, Any]) -> SavedPart:
-    file = _of(said, "file", str, type(None))
-    return SavedPart(_of(said, "kind", str), _of(said, "class", str), file, said["state"])
+    file = value_of(said, "file", str, type(None))
+    return SavedPart(value_of(said, "kind", str), value_of(said, "class", str), file, said["state"])
 
 
 def _files(said: dict[str, Any]) -> Iterator[tuple[str, SavedFile]]:
     for name, one in _objects(said, "files"):
         if not _FILE.match(name):
-            raise _MisstatedError(f"the file {name[:200]!r}, which no part can have")
-        algorithm, _, digits = _of(one, "digest", str).partition(":")
-        yield name, SavedFile(_of(one, "bytes", int), Digest(algorithm, digits))
+            raise MisstatedError(f"the file {name[:200]!r}, which no part can have")
+        algorithm, _, digits = value_of(one, "digest", str).partition(":")
+        yield name, SavedFile(value_of(one, "bytes", int), Digest(algorithm, digits))
 
 
 def _objects(said: dict[str, Any], key: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    for name in _of(said, key, dict):
-        yield name, _of(said[key], name, dict)
-
-
-def _of(said: dict[str, Any], key: str, *kinds: type) -> Any:
-    """The value under a key, which has to be of one of these types."""
-    value = said[key]
-    if type(value) not in kinds:
-        raise _MisstatedError(repr(key[:200]))
-    return value
+    for name in value_of(said, key, dict):
+        yield name, value_of(said[key], name, dict)

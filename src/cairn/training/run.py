@@ -1,18 +1,30 @@
 """A training run: its parts, its folder, and checkpoints that are written while it goes on."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from cairn.domain import Retention
+from cairn.domain import (
+    BaseModel,
+    Retention,
+    RunStatus,
+    TrainingData,
+    TrainingRecipe,
+    TrainingSession,
+)
 from cairn.errors import RequestError
-from cairn.training.capture import Capture, captured
-from cairn.training.folders import remove_step, step_folders
+from cairn.training.capture import Capture, captured, plain_number
+from cairn.training.code_revision import code_revision, program_folder
+from cairn.training.environment import environment, is_first_process
+from cairn.training.folders import StepFolder, make_folder, remove_step, step_folders
+from cairn.training.logbook import Logbook, now
 from cairn.training.resuming import Resumed, is_finite, metrics_of, resume, steps
 from cairn.training.saving import write
 from cairn.training.staging import Staging
+from cairn.training.this_program import recipe_of_this_program
 
 
 class Run:
@@ -27,26 +39,63 @@ class Run:
         folder: Path | str,
         *,
         keep: Retention | None = None,
+        name: str | None = None,
+        seed: int | None = None,
+        base: BaseModel | str | None = None,
+        data: TrainingData | Sequence[TrainingData] = (),
+        recipe: TrainingRecipe | None = None,
         data_digest: str | None = None,
         code: Path | None = None,
         **parts: object,
     ) -> None:
-        """`keep` says which checkpoints stay (all unless given); the rest as `save` takes it."""
+        """Begin the run in a folder, or go on with the one that is there.
+
+        `keep` says which checkpoints stay (all unless given). The run's record has `name` (of the
+        folder unless given), `seed`, `base` (`org/name@revision` or a path) and `data`; `recipe`
+        is how it is started again, this program unless given. `data_digest` and `code` are as
+        `save` takes them; the digest is that of the data where they are one and have one.
+
+        Raises:
+            ConflictError: another process writes the run.
+            RequestError: the folder cannot be one. UntrustedDataError: it has another record.
+            UnavailableError: a newer Cairn wrote the record, or the disk is full.
+        """
         self.folder = Path(folder)
+        data = (data,) if isinstance(data, TrainingData) else tuple(data)
+        if data_digest is None and len(data) == 1:
+            data_digest = data[0].digest
         self._keep = keep
         self._data_digest = data_digest
         self._code = code
         self._parts = parts
+        about = {
+            "name": name,
+            "seed": seed,
+            "base": BaseModel.parse(base) if isinstance(base, str) else base,
+            "data": data or None,
+            "keep": keep,
+        }
+        self._book = self._logbook(recipe, about) if is_first_process() else None
         self._staging = Staging()
         self._metrics: dict[int, Mapping[str, float]] = {}
+        self._left: list[StepFolder] = []
         self._writer = ThreadPoolExecutor(1, "cairn-checkpoint")
         self._writing: Future[None] | None = None
         self._closed = False
+
+    def _logbook(self, recipe: TrainingRecipe | None, about: Mapping[str, Any]) -> Logbook:
+        make_folder(self.folder)
+        conditions = environment(code_revision(self._code or program_folder()), self._data_digest)
+        recipe = recipe or recipe_of_this_program(self.folder)
+        return Logbook(self.folder, TrainingSession(now(), None, recipe, conditions), about)
 
     def resume(
         self, *, step: int | None = None, allow: Collection[str] | str = ()
     ) -> Resumed | None:
         """Go on from the newest checkpoint, or from `step`; None where the run has yet to begin.
+
+        What the run logged after that step goes when it logs again, and later checkpoints go when
+        it has saved again: it takes another way.
 
         Raises:
             As `resume`, but for a run without checkpoints if no step is named.
@@ -54,7 +103,7 @@ class Run:
         self.wait()
         if step is None and not self.steps():
             return None
-        return resume(
+        back = resume(
             self.folder,
             step=step,
             allow=allow,
@@ -62,6 +111,23 @@ class Run:
             code=self._code,
             **self._parts,
         )
+        self._left = [found for found in step_folders(self.folder) if found.step > back.step]
+        if self._book is not None:
+            self._book.resumed(back.step)
+        return back
+
+    def log(self, step: int, *, epoch: float | None = None, **metrics: Any) -> None:
+        """Add numbers of a step, such as the loss, to the curves of the run.
+
+        They outlive a kill of the process at once, and a power cut with the next checkpoint. NaN
+        and infinite ones are warned of. A disk that is full does no harm: the lines wait.
+
+        Raises:
+            RequestError: a value is no number, or a later step was logged before.
+        """
+        values = {name: _measured(name, value) for name, value in metrics.items()}
+        if self._book is not None:
+            self._book.log(step, epoch, values)
 
     def steps(self) -> list[int]:
         """The steps that are kept, in order."""
@@ -107,15 +173,29 @@ class Run:
             writing.result()
 
     def close(self) -> None:
-        """Wait, and save no more; may be called twice."""
+        """Wait, and save no more: the run has ended. May be called twice."""
+        self._close(None)
+
+    def _close(self, error: BaseException | None) -> None:
         self._closed = True
         try:
             self.wait()
+        except BaseException as failure:
+            error = error or failure
+            raise
         finally:
             self._writer.shutdown()
+            if self._book is not None:
+                self._book.close(_status(error), error)
 
     def _write(self, capture: Capture) -> None:
+        if self._book is not None:
+            with suppress(OSError):  # `log` tells of a full disk, and the state matters more
+                self._book.sync()
         write(self.folder, capture)
+        for found in self._left:
+            remove_step(found)
+        self._left = []
         if self._keep is not None:
             self._prune(self._keep)
 
@@ -141,4 +221,24 @@ class Run:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.close()
+        self._close(error)
+
+
+def _measured(name: str, value: Any) -> int | float:
+    """A number as curves have it: integers that a float would round are floats."""
+    number = plain_number(name, value)
+    try:
+        return (
+            int(number)
+            if isinstance(number, int) and int(float(number)) == number
+            else float(number)
+        )
+    except OverflowError:
+        raise RequestError(f"the metric {name!r} is a number too large for a curve") from None
+
+
+def _status(error: BaseException | None) -> RunStatus:
+    if error is None or (isinstance(error, SystemExit) and not error.code):
+        return RunStatus.ENDED
+    # A wish to stop, by Ctrl-C or by the program, and not a fault.
+    return RunStatus.FAILED if isinstance(error, Exception) else RunStatus.INTERRUPTED
