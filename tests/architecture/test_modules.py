@@ -11,7 +11,7 @@ from tests.architecture.checkout import SOURCE, modules
 NAMES_OF_NOTHING = {"utils", "util", "helpers", "helper", "common", "misc", "tools", "stuff"}
 MOST_LINES = 400
 # The three rims of a process: the command line, a request, a round of the worker.
-RIMS = {"cli/main.py", "hub/rim.py", "hub/worker.py"}
+RIMS = {"cli/main.py", "hub/rim.py", "hub/lane.py"}
 
 
 def name_of(path: Path) -> str:

@@ -121,11 +121,11 @@ def test_what_was_told_but_not_noted_is_told_again_and_not_shown_twice(
 def test_owners_are_told_when_it_is_over(hub: Hub) -> None:
     report(hub)
     worker = Worker(hub.house, hub.settings)
-    worker._tell()
+    worker.scanning.tell()
     hub.house.advisories.keep([], [])
-    worker._scan()
+    worker.scanning.scan()
     worker._scans.close()
-    worker._tell()
+    worker.scanning.tell()
     assert ("verdict", "ann/base: weights.txt is judged clean now, no longer malicious") in notes(
         hub, "ann"
     )

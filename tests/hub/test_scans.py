@@ -166,7 +166,7 @@ def test_new_rules_judge_what_is_kept_without_reading_a_file(
 
 def test_the_worker_scans_what_landed(hub: Hub, pushed: Repo, tmp_path: Path) -> None:
     worker = Worker(hub.house, hub.settings)
-    worker._scan()
+    worker.scanning.scan()
     worker._scans.close()
     assert scan_all(hub) == {}
 
@@ -184,19 +184,19 @@ def test_how_far_judging_is_can_be_asked_for(
 
     assert told() == {"scan_policy": "hold", "progress": None}
     worker = Worker(hub.house, hub.settings)
-    worker._scan()
+    worker.scanning.scan()
     worker._scans.close()
     progress = told()["progress"]
     assert progress["total"] == progress["done"] == len(FILES) + 1  # and .gitattributes
     assert (progress["percent"], progress["unread_blobs"]) == (100, 0)
     assert "<progress" not in page()
     monkeypatch.setattr(rejudging, "judging_version", lambda _: "newer")
-    assert worker._rescans.take_turn()
+    assert worker.scanning.rescans.take_turn()
     progress = told()["progress"]
     assert (progress["rules"], progress["done"], progress["percent"]) == ("newer", 0, 0)
     assert progress["active"]
     assert f'<progress max="{progress["total"]}" value="0"' in page()
-    assert list(worker._rescans.judge(60)) == []
+    assert list(worker.scanning.rescans.judge(60)) == []
     assert told()["progress"]["percent"] == 100
 
 

@@ -143,7 +143,7 @@ def test_a_damaged_blob_is_told_to_administrators(
 def test_the_newest_files_are_kept_fast_and_what_they_took_before_is_freed(
     home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cairn.hub.worker.HOUSEKEEPING_S", 0.0)
+    monkeypatch.setattr("cairn.hub.upkeep.HOUSEKEEPING_S", 0.0)
     base = np.frombuffer(weights(1, 50_000), "<f4")
     tuned = (base + np.frombuffer(weights(2, 50_000), "<f4") / 100).astype("<f4")
     for name, values in (("ada/base", base), ("ada/tuned", tuned)):

@@ -7,6 +7,7 @@ from cairn.catalog.comparisons import Asked, Comparisons, Trees
 from cairn.catalog.decided import Appeal, RepoPolicy, Waiver
 from cairn.catalog.drafted_history import DraftedHistory
 from cairn.catalog.holdings import Holding
+from cairn.catalog.lanes import LaneBeat
 from cairn.catalog.logbook import Logged, WaitingEvent
 from cairn.catalog.opened import Catalog, open_catalog
 from cairn.catalog.past_commits import PastCommit
@@ -55,6 +56,7 @@ __all__ = [
     "FileChange",
     "Holding",
     "KeptScan",
+    "LaneBeat",
     "Location",
     "Named",
     "Logged",

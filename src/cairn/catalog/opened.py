@@ -18,6 +18,7 @@ from cairn.catalog.database import Database
 from cairn.catalog.history import History
 from cairn.catalog.holdings import Holdings
 from cairn.catalog.identities import Identities
+from cairn.catalog.lanes import Lanes
 from cairn.catalog.logbook import Logbook
 from cairn.catalog.migration import upgrade
 from cairn.catalog.notifications import Notifications
@@ -59,6 +60,7 @@ class Catalog:
     blob_scans: BlobScans
     holdings: Holdings
     rule_sets: RuleSets
+    lanes: Lanes
     verdict_changes: VerdictChanges
     comparisons: Comparisons
     weight_reports: Comparisons
@@ -121,6 +123,7 @@ def open_catalog(
         blob_scans=BlobScans(database, clock),
         holdings=Holdings(database, trees),
         rule_sets=RuleSets(database, clock),
+        lanes=Lanes(database, clock),
         verdict_changes=VerdictChanges(database, clock),
         comparisons=Comparisons(database, clock, comparisons),
         weight_reports=Comparisons(database, clock, weight_reports),

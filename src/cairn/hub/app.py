@@ -2,7 +2,8 @@
 
 `request.app.state` holds `house`, `settings`, `signer`, `oidc` (the provider, or None),
 `checkpoints`, `comparisons` and `views` (made lately), `releasing` (of files), `scans` (the desk),
-`on_upload` (call it while bytes arrive) and `journal` (of optimizing). Routes are tried in order:
+`on_upload` (call it while bytes arrive), `journal` (of optimizing) and `lanes` (what the worker is
+at). Routes are tried in order:
 Xet, the Hugging Face wire, our own API, pages. Each package gives a list `routes`;
 `hub.web.routes` may also give `error_page(request, status, message)` for browsers.
 """
@@ -16,6 +17,7 @@ from starlette.middleware import Middleware
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from cairn import __version__
+from cairn.catalog import LaneBeat
 from cairn.config import Settings
 from cairn.domain import ScanPolicy
 from cairn.errors import RequestError
@@ -52,13 +54,15 @@ def create_app(
     on_upload: Callable[[], None] = lambda: None,
     journal: Journal | None = None,
     scans: ScanDesk | None = None,
+    lanes: Callable[[], list[LaneBeat]] = list,
     lifespan: Lifespan | None = None,
 ) -> FastAPI:
     """The hub over an opened house.
 
     `secret` signs URLs and tokens; without it `settings.secret` is used. `on_upload` is
     called whenever bytes arrive, so that background work can wait; it must not block. `journal`
-    is that of the worker; without one nothing is optimized here. `scans` is the worker's, too.
+    is that of the worker; without one nothing is optimized here. `scans` is the worker's, too, and
+    `lanes` says what it is at.
 
     Raises:
         RequestError: neither the argument nor the setting gives a secret.
@@ -97,6 +101,7 @@ def create_app(
     app.state.journal = journal or Journal(house.clock())
     desk = scans or ScanDesk(house)
     app.state.scans = desk
+    app.state.lanes = lanes
     app.state.releasing = Releasing(house, ScanPolicy(settings.scan_policy), desk.scan)
     app.state.error_page = getattr(web, "error_page", None)
     errors.install(app)

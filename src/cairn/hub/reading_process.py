@@ -17,6 +17,9 @@ import structlog
 
 from cairn.bootstrap import open_house
 from cairn.config import Settings
+from cairn.hub.lane import Lane
+from cairn.hub.pulse import Pulse, worker_name
+from cairn.hub.watch import BEAT_S
 from cairn.workflows.kept_comparisons import compare_pending
 from cairn.workflows.kept_weights import judge_pending
 from cairn.workflows.stored_health import any_pending, measure_pending
@@ -39,6 +42,16 @@ class ReadingProcess:
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, text=True)  # noqa: S603
         self._going = True
         self._tell(self._settings.model_dump_json() + "\n")
+
+    @property
+    def pid(self) -> int | None:
+        """The number of the process that was started last and not collected yet."""
+        return None if self._process is None else self._process.pid
+
+    def kill(self) -> None:
+        """End it whatever it is at; `collect` gives its status then."""
+        if self._process is not None:
+            self._process.kill()
 
     @property
     def is_running(self) -> bool:
@@ -97,18 +110,32 @@ def main(orders: TextIO) -> None:
     may_go_on.set()
     threading.Thread(target=_listen, args=(orders, may_go_on), daemon=True).start()
     house = open_house(settings)
+    pulse = Pulse("read", house.clock)
+    beats = Lane("beat", house.clock, lambda lane: lane.step("beat", beat), BEAT_S)
+
+    def beat() -> None:
+        house.catalog.lanes.put(worker_name(), [pulse.read()])
+
+    def go_on() -> bool:
+        while not may_go_on.wait(BEAT_S):
+            pulse.beat()  # it waits because it was told to
+        pulse.beat()
+        return True
 
     def answer() -> None:
-        for before, after in compare_pending(house, may_go_on.wait):
+        for before, after in compare_pending(house, go_on):
             log.info("compared", before=before, after=after)
-        for before, after in judge_pending(house, may_go_on.wait):
+        for before, after in judge_pending(house, go_on):
             log.info("weighed", before=before, after=after)
 
+    pulse.begin("read")
+    beats.start()
     answer()
     while settings.tensor_health and any_pending(house):
-        for digest in measure_pending(house, may_go_on.wait):
+        for digest in measure_pending(house, go_on):
             log.info("measured", blob=digest.hex)
             answer()  # somebody looks at a page and waits; nobody waits for health
+    house.catalog.lanes.forget(worker_name())
 
 
 def _listen(orders: TextIO, may_go_on: threading.Event) -> None:

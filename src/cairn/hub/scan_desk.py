@@ -2,11 +2,14 @@
 
 import threading
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from cairn.catalog.blob_scans import Named
-from cairn.domain import Blob, Verdict
+from cairn.domain import Blob, Source, Verdict
 from cairn.errors import CairnError
 from cairn.scanner.confined import ScanProcess
+from cairn.scanner.evidence.base import Evidence
 from cairn.workflows.house import House
 from cairn.workflows.stored_scans import scan_blob
 
@@ -17,9 +20,13 @@ IDLE_S = 60.0
 
 
 class ScanDesk:
-    """Scans blobs one after the other. May be used from any thread."""
+    """Scans blobs one after the other. May be used from any thread.
+
+    `advance` is called whenever a piece of a file was read, whoever had it scanned.
+    """
 
     def __init__(self, house: House) -> None:
+        self.advance: Callable[[], None] = lambda: None
         self._house = house
         self._lock = threading.Lock()
         self._process: ScanProcess | None = None
@@ -50,9 +57,7 @@ class ScanDesk:
                     return known[blob.digest, name]
             self._in_work = named = (blob.digest, name)
             try:
-                if self._process is None:
-                    self._process = ScanProcess()
-                verdict = scan_blob(self._house, blob, name, self._process.gather)
+                verdict = scan_blob(self._house, blob, name, self._gather)
             except CairnError as error:
                 self._remember(named, str(error))
                 raise
@@ -61,6 +66,11 @@ class ScanDesk:
                 self._used_at = time.monotonic()
             self._failures.pop(named, None)
             return verdict
+
+    def _gather(self, source: Source) -> tuple[Evidence, ...]:
+        if self._process is None:
+            self._process = ScanProcess()
+        return self._process.gather(_Watched(source, self.advance))
 
     def _remember(self, named: Named, reason: str) -> None:
         self._failures[named] = reason
@@ -78,3 +88,26 @@ class ScanDesk:
             if self._process is not None:
                 self._process.close()
                 self._process = None
+
+
+@dataclass(frozen=True)
+class _Watched:
+    """A source that says when it is read."""
+
+    source: Source
+    advance: Callable[[], None]
+
+    @property
+    def name(self) -> str:
+        """See `Source.name`."""
+        return self.source.name
+
+    @property
+    def size_bytes(self) -> int:
+        """See `Source.size_bytes`."""
+        return self.source.size_bytes
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """See `Source.read_at`."""
+        self.advance()
+        return self.source.read_at(offset, length)

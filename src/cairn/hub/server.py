@@ -57,6 +57,7 @@ def run(
         secret=signing_secret(settings),
         on_upload=worker.uploading,
         journal=worker.journal,
+        lanes=worker.lanes,
         scans=scans,
     )
     config = uvicorn.Config(

@@ -62,7 +62,7 @@ def _get(home: Home, path: str, status: int = 200, token: str | None = None):
 def test_health_says_the_version(home):
     from cairn import __version__
 
-    assert _get(home, "/health") == {"status": "ok", "version": __version__}
+    assert _get(home, "/health") == {"status": "ok", "version": __version__, "stalled": []}
 
 
 def test_the_store_counts_what_it_holds(home):

@@ -1,10 +1,12 @@
 """The log over HTTP: files as C2SP's clients ask for them, proofs for who may see the repo."""
 
 import json
+import time
 
 import pytest
 
 from cairn.domain import LogEvent
+from cairn.hub.worker import Worker
 from cairn.provenance.log import LogProof, PublicKey, TreeHead, open_note, unpack_entries
 from tests.hub.conftest import Hub, Repo
 
@@ -74,21 +76,16 @@ def test_a_revision_that_does_not_exist_has_no_proof(hub: Hub, repo: Repo) -> No
     assert hub.client().get("/api/cairn/models/ann/m/log/nope").status_code == 404
 
 
-def test_the_worker_puts_what_waits_into_the_log_without_being_asked(
-    hub: Hub, repo: Repo, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from cairn.hub import worker
-
-    monkeypatch.setattr(worker, "POLL_S", 0.01)
+def test_the_worker_puts_what_waits_into_the_log_without_being_asked(hub: Hub, repo: Repo) -> None:
     repo.put("a.txt", b"a")
     assert hub.house.catalog.logbook.size() == 0
-    running = worker.Worker(hub.house, hub.settings.model_copy(update={"optimize": False}))
+    running = Worker(hub.house, hub.settings.model_copy(update={"optimize": False}))
     running.start()
     try:
         for _ in range(500):
             if hub.house.catalog.logbook.size():
                 break
-            running._stop.wait(0.01)
+            time.sleep(0.02)
     finally:
         running.stop()
     assert hub.house.catalog.logbook.size() == 2

@@ -13,6 +13,7 @@ from cairn.catalog.schema.accounts import (
     sessions,
     tokens,
 )
+from cairn.catalog.schema.background import lanes
 from cairn.catalog.schema.base import metadata
 from cairn.catalog.schema.blobs import (
     blob_health,
@@ -52,6 +53,7 @@ __all__ = [
     "comparisons",
     "descriptions",
     "identities",
+    "lanes",
     "log_entries",
     "log_tiles",
     "log_waiting",

@@ -66,6 +66,18 @@ class BlobInWork(BaseModel):
     files: list[FileName] = Field(description="Some of the files that it is, five at most.")
 
 
+class LaneTold(BaseModel):
+    """What a lane of background work is at, as its process last said."""
+
+    worker: str = Field(description="The process, as host:pid.")
+    lane: str = Field(description="`scan`, `upkeep`, or `read` for tensor values.")
+    step: str = Field(description="What it is at.")
+    began_at: datetime = Field(description="Since when.")
+    advanced_at: datetime = Field(description="When that last advanced.")
+    seen_at: datetime = Field(description="When the process last said so.")
+    hangs: bool = Field(description="It should have advanced by then.")
+
+
 class Optimizing(BaseModel):
     """What the hub that answers does to blobs that wait, and did since it started."""
 
@@ -91,6 +103,9 @@ class StoreAnswer(StoreTotals):
         description="Seconds in which this hub reads everything back once; 0: it does not."
     )
     reading: Reading | None = Field(description="How far that has come; null if it never began.")
+    background: list[LaneTold] | None = Field(
+        description="Background work of all processes on this catalog; for administrators only."
+    )
     damaged_blobs: list[DamagedBlob] | None = Field(
         description="Of the damaged ones the first hundred; for administrators only."
     )
@@ -133,6 +148,7 @@ async def store(request: Request) -> StoreAnswer:
         optimizing=await threads.call_long(_optimizing, request, names_files=is_admin),
         verify_every_s=request.app.state.settings.verify_every_s,
         reading=await threads.call(reading_of, house),
+        background=await threads.call(_background, house) if is_admin else None,
         damaged_blobs=await threads.call_long(damaged_blobs, house) if is_admin else None,
     )
 
@@ -171,6 +187,11 @@ def _optimizing(request: Request, *, names_files: bool) -> Optimizing:
         last_error=page.last_error or None if names_files else None,
         in_work=_in_work(house, page.in_work) if names_files and page.in_work else None,
     )
+
+
+def _background(house: House) -> list[LaneTold]:
+    beats = house.catalog.lanes.all()
+    return [LaneTold.model_validate(beat, from_attributes=True) for beat in beats]
 
 
 def _in_work(house: House, work: InWork) -> BlobInWork:
