@@ -84,6 +84,7 @@ def test_the_store_counts_what_it_holds(home):
             "parts",
             "damaged",
             "damaged_blobs",
+            "background",
             "reading",
             "verify_every_s",
         ),

@@ -63,6 +63,25 @@ def test_a_malicious_file_is_given_to_nobody(hub: XetHub) -> None:
     assert asked(hub, repo, file, "ann", "write") == 403
 
 
+def test_an_address_that_was_given_out_before_a_file_was_found_malicious_ends_with_it(
+    hub: XetHub,
+) -> None:
+    repo, file = publish(hub, "notes.txt", b"words that turn out to be known as bad\n")
+    digest = Digest.sha256(file.sha256)
+    grant = hub.connect(repo, kind="read", who="bob")
+    (entries,) = hub.cas(grant, f"/v1/reconstructions/{file.text}").json()["fetch_info"].values()
+    address = entries[0]["url"]
+    assert hub.http(address).status_code == 206
+    scans = hub.house.catalog.blob_scans
+    (kept,) = scans.of_blob(digest)
+    scans.put(kept.named, kept.extraction, kept.rules, Verdict.MALICIOUS, kept.evidence)
+    refused = hub.http(address)
+    assert refused.status_code == 403
+    assert refused.headers["X-Error-Message"] == "Access to this resource is disabled."
+    scans.put(kept.named, kept.extraction, kept.rules, Verdict.CLEAN, kept.evidence)
+    assert hub.http(address).status_code == 206
+
+
 def test_a_file_that_was_harmless_by_its_first_name_is_scanned_by_its_second(hub: XetHub) -> None:
     repo, file = publish(hub, "notes.txt", SOURCE)
     assert asked(hub, repo, file) == 200

@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute
 
 from cairn.config import Settings
-from cairn.domain import Actor, RepoId, RepoType
+from cairn.domain import Actor, Blob, Digest, RepoId, RepoType
 from cairn.errors import (
     NamingError,
     NotFoundError,
@@ -153,15 +153,18 @@ async def read_reconstruction(request: Request) -> Response:
     cas, signer = _cas(request, Access.READ), _signer(request)
     segment, name = request.path_params["scope"], request.path_params["file"]
 
-    def url_for(xorb: bytes, start: int, stop: int) -> str:
-        path = f"/cas/{segment}/data/{to_text(xorb)}"
-        query = signer.url_query("GET", path, {"start": start, "stop": stop}, DATA_URL_TTL_S)
-        return f"{base_url(request)}{path}?{query}"
-
     releasing = releasing_of(request)
 
     def terms() -> dict[str, object]:
         file = cas.file(name)
+
+        def url_for(xorb: bytes, start: int, stop: int) -> str:
+            path = f"/cas/{segment}/data/{to_text(xorb)}"
+            claims = {"start": start, "stop": stop, "repo": cas.grant.repo_uid}
+            claims |= {"sha256": file.blob.digest.hex, "size": file.blob.size_bytes}
+            query = signer.url_query("GET", path, claims, DATA_URL_TTL_S)
+            return f"{base_url(request)}{path}?{query}"
+
         is_reader = cas.grant.access is Access.READ
         release = releasing.release_blob if is_reader else releasing.refuse_known
         release(cas.grant.repo_uid, file.blob)
@@ -181,6 +184,9 @@ async def read_data(request: Request) -> Response:
         raise HTTPException(416, f"this URL is for bytes {low} to {high - 1}")
     scope = scopes.scope_of_url(request.path_params["scope"])
     scopes.check_age(scope, house.clock().timestamp(), _settings(request).xet_epoch_s)
+    # What was found since the URL was signed counts, too.
+    blob = Blob(Digest.sha256(str(claims["sha256"])), int(claims["size"]))
+    await threads.call(releasing_of(request).refuse_known, str(claims["repo"]), blob)
     staged = Staged(house.store.staging, scope)
     blocks = staged.stream(from_text(request.path_params["hash"]), start, stop, DATA_BLOCK_BYTES)
     first = await threads.call(next, blocks)
