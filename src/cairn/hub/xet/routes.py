@@ -27,7 +27,7 @@ from cairn.errors import (
 from cairn.hub import threads
 from cairn.hub.identity import actor_of, house_of, releasing_of
 from cairn.hub.routing import RawRoute, api_route
-from cairn.hub.signing import Signer
+from cairn.hub.signing import Claims, Signer
 from cairn.hub.urls import base_url
 from cairn.hub.xet import bodies, scopes, tokens
 from cairn.hub.xet.answer import answer
@@ -160,8 +160,13 @@ async def read_reconstruction(request: Request) -> Response:
 
         def url_for(xorb: bytes, start: int, stop: int) -> str:
             path = f"/cas/{segment}/data/{to_text(xorb)}"
-            claims = {"start": start, "stop": stop, "repo": cas.grant.repo_uid}
-            claims |= {"sha256": file.blob.digest.hex, "size": file.blob.size_bytes}
+            claims: Claims = {
+                "start": start,
+                "stop": stop,
+                "repo": cas.grant.repo_uid,
+                "sha256": file.blob.digest.hex,
+                "size": file.blob.size_bytes,
+            }
             query = signer.url_query("GET", path, claims, DATA_URL_TTL_S)
             return f"{base_url(request)}{path}?{query}"
 
