@@ -23,7 +23,7 @@ OWN_DOCUMENT = re.compile(r"(?<![\w/])docs/[\w/-]+\.md")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 SETTING = re.compile(r"\bCAIRN_[A-Z_]+\b")
 # Read outside the settings: where to find them, and what the scripts and tests take.
-OTHER_VARIABLES = {"CAIRN_CONFIG", "CAIRN_CHROMIUM", "CAIRN_PYTHON"}
+OTHER_VARIABLES = {"CAIRN_CONFIG", "CAIRN_CHROMIUM", "CAIRN_PYTHON", "CAIRN_RUN"}
 # Rooms of the design that have no code yet; ARCHITECTURE.md says so.
 NOT_BUILT = {"governance", "evaluation", "deployment"}
 

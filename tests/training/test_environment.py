@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from cairn.training.code_revision import code_revision
+from cairn.provenance.code_revision import code_revision
 from cairn.training.environment import differences, environment
 
 

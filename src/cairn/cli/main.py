@@ -36,6 +36,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "weights:weights",
         "Say what is odd about a fine-tune's weights, and how often honest ones look so.",
     ),
+    "run": ("run:run", "Training runs: list, show, compare, and go on with one."),
     "convert": ("convert:convert", "Write the weights of any checkpoint as safetensors."),
     "sign": ("sign:sign", "Sign a model: OpenSSF Model Signing bundles."),
     "verify": ("verify:verify", "Check that somebody trusted signed exactly these files."),

@@ -6,8 +6,9 @@ half the time.
 
 from typing import TYPE_CHECKING
 
-from cairn.config.folders import hf_cache, user_folder, user_state_folder
+from cairn.config.folders import hf_cache, user_folder
 from cairn.late_names import imported_late
+from cairn.provenance.state_folder import user_state_folder
 
 if TYPE_CHECKING:
     from cairn.config.settings import Settings, load_settings

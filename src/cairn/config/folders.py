@@ -13,15 +13,6 @@ def user_folder() -> Path:
     return (named if named.is_absolute() else Path.home() / ".config") / "cairn"
 
 
-def user_state_folder() -> Path:
-    """Where a person's Cairn remembers things: `$XDG_STATE_HOME/cairn`, `~/.local/state/cairn`.
-
-    https://specifications.freedesktop.org/basedir-spec/latest/: a relative path is ignored.
-    """
-    named = Path(os.environ.get("XDG_STATE_HOME") or "")
-    return (named if named.is_absolute() else Path.home() / ".local" / "state") / "cairn"
-
-
 def hf_cache() -> Path:
     """Where huggingface_hub keeps what it downloads, found as it does.
 

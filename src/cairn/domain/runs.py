@@ -138,3 +138,17 @@ class MetricPoint:
     def __post_init__(self) -> None:
         if self.step < 0:
             raise RequestError(f"{self.step} cannot be a step")
+
+
+@dataclass(frozen=True, slots=True)
+class RunOrders:
+    """What whoever starts a training program asks of its run.
+
+    The run that the program has in `folder` is written `into` another one (None: there), goes on
+    from `step` (None: the newest), although what `allow` names differs.
+    """
+
+    folder: str
+    into: str | None = None
+    step: int | None = None
+    allow: Sequence[str] = ()

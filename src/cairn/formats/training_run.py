@@ -12,6 +12,7 @@ from cairn.domain import (
     Digest,
     RecipeKind,
     Retention,
+    RunOrders,
     RunRecord,
     RunStatus,
     Source,
@@ -21,9 +22,15 @@ from cairn.domain import (
 )
 from cairn.errors import MalformedError, RequestError, UnavailableError
 from cairn.formats.limits import MAX_RUN_RECORD_BYTES
-from cairn.formats.strict_json import MisstatedError, read_json, value_of
+from cairn.formats.strict_json import MisstatedError, parse_json, read_json, value_of
 
 RUN = "run.json"
+LOCK = ".run.lock"
+"""Locked by the process that writes a run."""
+
+ORDERS = "CAIRN_RUN"
+"""The environment variable that tells a program what to do with its run."""
+
 FORMAT = "cairn-run"
 VERSION = 1
 """The newest version of the format, and the only one so far."""
@@ -187,3 +194,36 @@ def _texts(said: dict[str, Any], key: str) -> Iterator[str]:
         if not isinstance(one, str):
             raise MisstatedError(repr(key))
         yield one
+
+
+# --- the variable CAIRN_RUN ----------------------------------------------------------------
+
+
+def orders_text(orders: RunOrders) -> str:
+    """What the variable says."""
+    return json.dumps(
+        {
+            "folder": orders.folder,
+            "into": orders.into,
+            "step": orders.step,
+            "allow": list(orders.allow),
+        }
+    )
+
+
+def parse_orders(text: str) -> RunOrders:
+    """What a variable says.
+
+    Raises:
+        MalformedError: it says something else.
+    """
+    said = parse_json(text.encode("utf-8", "replace"), ORDERS, what="the variable")
+    try:
+        return RunOrders(
+            value_of(said, "folder", str),
+            value_of(said, "into", str, type(None)),
+            value_of(said, "step", int, type(None)),
+            tuple(_texts(said, "allow")),
+        )
+    except (KeyError, TypeError, MisstatedError) as error:
+        raise MalformedError(f"it lacks or misstates {error}", source=ORDERS) from None

@@ -11,6 +11,7 @@ except ModuleNotFoundError as error:
     raise MissingExtraError("training needs torch: pip install 'cairn-hub[train]'") from error
 
 from cairn.domain import BaseModel, RecipeKind, Retention, TrainingData, TrainingRecipe
+from cairn.training.data_names import data_at
 from cairn.training.environment import Difference
 from cairn.training.resuming import EVERYTHING, Resumed, resume, steps
 from cairn.training.run import Run
@@ -30,6 +31,7 @@ __all__ = [
     "SampleIndex",
     "TrainingData",
     "TrainingRecipe",
+    "data_at",
     "resume",
     "sample_seed",
     "save",

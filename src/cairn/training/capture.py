@@ -14,7 +14,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from cairn.errors import RequestError
-from cairn.training.code_revision import code_revision, program_folder
+from cairn.provenance.code_revision import code_revision, program_folder
 from cairn.training.environment import environment
 from cairn.training.modules import GradientsPart, ModulePart, parameter_names
 from cairn.training.optimizers import OptimizerPart

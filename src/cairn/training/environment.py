@@ -10,21 +10,14 @@ import platform
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
-from importlib import metadata
-from pathlib import Path
 
 import numpy as np
 import torch
 
 import cairn
 from cairn.domain.runs import Setting
+from cairn.provenance.machine import LIBRARIES, library_version, processor, system
 
-# Libraries whose releases change numbers; those that the process has imported are recorded.
-_LIBRARIES = (
-    *("accelerate", "bitsandbytes", "diffusers", "flash_attn", "gymnasium", "lightning", "peft"),
-    *("stable_baselines3", "timm", "torchaudio", "torchvision", "transformers", "triton"),
-)
 # Environment variables that choose other kernels or another order of values.
 _VARIABLES = (
     *("CUBLAS_WORKSPACE_CONFIG", "DNNL_MAX_CPU_ISA", "MKL_CBWR", "MKL_ENABLE_INSTRUCTIONS"),
@@ -65,8 +58,8 @@ def differences(was: Mapping[str, Setting], now: Mapping[str, Setting]) -> tuple
     Libraries are imported at one time or another: of those that the older record names, the
     installed releases are compared.
     """
-    current = {**now, **{name: _version(name) for name in _LIBRARIES if name in was}}
-    later = {name for name in _LIBRARIES if name not in was}  # the run did without
+    current = {**now, **{name: library_version(name) for name in LIBRARIES if name in was}}
+    later = {name for name in LIBRARIES if name not in was}  # the run did without
     return tuple(
         Difference(name, was.get(name), current.get(name))
         for name in dict.fromkeys((*was, *current))
@@ -84,37 +77,17 @@ def _versions() -> Iterator[tuple[str, Setting]]:
     yield "numpy", np.__version__
     yield "cuda", torch.version.cuda
     yield "cudnn", torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
-    for name in _LIBRARIES:
+    for name in LIBRARIES:
         if name in sys.modules:
-            yield name, _version(name)
-
-
-@cache
-def _version(library: str) -> str | None:
-    """The release that is installed, imported already or not."""
-    try:
-        return metadata.version(library)
-    except metadata.PackageNotFoundError:
-        return None
+            yield name, library_version(name)
 
 
 def _machine() -> Iterator[tuple[str, Setting]]:
-    yield "platform", f"{platform.system()} {platform.machine()}"
-    yield "cpu", _cpu()
+    yield "platform", system()
+    yield "cpu", processor()
     yield "cpu_capability", torch.backends.cpu.get_cpu_capability()
     yield "threads", torch.get_num_threads()
     yield "devices", ", ".join(_devices())
-
-
-@cache
-def _cpu() -> str:
-    """The model of the processor: libraries choose block sizes by it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(named, platform.processor())
 
 
 def _devices() -> Iterator[str]:

@@ -17,9 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cairn.errors import EntryNotFoundError, RequestError, UnavailableError
-from cairn.formats.training_record import RECORD
+from cairn.formats.training_record import RECORD, step_of
 
-_STEP = re.compile(r"step-(0|[1-9]\d{0,17})(?:\.([1-9]\d{0,8}))?\Z")
 _LEFTOVER = re.compile(r"\.step-[\d.]+\.[0-9a-f]{8}\.(?:part|gone)\Z")
 
 
@@ -46,9 +45,9 @@ def step_folder(folder: Path, step: int | None) -> StepFolder:
     Raises:
         EntryNotFoundError: there is none.
     """
-    own = _STEP.match(folder.name)
+    own = step_of(folder.name)
     if own is not None and step is None and (folder / RECORD).is_file():
-        return StepFolder(int(own[1]), int(own[2] or 0), folder)
+        return StepFolder(*own, folder)
     there = step_folders(folder)
     for found in reversed(there):
         if step is None or found.step == step:
@@ -63,9 +62,9 @@ def _takes(folder: Path) -> Iterator[StepFolder]:
     if not folder.is_dir():
         return
     for path in folder.iterdir():
-        match = _STEP.match(path.name)
-        if match is not None and path.is_dir():
-            yield StepFolder(int(match[1]), int(match[2] or 0), path)
+        named = step_of(path.name)
+        if named is not None and path.is_dir():
+            yield StepFolder(*named, path)
 
 
 @contextmanager

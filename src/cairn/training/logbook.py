@@ -17,6 +17,7 @@ from cairn.errors import CairnError, RequestError, UnavailableError
 from cairn.formats import FileSource
 from cairn.formats.training_metrics import METRICS, point_line, read_placed_points
 from cairn.formats.training_run import RUN, read_run, run_bytes
+from cairn.provenance.run_seal import is_own, write_seal
 from cairn.training.run_lock import RunLock
 
 _MAX_SESSIONS = 1000  # of the file; the first stays
@@ -41,6 +42,8 @@ class Logbook:
         try:
             self.record = self._opened(session, about)
             self._write()
+            if self._is_own:
+                write_seal(folder, self.record)
             self._curves = _Curves(folder / METRICS)
         except BaseException:
             self._lock.release()
@@ -49,6 +52,7 @@ class Logbook:
 
     def _opened(self, session: TrainingSession, about: Mapping[str, Any]) -> RunRecord:
         said = {name: value for name, value in about.items() if value is not None}
+        self._is_own = True
         if not (self._folder / RUN).exists():
             said.setdefault("name", self._folder.resolve().name)
             identity = secrets.token_hex(8)
@@ -57,6 +61,7 @@ class Logbook:
             )
         with FileSource(self._folder / RUN) as source:
             before = read_run(source)
+        self._is_own = is_own(self._folder, before)
         sessions = (*before.sessions[:1], *before.sessions[1:][2 - _MAX_SESSIONS :], session)
         return replace(
             before, status=RunStatus.RUNNING, error=None, changed=now(), sessions=sessions, **said

@@ -21,8 +21,8 @@ from cairn.errors import (
 )
 from cairn.formats import FileSource
 from cairn.formats.training_record import RECORD
+from cairn.provenance.code_revision import code_revision, program_folder
 from cairn.training.capture import OWN, VALUES, parts_of
-from cairn.training.code_revision import code_revision, program_folder
 from cairn.training.environment import Difference, differences, environment
 from cairn.training.folders import StepFolder, step_folder, step_folders
 from cairn.training.modules import ModulePart

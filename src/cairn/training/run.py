@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -16,11 +17,12 @@ from cairn.domain import (
     TrainingSession,
 )
 from cairn.errors import RequestError
+from cairn.provenance.code_revision import code_revision, program_folder
 from cairn.training.capture import Capture, captured, plain_number
-from cairn.training.code_revision import code_revision, program_folder
 from cairn.training.environment import environment, is_first_process
 from cairn.training.folders import StepFolder, make_folder, remove_step, step_folders
 from cairn.training.logbook import Logbook, now
+from cairn.training.orders import NO_ORDERS, orders_for
 from cairn.training.resuming import Resumed, is_finite, metrics_of, resume, steps
 from cairn.training.saving import write
 from cairn.training.staging import Staging
@@ -60,7 +62,9 @@ class Run:
             RequestError: the folder cannot be one. UntrustedDataError: it has another record.
             UnavailableError: a newer Cairn wrote the record, or the disk is full.
         """
-        self.folder = Path(folder)
+        self._orders = orders_for(Path(folder))
+        self.folder = Path(folder if self._orders.into is None else self._orders.into)
+        self._as_named = str(folder)
         data = (data,) if isinstance(data, TrainingData) else tuple(data)
         if data_digest is None and len(data) == 1:
             data_digest = data[0].digest
@@ -86,8 +90,10 @@ class Run:
     def _logbook(self, recipe: TrainingRecipe | None, about: Mapping[str, Any]) -> Logbook:
         make_folder(self.folder)
         conditions = environment(code_revision(self._code or program_folder()), self._data_digest)
-        recipe = recipe or recipe_of_this_program(self.folder)
-        return Logbook(self.folder, TrainingSession(now(), None, recipe, conditions), about)
+        started_as = recipe_of_this_program(self.folder, self._as_named)
+        if recipe is not None:
+            started_as = replace(recipe, directory=started_as.directory, folder=started_as.folder)
+        return Logbook(self.folder, TrainingSession(now(), None, started_as, conditions), about)
 
     def resume(
         self, *, step: int | None = None, allow: Collection[str] | str = ()
@@ -101,12 +107,14 @@ class Run:
             As `resume`, but for a run without checkpoints if no step is named.
         """
         self.wait()
+        orders, self._orders = self._orders, NO_ORDERS  # they are for the first time
+        step = orders.step if step is None else step
         if step is None and not self.steps():
             return None
         back = resume(
             self.folder,
             step=step,
-            allow=allow,
+            allow={*([allow] if isinstance(allow, str) else allow), *orders.allow},
             data_digest=self._data_digest,
             code=self._code,
             **self._parts,

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import IO
 
 from cairn.errors import ConflictError, UnavailableError
+from cairn.formats.training_run import LOCK
 
-LOCK = ".run.lock"
 _PATIENCE_S = 0.3  # whoever lists runs holds the lock for an instant to see whether it is free
 
 

@@ -1,0 +1,242 @@
+"""`cairn run`: training runs with their checkpoints, curves and the point they go on from."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from shlex import join
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cairn.cli.console import err, out, print_json, visible
+from cairn.cli.options import LOCAL_PATH, as_json, data_dir
+from cairn.errors import ConflictError, ForbiddenError, InexactError, RequestError
+
+if TYPE_CHECKING:
+    from cairn.domain import RunRecord
+    from cairn.workflows.kept_runs import KeptRun
+    from cairn.workflows.run_conditions import Changed
+
+trust_code = click.option(
+    "--trust-code",
+    is_flag=True,
+    help="Execute the recorded command although this person did not begin the run here.",
+)
+directory = click.option(
+    "--directory",
+    type=LOCAL_PATH,
+    metavar="DIR",
+    help="The folder the program is started in (default: where it was, seen from the run).",
+)
+
+
+@click.group(no_args_is_help=True)
+def run() -> None:
+    """Training runs: list, show, compare, and go on with one."""
+
+
+@run.command("list")
+@click.argument("folder", type=LOCAL_PATH, default=Path())
+@as_json
+def list_runs(folder: Path, as_json: bool) -> None:
+    """List the runs at and below a folder."""
+    from cairn.workflows.local_runs import local_runs
+    from cairn.workflows.run_description import describe_listed
+
+    found = [(path, kept) for path, kept in local_runs(folder)]
+    if as_json:
+        print_json([describe_listed(str(path), kept) for path, kept in found])
+    elif not found:
+        err().print(f"no training run is in {visible(str(folder))}")
+    else:
+        from cairn.cli.run_show import listing
+
+        out().print(listing(found))
+
+
+@run.command()
+@click.argument("target", metavar="RUN", help="A folder, or a repo: org/name@revision.")
+@data_dir
+@as_json
+def show(target: str, data: Path | None, as_json: bool) -> None:
+    """Show a run: how it stands, checkpoints, curves, where it goes on, what is otherwise now.
+
+    Nothing is run. Threads and flags are not compared here: the program sets them, and says so when
+    it resumes.
+    """
+    from cairn.workflows.run_description import describe_run
+
+    kept = read_run_target(target, data)
+    changed = _changed(target, kept)
+    if as_json:
+        print_json(describe_run(kept, changed))
+    else:
+        from cairn.cli.run_show import print_run
+
+        print_run(out(), kept, changed)
+
+
+@run.command()
+@click.argument("targets", metavar="RUNS...", nargs=-1, required=True)
+@data_dir
+@as_json
+def compare(targets: tuple[str, ...], data: Path | None, as_json: bool) -> None:
+    """Compare runs with the first of them: recipe, data, environment, and where curves part."""
+    from dataclasses import asdict
+
+    from cairn.workflows.run_comparison import compare_runs
+    from cairn.workflows.run_description import describe_run
+
+    if len(targets) < 2:
+        raise RequestError("name two runs or more")
+    found = compare_runs([read_run_target(one, data) for one in targets])
+    if not as_json:
+        from cairn.cli.run_show import print_comparison
+
+        print_comparison(out(), found)
+        return
+    print_json(
+        {
+            "schema": 1,
+            "runs": [describe_run(one, None) for one in found.runs],
+            "unlike": [asdict(row) for row in found.unlike],
+            "partings": {
+                name: [asdict(one) for one in partings] for name, partings in found.partings.items()
+            },
+        }
+    )
+
+
+@run.command()
+@click.argument("folder", metavar="RUN", type=LOCAL_PATH)
+@click.option("--step", type=click.IntRange(min=0), help="Go on after this step, not the newest.")
+@click.option(
+    "--allow",
+    metavar="NAME",
+    multiple=True,
+    help="Go on although this differs, such as threads or program; `everything` is a name too.",
+)
+@directory
+@trust_code
+@click.option("--dry-run", is_flag=True, help="Say what would be executed; execute nothing.")
+@as_json
+def resume(
+    folder: Path,
+    step: int | None,
+    allow: tuple[str, ...],
+    directory: Path | None,
+    trust_code: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Execute the program of a run again, which goes on after its newest whole checkpoint.
+
+    This runs code: the command in the record, with your rights. The exit code is the program's. A
+    run that did not begin here needs --trust-code: read the command with --dry-run before.
+    """
+    from cairn.workflows.local_runs import local_run
+    from cairn.workflows.run_restart import execute, start_of, working_folder
+
+    kept = local_run(folder)
+    record = recorded(kept)
+    if kept.is_live:
+        raise ConflictError(f"a process is writing {folder}: wait for its end, or stop it")
+    session = record.sessions[-1]
+    place = directory or working_folder(folder, session)
+    step = step if step is not None else _point(kept)
+    start = start_of(session, place, into=folder, step=step, allow=allow)
+    told: dict[str, Any] = {
+        "command": list(start.command),
+        "directory": str(place),
+        "from_step": step,
+    }
+    if dry_run:
+        print_json(told) if as_json else out().print(visible(join(start.command)))
+        return
+    check_trusted(folder, record, trusted=trust_code)
+    _check_program(kept, place, allow)
+    err().print(f"in {visible(str(place))}: {visible(join(start.command))}")
+    code = execute(start, quiet=as_json)
+    if as_json:
+        after = local_run(folder)
+        status = after.status.value if after.status else None
+        print_json({**told, "exit_code": code, "status": status, "last_step": after.last_step})
+    click.get_current_context().exit(code)
+
+
+def recorded(kept: "KeptRun") -> "RunRecord":
+    """The record of a run; RequestError where checkpoints are all there is."""
+    if kept.record is None:
+        raise RequestError(
+            f"{kept.name} has checkpoints and no record of how they were made: start the program"
+            " yourself, it goes on from them"
+        )
+    return kept.record
+
+
+def check_trusted(folder: Path, record: "RunRecord", *, trusted: bool) -> None:
+    """Refuse to execute what somebody else may have written.
+
+    Raises:
+        ForbiddenError: the run did not begin here, and nobody says that it may run.
+    """
+    from cairn.provenance.run_seal import is_own
+
+    if not trusted and not is_own(folder, record):
+        raise ForbiddenError(
+            f"{folder} was not begun here by you, and its record names a command that would run"
+            " with your rights: read it with --dry-run, then say --trust-code"
+        )
+
+
+def read_run_target(text: str, data: Path | None) -> "KeptRun":
+    """The run in a folder of this machine or in a repo of the hub kept here.
+
+    Raises:
+        NotFoundError: it is not there. UntrustedDataError: it cannot be read.
+    """
+    from cairn.cli.targets import LocalTarget, open_kept, parse_target
+    from cairn.workflows.local_runs import local_run
+
+    target = parse_target(text)
+    if isinstance(target, LocalTarget):
+        return local_run(target.path)
+    from cairn.workflows.repo_runs import repo_run
+
+    house, operator = open_kept(text, data)
+    return repo_run(house, operator, target.repo_id, target.revision)
+
+
+def _changed(target: str, kept: "KeptRun") -> "Sequence[Changed] | None":
+    """What is otherwise where the run was trained; None where that is elsewhere."""
+    from cairn.workflows.run_conditions import changed
+    from cairn.workflows.run_restart import working_folder
+
+    if kept.record is None or kept.is_live is None:
+        return None
+    session = kept.record.sessions[-1]
+    return changed(kept.record, session, working_folder(Path(target), session))
+
+
+def _point(kept: "KeptRun") -> int | None:
+    """The step to go on from where the newest one cannot be; None: the newest, or anew."""
+    point = kept.resume_point
+    if point is None or point is kept.steps[-1]:
+        return None
+    err().print(
+        f"[yellow]note[/yellow] step {kept.steps[-1].step} cannot be resumed, going on after step"
+        f" {point.step}"
+    )
+    return point.step
+
+
+def _check_program(kept: "KeptRun", place: Path, allow: Sequence[str]) -> None:
+    from cairn.workflows.run_conditions import changed
+
+    record = recorded(kept)
+    found = [c for c in changed(record, record.sessions[-1], place) if c.name == "program"]
+    if found and not {"program", "everything"} & set(allow):
+        raise InexactError(
+            f"another program than the one that trained: {found[0]}; go on all the same with"
+            " --allow program",
+            (str(found[0]),),
+        )
