@@ -9,13 +9,28 @@ from cairn import training
 from tests.architecture.checkout import ROOT
 
 
+def programs_of(page: str) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
+
+
 def test_the_examples_of_the_guide_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    text = (ROOT / "docs/training.md").read_text()
-    programs = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    programs = programs_of("docs/training.md")
     for program in programs:
         exec(compile(program, "docs/training.md", "exec"), {})
     assert training.steps("run") == [10, 20, 30]
     assert {50, 90, 100} <= set(training.steps("in-background"))
     exec(compile(programs[0], "docs/training.md", "exec"), {})  # goes on where there is no more
     assert training.steps("run") == [10, 20, 30]
+
+
+def test_the_examples_of_other_libraries_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for program in programs_of("docs/training-loops.md"):
+        exec(compile(program, "docs/training-loops.md", "exec"), {"__name__": "guide"})
+    assert training.steps("trainer-run") == [3, 6, 9]
+    assert training.steps("lightning-run") == [2, 4, 6, 8, 9]
+    assert training.steps("accelerate-run") == list(range(1, 10))
+    assert training.steps("agent") == [128]

@@ -112,6 +112,21 @@ def metrics_of(found: StepFolder) -> dict[str, float]:
     return _metrics(_record(found))
 
 
+def values_of(folder: Path, step: int) -> dict[str, Any]:
+    """The `values` that a step was saved with.
+
+    Raises:
+        EntryNotFoundError: there is no such step.
+        IntegrityError, UntrustedDataError, UnavailableError: it cannot be read.
+    """
+    found = step_folder(folder, step)
+    record = _record(found)
+    file = f"{VALUES}.safetensors"
+    tensors = read_tensors(found.path / file) if file in record.files else {}
+    values: dict[str, Any] = Decoder(tensors, VALUES).decode(record.values)
+    return values
+
+
 def is_finite(value: float) -> bool:
     """Neither NaN nor infinite; integers of any size are finite."""
     return -math.inf < value < math.inf

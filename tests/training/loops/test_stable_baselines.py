@@ -19,7 +19,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecNorm
 
 from cairn.errors import RequestError
 from cairn.training import Run, resume, save, steps
-from cairn.training.stable_baselines import Saving, parts_of
+from cairn.training.loops.stable_baselines import Saving, parts_of
 from tests.architecture.checkout import ROOT
 from tests.training.loop import digest, seed_all
 
@@ -125,7 +125,13 @@ def main() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", AGENTS)
 def test_a_killed_agent_goes_on_in_a_new_process(name: str, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "tests.training.test_stable_baselines", name, str(tmp_path)]
+    command = [
+        sys.executable,
+        "-m",
+        "tests.training.loops.test_stable_baselines",
+        name,
+        str(tmp_path),
+    ]
     died, went_on = (
         subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
         for _ in range(2)

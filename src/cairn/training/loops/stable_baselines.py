@@ -20,7 +20,7 @@ except ModuleNotFoundError as error:
         "agents need Stable-Baselines3: pip install stable-baselines3"
     ) from error
 
-from cairn.training.environments import layer_state, restore_layer
+from cairn.training.loops.environments import layer_state, restore_layer
 from cairn.training.run import Run
 
 # What an algorithm counts and remembers between two rollouts (`_setup_learn`, `collect_rollouts`).
