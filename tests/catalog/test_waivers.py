@@ -159,3 +159,27 @@ def test_the_policy_of_a_repo_is_kept_and_goes_with_it(catalog: Catalog) -> None
     assert [one.action for one in catalog.audit.recent(3)].count("repo.scan_policy") == 2
     catalog.repos.delete(repo.id)
     assert policies.of(repo.uid) == RepoPolicy()
+
+
+def test_the_policy_of_the_hub_holds_where_no_repo_has_its_own(catalog: Catalog) -> None:
+    hold, warn, allow = ScanPolicy.HOLD, ScanPolicy.WARN, ScanPolicy.ALLOW
+    own, other = new_repo(catalog, "ada/one"), new_repo(catalog, "ada/two")
+    policies = catalog.scan_policies
+    assert policies.of_hub() is None and policies.over(other.uid, hold) is hold
+    policies.put(own, RepoPolicy(wanted=warn), None)
+    policies.put_hub(allow, None)
+    policies.put_hub(allow, None)  # says nothing new
+    assert policies.of_hub() is allow
+    assert (policies.over(own.uid, hold), policies.over(other.uid, hold)) == (warn, allow)
+    assert not any(one.wanted for one in [policies.of(other.uid)])
+    policies.put_hub(None, None)
+    assert policies.of_hub() is None and policies.over(other.uid, hold) is hold
+    rows = [(row.action, row.repo, row.detail) for row in catalog.audit.recent(3)]
+    assert rows[:2] == [
+        ("hub.scan_policy", None, "allow -> default"),
+        ("hub.scan_policy", None, "default -> allow"),
+    ]
+    waiting = [one.event for one in catalog.logbook.waiting(10)]
+    told = [event for event in waiting if event.kind is LogKind.SCAN_POLICY]
+    assert [event.repo for event in told] == [own.id, None, None]
+    assert told[1].details == {"before": "default", "policy": "allow"}

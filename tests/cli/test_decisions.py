@@ -82,6 +82,13 @@ def test_policies_are_shown_and_decided(data: Path) -> None:
     assert told == {"policy": "warn", "hub": "hold", "administrator": "warn", "owner": None}
     cairn("policy", "set", "ann/m", "default", *folder)
     assert "hold holds" in cairn("policy", "show", "ann/m", *folder).stdout
+    assert "warn holds: the setting says hold" in cairn("policy", "hub", "warn", *folder).stdout
+    told = json.loads(cairn("policy", "show", "ann/m", "--json", *folder).stdout)
+    assert (told["policy"], told["hub"], told["administrator"]) == ("warn", "warn", None)
+    log = json.loads(cairn("log", "show", "--json", *folder).stdout)
+    assert next(one["repo"] for one in log if one["kind"] == "scan_policy") is None
+    told = json.loads(cairn("policy", "hub", "default", "--json", *folder).stdout)
+    assert told == {"policy": "hold", "setting": "hold", "administrator": None}
 
 
 def test_a_hub_is_asked_for_its_verdicts(live: LiveHub) -> None:  # noqa: F811

@@ -248,6 +248,29 @@ def test_owners_may_be_stricter_and_administrators_anything(
     assert put(hub.client(), "hold") == 401
 
 
+def test_administrators_change_the_policy_of_a_hub_that_runs(
+    hub: Hub, pushed: Repo, root: TestClient
+) -> None:
+    path = "/api/cairn/scan-policy"
+    assert status(pushed) == 403
+    for who, refused in (("ann", 403), (None, 401)):
+        answer = hub.client(who).put(path, json={"policy": "warn"})
+        assert answer.status_code == refused
+    assert root.put(path, json={"policy": "warn"}).json() == {
+        "policy": "warn",
+        "setting": "hold",
+        "administrator": "warn",
+    }
+    assert status(pushed) == 200 and told(pushed)["policy"] == "warn"
+    assert root.get("/api/cairn/rescans").json()["scan_policy"] == "warn"
+    own = "/api/cairn/models/ann/m/scan-policy"
+    assert pushed.client.put(own, json={"policy": "hold"}).status_code == 200
+    assert status(pushed) == 403
+    assert pushed.client.put(own, json={"policy": None}).status_code == 200
+    assert root.put(path, json={"policy": None}).json()["policy"] == "hold"
+    assert status(pushed) == 403
+
+
 def test_a_repo_may_be_held_on_a_hub_that_holds_nothing(hub: Hub, repo: Repo) -> None:
     repo.put("bad.pkl", MALICIOUS)
     loose = hub.client("ann", scan_policy="allow")

@@ -1,4 +1,4 @@
-"""`cairn policy`: what becomes of files by their scans, repo by repo."""
+"""`cairn policy`: what becomes of files by their scans, on a hub and repo by repo."""
 
 from pathlib import Path
 
@@ -11,12 +11,14 @@ from cairn.cli.revisions import OPERATOR
 from cairn.cli.targets import parse_repo
 from cairn.domain import ScanPolicy
 
+_CHOICES = [*(one.value for one in ScanPolicy), "default"]
+
 repo_argument = click.argument("repo", help="The repo, as org/name or datasets/org/name.")
 
 
 @click.group(no_args_is_help=True)
 def policy() -> None:
-    """Show and decide what becomes of a repo's files by their scans."""
+    """Show and decide what becomes of files by their scans."""
 
 
 @policy.command()
@@ -28,7 +30,8 @@ def show(repo: str, data: Path | None, as_json: bool) -> None:
     from cairn.config import load_settings
 
     house = open_hub(data)
-    default = ScanPolicy(load_settings(data_dir=data).scan_policy)
+    setting = ScanPolicy(load_settings(data_dir=data).scan_policy)
+    default = house.catalog.scan_policies.of_hub() or setting
     own = house.catalog.scan_policies.of(house.catalog.repos.get(parse_repo(repo)).uid)
     if as_json:
         shape = {"hub": default, "administrator": own.floor, "owner": own.wanted}
@@ -39,11 +42,40 @@ def show(repo: str, data: Path | None, as_json: bool) -> None:
     out().print(f"its owners want at least {own.wanted or 'nothing'}")
 
 
+@policy.command()
+@click.argument(
+    "choice",
+    required=False,
+    type=click.Choice(_CHOICES),
+    help="hold, warn or allow; default: as the settings say. Without it the policy is shown.",
+)
+@data_dir
+@as_json
+def hub(choice: str | None, data: Path | None, as_json: bool) -> None:
+    """Show or decide which policy holds where a repo has none of its own, from now on.
+
+    cairn policy hub warn --data cairn-data
+    """
+    from cairn.config import load_settings
+    from cairn.workflows.scan_policies import decide_hub_policy
+
+    house = open_hub(data)
+    if choice is not None:
+        decide_hub_policy(house, OPERATOR, None if choice == "default" else ScanPolicy(choice))
+    setting = ScanPolicy(load_settings(data_dir=data).scan_policy)
+    decided = house.catalog.scan_policies.of_hub()
+    if as_json:
+        print_json({"policy": decided or setting, "setting": setting, "administrator": decided})
+        return
+    why = f"the setting says {setting}" if decided else "as the setting says"
+    out().print(f"{decided or setting} holds: {why}")
+
+
 @policy.command("set")
 @repo_argument
 @click.argument(
     "choice",
-    type=click.Choice([*(one.value for one in ScanPolicy), "default"]),
+    type=click.Choice(_CHOICES),
     help="hold, warn or allow; default: as the hub.",
 )
 @data_dir

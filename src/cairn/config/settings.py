@@ -125,7 +125,8 @@ class Settings(SignInSettings):
         default="hold",
         description="What scans decide: `hold` scans a file before anybody but writers gets it"
         " and keeps malicious ones back; `warn` gives all out and says what was found; `allow`"
-        " gives all out and scans nothing. Single repos may differ (docs/security/hub.md).",
+        " gives all out and scans nothing. Administrators may decide otherwise while the hub"
+        " runs, for all of it or for single repos (docs/security/hub.md).",
     )
     tensor_health: bool = Field(
         default=True, description="Measure the values of pushed tensors in the background."

@@ -18,6 +18,7 @@ class LogKind(StrEnum):
     REF = "ref"
     REF_FOUND = "ref.found"
     REPO_DELETED = "repo.delete"
+    SCAN_POLICY = "scan_policy"
     WAIVED = "waiver.add"
     WAIVER_REVOKED = "waiver.revoke"
 
@@ -29,7 +30,8 @@ class LogEvent:
     A ref was moved from commit `old` (None: it came into being) to `new` (None: it went away).
     `REF_FOUND` says that the hub found a ref at `new` which the log did not tell of; `ATTACHED`
     that a statement, such as a signature, was kept about a revision: `details` say which. `WAIVED`
-    and `WAIVER_REVOKED` tell of findings that are let pass, in a repo or everywhere. `at` is when
+    and `WAIVER_REVOKED` tell of findings that are let pass, and `SCAN_POLICY` of what becomes of
+    files by their scans, in a repo or everywhere. `at` is when
     it was done, by the hub's clock; `details` are further facts, digests among them.
 
     Raises:

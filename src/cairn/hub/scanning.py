@@ -5,7 +5,7 @@ import threading
 import structlog
 
 from cairn.config import Settings
-from cairn.domain import Digest, Verdict
+from cairn.domain import Digest, ScanPolicy, Verdict
 from cairn.hub.lane import Lane
 from cairn.hub.scan_desk import ScanDesk
 from cairn.workflows.house import House
@@ -48,7 +48,8 @@ class Scanning:
     def scan(self) -> None:
         """Scan what landed, and judge anew what older rules judged, if a repo is to be scanned."""
         policies = self._house.catalog.scan_policies
-        if self._settings.scan_policy == "allow" and not policies.any_scans():
+        hub = policies.of_hub() or self._settings.scan_policy
+        if hub == ScanPolicy.ALLOW and not policies.any_scans():
             return
         if self.rescans.take_turn():
             for judged in scan_pending(self._house, self._scans.scan, self._lost):

@@ -16,15 +16,20 @@ MOST_NAMES_NOW = 20
 
 @dataclass(frozen=True, slots=True)
 class Releasing:
-    """What a hub with the policy `default` gives out; `scan` scans a blob as a file of a name."""
+    """What a hub gives out whose settings say `setting`; `scan` scans a blob by a name."""
 
     house: House
-    default: ScanPolicy
+    setting: ScanPolicy
     scan: Callable[[Blob, str], Verdict]
+
+    @property
+    def default(self) -> ScanPolicy:
+        """The policy of the hub, asked anew each time: administrators may change it."""
+        return self.house.catalog.scan_policies.of_hub() or self.setting
 
     def policy_of(self, uid: str) -> ScanPolicy:
         """The policy that holds for a repo."""
-        return self.house.catalog.scan_policies.of(uid).over(self.default)
+        return self.house.catalog.scan_policies.over(uid, self.setting)
 
     def is_held(self, actor: Actor, repo: RepoRecord, entry: Entry) -> bool:
         """Whether a file has to be scanned before `actor` may have it."""

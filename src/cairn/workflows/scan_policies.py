@@ -1,10 +1,22 @@
-"""Which policy holds for a repo, and who may change it."""
+"""Which policy holds for a repo and for the hub, and who may change it."""
 
 from cairn.catalog import RepoPolicy, RepoRecord
 from cairn.domain import Actor, RepoId, ScanPolicy
 from cairn.errors import ForbiddenError
 from cairn.workflows.access import require_admin, writable
 from cairn.workflows.house import House
+
+
+def decide_hub_policy(house: House, actor: Actor, policy: ScanPolicy | None) -> None:
+    """Let a policy hold for the hub in place of its setting; None: the setting holds again.
+
+    It holds from now on, for every process on this catalog. What repos decided stays.
+
+    Raises:
+        UnauthenticatedError, ForbiddenError: the caller does not administer the hub.
+    """
+    require_admin(actor)
+    house.catalog.scan_policies.put_hub(policy, actor)
 
 
 def decide_policy(

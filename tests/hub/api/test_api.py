@@ -192,7 +192,7 @@ DECIDED_PATHS = (
     *("/appeals", "/appeals/{number}/answer"),
 )
 LOG_PATHS = ("/log/checkpoint", "/log/key", "/log/tile/{path}")
-SCAN_PATHS = ("/rescans", "/recalls", "/recalls/{sha256}", "/advisories")
+SCAN_PATHS = ("/rescans", "/scan-policy", "/recalls", "/recalls/{sha256}", "/advisories")
 TOLD_PATHS = ("/notifications", "/notifications/read")
 PATHS = ("/health", "/store", "/store/pause", *LOG_PATHS, *SCAN_PATHS, *TOLD_PATHS)
 PATHS += (*DECIDED_PATHS, *REPO_PATHS)

@@ -214,6 +214,8 @@ ASKING: dict[str, Asking] = {
     ),
     "POST /settings/tokens/revoke": _revoke_token,
     "PUT /api/cairn/REPO/scan-policy": _json(policy=None),
+    "PUT /api/cairn/scan-policy": _json(policy=None),
+    "POST /security/policy": _form(policy="default"),
     "POST /api/cairn/REPO/appeals": _json(path="secret.txt", text="it is fine"),
     "POST /api/cairn/appeals/{number}/answer": _json(answer="uphold", reason="so it is"),
     "POST /api/cairn/waivers": lambda w, r, role: Ask(request={"json": _waive(w, r, role)}),

@@ -181,6 +181,17 @@ def test_owners_make_the_policy_stricter_on_the_page(tmp_path) -> None:
         assert ">hold</a>" in home.page(PAGE)
 
 
+def test_administrators_choose_the_policy_of_the_hub_on_the_page(scanned: Home) -> None:
+    admin = root(scanned)
+    page = scanned.page("/settings/recalls", token=admin)
+    assert '<option value="default" selected>as the settings say: hold</option>' in page
+    chosen = {"policy": "warn", "back": "/settings/recalls"}
+    post(scanned, "/security/policy", scanned.token, status=403, **chosen)
+    assert post(scanned, "/security/policy", admin, **chosen) == "/settings/recalls"
+    assert '<option value="warn" selected>' in scanned.page("/settings/recalls", token=admin)
+    assert post(scanned, "/security/policy", admin, policy="default", back="/") == "/"
+
+
 def test_rules_have_a_page_each_finding_leads_to(home: Home) -> None:
     page = home.page("/security/rules")
     assert 'id="pickle-imports"' in page and "<code>cairn convert</code>" in page

@@ -36,7 +36,7 @@ from cairn.catalog.schema.provenance import (
 )
 from cairn.catalog.schema.repos import descriptions, repo_tags, repos
 from cairn.catalog.schema.rescans import rule_sets, verdict_changes
-from cairn.catalog.schema.verdicts import appeals, scan_policies, waivers
+from cairn.catalog.schema.verdicts import appeals, decided_settings, scan_policies, waivers
 
 __all__ = [
     "accounts",
@@ -51,6 +51,7 @@ __all__ = [
     "chunk_runs",
     "commits",
     "comparisons",
+    "decided_settings",
     "descriptions",
     "identities",
     "lanes",

@@ -5,6 +5,14 @@ from sqlalchemy import BigInteger, Column, ForeignKey, Index, LargeBinary, Table
 from cairn.catalog.moments import Moment
 from cairn.catalog.schema.base import CASCADE, Serial, metadata, owning_repo
 
+# What administrators decided for the whole hub in place of a setting, by the setting's name.
+decided_settings = Table(
+    "decided_settings",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
 # `floor` is what administrators decided for a repo in place of the hub's policy, `wanted` what its
 # owners want at least; the stricter of both holds.
 scan_policies = Table(

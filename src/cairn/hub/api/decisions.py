@@ -17,6 +17,7 @@ from cairn.hub.identity import house_of, releasing_of
 from cairn.workflows import appealing, scan_policies, waiving
 from cairn.workflows.access import readable, require_admin, require_writer
 from cairn.workflows.house import House
+from cairn.workflows.releasing import Releasing
 
 router = APIRouter()
 
@@ -225,11 +226,11 @@ async def policy(
     name: Name,
 ) -> PolicyTold:
     """Which scan policy holds for a repo."""
-    house, default = house_of(request), releasing_of(request).default
+    house, releasing = house_of(request), releasing_of(request)
 
     def work() -> PolicyTold:
         record = readable(house, actor, _repo_id(kind, namespace, name))
-        return _policy(house, record.uid, default)
+        return _policy(house, record.uid, releasing.default)
 
     return await threads.call(work)
 
@@ -244,10 +245,11 @@ async def set_policy(
     asked: Policy,
 ) -> PolicyTold:
     """Change it: owners towards stricter, administrators as they like."""
-    house, default = house_of(request), releasing_of(request).default
+    house, releasing = house_of(request), releasing_of(request)
     repo_id = _repo_id(kind, namespace, name)
 
     def work() -> PolicyTold:
+        default = releasing.default
         if asked.by == "administrator":
             record = scan_policies.decide_policy(house, actor, repo_id, asked.policy)
         else:
@@ -255,6 +257,43 @@ async def set_policy(
         return _policy(house, record.uid, default)
 
     return await threads.call(work)
+
+
+class HubPolicy(BaseModel):
+    """Which policy is asked for; null: that of the settings."""
+
+    policy: ScanPolicy | None
+
+
+class HubPolicyTold(BaseModel):
+    """Which policy holds for repos that have none of their own, and why."""
+
+    policy: ScanPolicy
+    setting: ScanPolicy = Field(description="What the settings of this hub say.")
+    administrator: ScanPolicy | None = Field(description="What holds in place of the setting.")
+
+
+@router.get("/scan-policy", responses=PROBLEMS)
+async def hub_policy(request: Request) -> HubPolicyTold:
+    """Which scan policy the hub has."""
+    return await threads.call(_hub_policy, releasing_of(request))
+
+
+@router.put("/scan-policy", responses=PROBLEMS)
+async def set_hub_policy(
+    request: Request, actor: Annotated[Actor, Depends(caller)], asked: HubPolicy
+) -> HubPolicyTold:
+    """Change it for all repos that have none of their own, at once; for administrators."""
+    house = house_of(request)
+    await threads.call(scan_policies.decide_hub_policy, house, actor, asked.policy)
+    return await threads.call(_hub_policy, releasing_of(request))
+
+
+def _hub_policy(releasing: Releasing) -> HubPolicyTold:
+    decided = releasing.house.catalog.scan_policies.of_hub()
+    return HubPolicyTold(
+        policy=decided or releasing.setting, setting=releasing.setting, administrator=decided
+    )
 
 
 def _policy(house: House, uid: str, default: ScanPolicy) -> PolicyTold:

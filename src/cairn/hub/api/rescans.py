@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field
 
 from cairn.hub import threads
 from cairn.hub.api.problems import PROBLEMS
-from cairn.hub.identity import house_of
+from cairn.hub.identity import releasing_of
 from cairn.workflows.house import House
 from cairn.workflows.rejudging import rescan_progress
 
@@ -33,15 +33,19 @@ class Rescanning(BaseModel):
 class RescansAnswer(BaseModel):
     """What the hub is told to do about scans, and how far it is."""
 
-    scan_policy: str = Field(description="The setting: hold, warn, or allow (nothing is scanned).")
+    scan_policy: str = Field(description="Of the hub: hold, warn, or allow (nothing is scanned).")
     progress: Rescanning | None = Field(description="Null if this hub never scanned.")
 
 
 @router.get("/rescans", responses=PROBLEMS)
 async def rescans(request: Request) -> RescansAnswer:
     """How far judging anew is, as numbers that name no file."""
-    progress = await threads.call(_progress, house_of(request))
-    return RescansAnswer(scan_policy=request.app.state.settings.scan_policy, progress=progress)
+    releasing = releasing_of(request)
+
+    def work() -> RescansAnswer:
+        return RescansAnswer(scan_policy=releasing.default, progress=_progress(releasing.house))
+
+    return await threads.call(work)
 
 
 def _progress(house: House) -> Rescanning | None:

@@ -3,6 +3,8 @@
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
+from cairn.domain import ScanPolicy
+from cairn.hub.identity import releasing_of
 from cairn.hub.routing import RawRoute
 from cairn.hub.web.visit import Visit, endpoint
 from cairn.workflows.access import require_overseer
@@ -16,11 +18,15 @@ def _page(visit: Visit) -> Response:
     if visit.actor.account is None:
         return visit.redirect("/login?next=/settings/recalls")
     require_overseer(visit.actor)
+    releasing = releasing_of(visit.request)
     return visit.render(
         "recalls.html",
         recalls=standing_recalls(visit.house, MAX_SHOWN),
         rescan=rescan_progress(visit.house),
-        scans=visit.request.app.state.settings.scan_policy != "allow",
+        policy=releasing.default,
+        setting=releasing.setting,
+        decided=visit.house.catalog.scan_policies.of_hub(),
+        policies=list(ScanPolicy),
         advisories=visit.house.advisories.current(),
         limit=MAX_SHOWN,
         now=visit.now,

@@ -80,19 +80,33 @@ async def _answer(request: Request) -> Response:
 async def _policy(request: Request) -> Response:
     posting = await posted(request)
     visit, repo_id = posting.visit, _repo_id(request)
+    policy = _chosen(posting)
+
+    def work() -> None:
+        house, actor = visit.house, visit.actor
+        if actor.account is not None and actor.account.is_admin:
+            scan_policies.decide_policy(house, actor, repo_id, policy)
+        else:
+            default = releasing_of(request).default
+            scan_policies.want_policy(house, actor, repo_id, policy, default=default)
+
+    await threads.call(work)
+    return _back(posting)
+
+
+async def _hub_policy(request: Request) -> Response:
+    posting = await posted(request)
+    visit, policy = posting.visit, _chosen(posting)
+    await threads.call(scan_policies.decide_hub_policy, visit.house, visit.actor, policy)
+    return _back(posting)
+
+
+def _chosen(posting: Posting) -> ScanPolicy | None:
+    """The policy that was chosen; None for none of its own."""
     chosen = posting.field("policy")
     if chosen not in ("default", *ScanPolicy):
         raise RequestError(f"{chosen[:40]!r} is no policy")
-    policy = None if chosen == "default" else ScanPolicy(chosen)
-    account = visit.actor.account
-    if account is not None and account.is_admin:
-        await threads.call(scan_policies.decide_policy, visit.house, visit.actor, repo_id, policy)
-    else:
-        default = releasing_of(request).default
-        await threads.call(
-            scan_policies.want_policy, visit.house, visit.actor, repo_id, policy, default=default
-        )
-    return _back(posting)
+    return None if chosen == "default" else ScanPolicy(chosen)
 
 
 def _repo_id(request: Request) -> RepoId:
@@ -122,6 +136,7 @@ routes: list[BaseRoute] = [
     *repo_routes("/security-waive", _waive, "POST"),
     *repo_routes("/security-appeal/{rev}", _appeal, "POST"),
     *repo_routes("/security-policy", _policy, "POST"),
+    RawRoute("/security/policy", _hub_policy, ("POST",)),
     RawRoute("/security/waivers/{number}/revoke", _revoke, ("POST",)),
     RawRoute("/security/appeals/{number}/answer", _answer, ("POST",)),
 ]
