@@ -37,6 +37,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Say what is odd about a fine-tune's weights, and how often honest ones look so.",
     ),
     "run": ("run:run", "Training runs: list, show, compare, and go on with one."),
+    "estimate": (
+        "estimate:estimate",
+        "Say if training fits into memory, how long it takes, and what it costs.",
+    ),
     "convert": ("convert:convert", "Write the weights of any checkpoint as safetensors."),
     "sign": ("sign:sign", "Sign a model: OpenSSF Model Signing bundles."),
     "verify": ("verify:verify", "Check that somebody trusted signed exactly these files."),

@@ -19,6 +19,7 @@ from pydantic_settings import (
 )
 
 from cairn.config.kinds import Names, web_address
+from cairn.config.prices import PriceSettings
 from cairn.config.sign_in import SignInSettings
 from cairn.errors import RequestError
 
@@ -26,7 +27,7 @@ MIB = 1 << 20
 GIB = 1 << 30
 
 
-class Settings(SignInSettings):
+class Settings(PriceSettings, SignInSettings):
     """The settings; each field is also the environment variable `CAIRN_<FIELD>`."""
 
     model_config = SettingsConfigDict(env_prefix="CAIRN_", extra="forbid", frozen=True)

@@ -1,0 +1,1 @@
+"""What training a model takes, from the names and shapes of its tensors alone: no torch, no run."""

@@ -1,0 +1,166 @@
+"""The whole answer: memory, operations, time, the largest batch on every device, and what helps."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from cairn.estimation.devices import CPU, Catalogue, Device, catalogue
+from cairn.estimation.duration import Duration, Prices, duration
+from cairn.estimation.memory import Memory, memory, trained
+from cairn.estimation.plan import MAX_BATCH, Method, Optimizer, Plan, Precision, Sharding
+from cairn.estimation.subject import Subject
+from cairn.estimation.walking import Walker
+
+_MOST_GPUS = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class OnDevice:
+    """What a plan means on one device. `largest_batch` 0: not even one sample fits."""
+
+    device: Device
+    fits: bool
+    share: float
+    largest_batch: int
+    time: Duration
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """A change of the plan, and what it then takes."""
+
+    words: str
+    plan: Plan
+    memory: Memory
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """Everything about one plan; nothing was run. Operations are of one step of one device."""
+
+    subject: Subject
+    plan: Plan
+    parameters: int
+    trained: int
+    memory: Memory
+    flops_per_step: float
+    steps: int
+    devices: tuple[OnDevice, ...]
+    suggestions: tuple[Suggestion, ...]
+
+
+def estimate(
+    subject: Subject,
+    plan: Plan,
+    devices: tuple[Device, ...] = (),
+    *,
+    steps: int = 1,
+    prices: Prices | None = None,
+    known: Catalogue | None = None,
+) -> Estimate:
+    """What training takes under a plan, and on each of these devices.
+
+    Suggestions are made for the first device, where the plan does not fit there.
+
+    Raises:
+        RequestError: there is no closed form for this model, or it lacks a number.
+    """
+    walker = Walker(subject)
+    known = known or catalogue()
+    found = trained(walker, plan)
+    needed = memory(walker, plan)
+    flops = _flops(walker, plan)
+    rows = tuple(_on(walker, plan, device, known, steps, prices or Prices()) for device in devices)
+    advice: tuple[Suggestion, ...] = ()
+    if rows and not rows[0].fits:
+        advice = tuple(_suggestions(walker, plan, rows[0].device))
+    return Estimate(
+        *(subject, plan, found.parameters, found.count, needed, flops, steps, rows, advice)
+    )
+
+
+def fits(needed: Memory, device: Device) -> bool:
+    """Whether it is within the device's memory."""
+    return needed.total <= device.memory_bytes
+
+
+def largest_batch(walker: Walker, plan: Plan, device: Device) -> int:
+    """The most samples at once that fit; 0 if one does not."""
+    if not fits(memory(walker, replace(plan, batch=1)), device):
+        return 0
+    low, high = 1, 2
+    while high <= MAX_BATCH and fits(memory(walker, replace(plan, batch=high)), device):
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        if fits(memory(walker, replace(plan, batch=middle)), device):
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+def _flops(walker: Walker, plan: Plan) -> float:
+    tape = walker.tape(plan)
+    return (tape.forward_flops + tape.backward_flops) * plan.accumulation
+
+
+def _on(
+    walker: Walker, plan: Plan, device: Device, known: Catalogue, steps: int, prices: Prices
+) -> OnDevice:
+    plan = replace(plan, on_cpu=device.name == CPU)
+    needed = memory(walker, plan)
+    time = duration(plan, _flops(walker, plan), needed, device, known, steps, prices)
+    return OnDevice(
+        device=device,
+        fits=fits(needed, device),
+        share=needed.total / device.memory_bytes,
+        largest_batch=largest_batch(walker, plan, device),
+        time=time,
+    )
+
+
+# --- what helps --------------------------------------------------------------------------------
+
+
+def _suggestions(walker: Walker, plan: Plan, device: Device) -> Iterator[Suggestion]:
+    """Single changes, then those that fit only together, each with its own number."""
+    plan = replace(plan, on_cpu=device.name == CPU)
+    for words, changed in _changes(walker, plan, device):
+        yield Suggestion(words, changed, memory(walker, changed))
+
+
+def _changes(walker: Walker, plan: Plan, device: Device) -> Iterator[tuple[str, Plan]]:
+    if not plan.checkpointing:
+        yield "checkpointing", replace(plan, checkpointing=True)
+    if plan.precision is Precision.FP32:
+        yield "bfloat16 under autocast (amp)", replace(plan, precision=Precision.AMP)
+    if plan.optimizer is Optimizer.ADAMW:
+        yield "8-bit AdamW", replace(plan, optimizer=Optimizer.ADAMW_8BIT)
+    if plan.method is Method.FULL:
+        yield f"LoRA of rank {plan.rank}", replace(plan, method=Method.LORA)
+    if plan.method in (Method.FULL, Method.LORA):
+        quantised = replace(plan, method=Method.QLORA)
+        yield f"QLoRA of rank {plan.rank}", quantised
+        yield (
+            "QLoRA, checkpointing and amp",
+            replace(quantised, checkpointing=True, precision=Precision.AMP),
+        )
+    smaller = largest_batch(walker, plan, device)
+    if not smaller and plan.accumulation == 1:
+        smaller = largest_batch(walker, replace(plan, accumulation=2), device)
+    if 0 < smaller < plan.batch:
+        times = -(-plan.batch // smaller)
+        less = replace(plan, batch=-(-plan.batch // times), accumulation=times * plan.accumulation)
+        yield f"batches of {less.batch}, {less.accumulation} to a step", less
+    yield from _sharded(walker, plan, device)
+
+
+def _sharded(walker: Walker, plan: Plan, device: Device) -> Iterator[tuple[str, Plan]]:
+    """The fewest devices, each doubling, over which everything is divided and fits."""
+    gpus = max(2, 2 * plan.gpus)
+    while gpus <= _MOST_GPUS:
+        divided = replace(plan, gpus=gpus, sharding=Sharding.FSDP)
+        if fits(memory(walker, divided), device):
+            yield f"everything divided among {gpus} of them (FSDP)", divided
+            return
+        gpus *= 2

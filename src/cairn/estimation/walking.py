@@ -1,0 +1,103 @@
+"""Which walk a model takes: by its family, its stacks, and the class its configuration names."""
+
+from cairn.errors import RequestError
+from cairn.estimation.plan import Plan
+from cairn.estimation.stacks import Stack, stacks
+from cairn.estimation.subject import Subject
+from cairn.estimation.tape import Tape
+from cairn.estimation.walks.diffusion import unet
+from cairn.estimation.walks.images import resnet, vision_transformer
+from cairn.estimation.walks.language import decoder, encoder, encoder_decoder
+from cairn.estimation.walks.policy import policy
+from cairn.estimation.walks.sound import wav2vec2, whisper
+
+# What PEFT adapts where nobody says otherwise, by family
+# (TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING in peft/utils/constants.py).
+_TARGETS = {
+    "gpt2": ("c_attn",),
+    "bert": ("query", "value"),
+    "vit": ("query", "value", "q_proj", "v_proj"),
+    "yolo": ("query", "value", "q_proj", "v_proj"),
+    "t5": ("q", "v"),
+    "stable-diffusion": ("to_q", "to_k", "to_v", "to_out.0"),
+    "resnet": ("convolution", "conv1", "conv2", "conv3"),
+}
+_USUAL_TARGETS = ("q_proj", "v_proj", "query_key_value", "query", "value", "qkv_proj", "Wqkv")
+_ENCODERS = ("bert", "roberta", "distilbert", "electra", "xlm-roberta", "camembert", "deberta")
+_PICTURES = ("vit", "yolo", "deit", "yolos", "clip")
+
+
+class Walker:
+    """Walks one model under any plan; its stacks are looked for once."""
+
+    def __init__(self, subject: Subject) -> None:
+        """`subject` is what is trained."""
+        self.subject = subject
+        self.stacks = stacks(subject)
+
+    def targets(self, plan: Plan) -> frozenset[str]:
+        """The last names of the modules that an adapter goes to."""
+        usual = _TARGETS.get(self.subject.family, _USUAL_TARGETS)
+        return frozenset(plan.targets or usual)
+
+    def tape(self, plan: Plan) -> Tape:
+        """What one pass over one batch leaves and computes.
+
+        Raises:
+            RequestError: there is no walk for this kind of model, or a number is missing.
+        """
+        tape = Tape(plan, self.targets(plan))
+        family, subject = self.subject.family, self.subject
+        if family == "stable-diffusion" or family == "unet":
+            unet(tape, subject)
+        elif family == "resnet":
+            resnet(tape, subject)
+        elif family == "rl-policy":
+            policy(tape, subject)
+        else:
+            self._transformer(tape)
+        return tape
+
+    def _transformer(self, tape: Tape) -> None:
+        subject, found = self.subject, self.stacks
+        family = subject.family
+        if not found:
+            raise RequestError(
+                f"there is no closed form for {family or 'this model'}: no blocks with attention"
+                " were found among its tensors; --exact runs the model itself on no memory"
+            )
+        reads, writes = _pair(found)
+        if family == "whisper" and writes is not None:
+            whisper(tape, subject, reads, writes)
+        elif writes is not None:
+            encoder_decoder(tape, subject, reads, writes)
+        elif family in ("wav2vec2", "hubert"):
+            wav2vec2(tape, subject, reads)
+        elif family in _PICTURES:
+            for stack in found:
+                _tower(tape, subject, stack)
+        elif family in _ENCODERS or _is_encoder(subject):
+            encoder(tape, subject, reads)
+        else:
+            decoder(tape, subject, reads)
+
+
+def _tower(tape: Tape, subject: Subject, stack: Stack) -> None:
+    """CLIP has one for text beside that for images."""
+    walk = encoder if "text" in stack.prefix else vision_transformer
+    walk(tape, subject, stack)
+
+
+def _pair(found: list[Stack]) -> tuple[Stack, Stack | None]:
+    """Encoder and decoder where there are both: the decoder looks at what the encoder made."""
+    writes = next((one for one in found if one.cross_attention is not None), None)
+    reads = next((one for one in found if one is not writes), None)
+    if writes is None or reads is None:
+        return max(found, key=lambda one: one.count), None
+    return reads, writes
+
+
+def _is_encoder(subject: Subject) -> bool:
+    """By the class alone: names of decoders end in `CausalLM` or `LMHeadModel`."""
+    name = subject.class_name
+    return name.endswith(("ForSequenceClassification", "ForTokenClassification", "ForMaskedLM"))

@@ -1,0 +1,1 @@
+"""One file per kind of model: what its forward pass does, told to a tape."""
