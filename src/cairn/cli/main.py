@@ -42,6 +42,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Say if training fits into memory, how long it takes, and what it costs.",
     ),
     "convert": ("convert:convert", "Write the weights of any checkpoint as safetensors."),
+    "finetune": (
+        "finetune:finetune",
+        "Adapt a model to data: a folder comes out that stock loaders load.",
+    ),
     "sign": ("sign:sign", "Sign a model: OpenSSF Model Signing bundles."),
     "verify": ("verify:verify", "Check that somebody trusted signed exactly these files."),
     "attach": ("attach:attach", "Have a hub keep and show the signature of a revision."),

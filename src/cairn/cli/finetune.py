@@ -1,0 +1,221 @@
+"""`cairn finetune`: adapt a model to data, on the hardware there is."""
+
+import json
+import math
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cairn.cli.console import err, out, visible
+from cairn.cli.finetune_options import recipe_options
+from cairn.cli.interrupting import EXIT_INTERRUPTED, stoppable
+from cairn.cli.options import EXISTING_FILE, LOCAL_PATH, as_json
+from cairn.cli.targets import LocalTarget, parse_repo, parse_target
+from cairn.domain import RepoType
+from cairn.errors import RequestError
+
+if TYPE_CHECKING:
+    from cairn.training.finetuning import Progress
+    from cairn.workflows.finetune import Place, Work
+
+
+@click.command()
+@click.argument("base", required=False)
+@click.option("--data", metavar="FILE_OR_REPO", help="What to learn from: see the guide.")
+@click.option("--out", type=LOCAL_PATH, help="The folder to write (default: BASE-TASK-METHOD).")
+@click.option("--recipe", "file", type=EXISTING_FILE, help="Do again what this recipe.json says.")
+@recipe_options
+@click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, mps, auto.")
+@click.option(
+    "--allow",
+    multiple=True,
+    metavar="NAME",
+    help="Go on although this differs from when the run was saved, such as `threads`.",
+)
+@click.option(
+    "--hub", metavar="URL", envvar="HF_ENDPOINT", help="Where repos are (default: HF_ENDPOINT)."
+)
+@click.option("--token", envvar="HF_TOKEN", help="What the hub is asked with (default: HF_TOKEN).")
+@as_json
+def finetune(
+    base: str | None,
+    data: str | None,
+    out: Path | None,
+    file: Path | None,
+    device: str,
+    allow: tuple[str, ...],
+    hub: str | None,
+    token: str | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Adapt a model to data: a folder comes out that stock loaders load.
+
+    BASE is a folder, or a repo such as org/name@revision. Nothing of it is run, and weights are
+    read from safetensors alone.
+
+        cairn finetune org/model --data reviews.csv --method lora
+
+    Ctrl-C saves and stops; the same command goes on, to the bit. Exits 130 after Ctrl-C.
+    """
+    from cairn.workflows.finetune import Work
+    from cairn.workflows.finetune import finetune as verb
+    from cairn.workflows.finetune_recipe import read_recipe, recipe_of
+    from cairn.workflows.finetune_tasks import task_for
+
+    said = {"base": base, "data": data, **options}
+    given = {name: value for name, value in said.items() if value not in (None, (), {})}
+    values = {**(read_recipe(file) if file else {}), **given}
+    for name, how in (("base", "BASE"), ("data", "--data")):
+        if name not in values:
+            raise RequestError(f"nothing says the {name}: give {how}, or --recipe")
+    fetched = _Repos(hub, token)
+    found = fetched.place(values["base"], RepoType.MODEL)
+    recipe = recipe_of(values if "task" in values else {**values, "task": task_for(found.path)})
+    eval_data = recipe.eval_data
+    work = Work(
+        recipe,
+        found,
+        fetched.place(recipe.data, RepoType.DATASET),
+        None if eval_data is None else fetched.place(eval_data, RepoType.DATASET),
+        out or _usual_folder(found, recipe.task, recipe.method),
+        device,
+        allow,
+    )
+    told = _run(work, verb, as_json=as_json)
+    if told["is_interrupted"]:
+        raise click.exceptions.Exit(EXIT_INTERRUPTED)
+
+
+def _usual_folder(base: "Place", task: str, method: str) -> Path:
+    name = base.repo or base.path.absolute().name
+    return Path(f"{name.rpartition('/')[2]}-{task}-{method}")
+
+
+class _Repos:
+    """Turns what a command names into places on this machine."""
+
+    def __init__(self, hub: str | None, token: str | None) -> None:
+        self._hub = hub
+        self._token = token
+
+    def place(self, text: str, repo_type: RepoType) -> "Place":
+        from cairn.workflows.fetching import fetch
+        from cairn.workflows.finetune import Place
+
+        target = parse_target(text)
+        if isinstance(target, LocalTarget):
+            return Place(target.path, text)
+        repo, revision = target.repo_id, target.revision
+        if repo_type is not repo.type is RepoType.MODEL:  # `--data org/name` is a data set
+            repo = replace(parse_repo(repo.full_name), type=repo_type)
+        if self._hub is None:
+            raise RequestError(f"{text} is no file here: name the hub that has it with --hub")
+        with err().status(f"fetching {visible(repo.full_name)}") if _is_terminal() else _quiet():
+            found = fetch(repo, revision, self._hub, self._token)
+        return Place(found.folder, text, repo.full_name, found.commit)
+
+
+def _run(work: "Work", verb: Callable[..., dict[str, Any]], *, as_json: bool) -> dict[str, Any]:
+    from cairn.training.finetuning import Watcher
+
+    with stoppable() as wait:
+        shown = _as_lines() if as_json else _as_bar(work.out)
+        with shown as told:
+            results = verb(work, Watcher(told, lambda: wait(0)))
+    if as_json:
+        _print_line({"event": "ended", **results, "out": str(work.out)})
+    else:
+        _print(results, work.out)
+    return results
+
+
+@contextmanager
+def _as_lines() -> "Iterator[Callable[[Progress], None]]":
+    """Each step as a line of JSON."""
+    from dataclasses import asdict
+
+    yield lambda progress: _print_line({"event": "step", **asdict(progress)})
+
+
+def _print_line(value: Mapping[str, Any]) -> None:
+    sys.stdout.write(json.dumps(_finite(value), ensure_ascii=False) + "\n")
+    sys.stdout.flush()
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no NaN: a number that is none is null."""
+    if isinstance(value, Mapping):
+        return {key: _finite(one) for key, one in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+@contextmanager
+def _as_bar(folder: Path) -> "Iterator[Callable[[Progress], None]]":
+    """A bar with loss and time left on a terminal, and a line for each evaluation anywhere."""
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+    from rich.progress import Progress as Bar
+
+    console = err()
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("loss {task.fields[loss]}"),
+    )
+    with Bar(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task(visible(folder.name), total=None, loss="")
+
+        def told(progress: "Progress") -> None:
+            bar.update(
+                task,
+                total=progress.total,
+                completed=progress.step,
+                loss=f"{progress.loss:.4f}",
+            )
+            if progress.measured:
+                numbers = ", ".join(f"{n} {v:.4f}" for n, v in progress.measured.items())
+                bar.console.print(f"step {progress.step}: loss {progress.loss:.4f}, {numbers}")
+
+        yield told
+
+
+def _print(results: Mapping[str, Any], folder: Path) -> None:
+    console = out()
+    place = visible(os.fspath(folder))
+    if results["is_interrupted"]:
+        err().print(
+            f"stopped at step {results['step']} of {results['total']};"
+            f" the same command goes on from {place}"
+        )
+        return
+    numbers = ", ".join(
+        f"{n.removeprefix('eval_')} {v:.4f}" for n, v in results["measured"].items()
+    )
+    console.print(
+        f"{place}: step {results['chosen_step']} of {results['total']},"
+        f" {results['trained_parameters']:,} of {results['parameters']:,} parameters trained"
+    )
+    if numbers:
+        console.print(f"held out ({results['held_out']:,} rows): {numbers}")
+
+
+def _is_terminal() -> bool:
+    return sys.stderr.isatty()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    yield

@@ -1,0 +1,116 @@
+"""How a model is fine-tuned: everything that the weights depend on, and nothing measured."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+
+from cairn.errors import RequestError
+
+
+class TaskName(StrEnum):
+    """What a model learns to do, in the words of Hugging Face's `pipeline_tag`."""
+
+    TEXT_CLASSIFICATION = "text-classification"
+
+
+class Method(StrEnum):
+    """Which numbers of a model are trained."""
+
+    FULL = "full"
+    LORA = "lora"
+    LAST_LAYER = "last-layer"
+
+
+class Schedule(StrEnum):
+    """How the learning rate goes down after the warm-up."""
+
+    LINEAR = "linear"
+    COSINE = "cosine"
+    CONSTANT = "constant"
+
+
+class Precision(StrEnum):
+    """Which numbers a forward pass computes with; weights and optimizer stay float32."""
+
+    AUTO = "auto"
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
+
+
+USUAL_LEARNING_RATES = MappingProxyType(
+    {Method.FULL: 5e-5, Method.LORA: 5e-4, Method.LAST_LAYER: 1e-3}
+)
+"""Where nobody says: fewer trained numbers bear larger steps."""
+
+
+@dataclass(frozen=True, slots=True)
+class FineTuning:
+    """What a fine-tuning is asked to do; the same recipe gives the same weights.
+
+    `base` and `data` are a path or a repo, as a command takes them; `columns` says which column
+    of the data has which role. Rates and shares are fractions of 1. `steps` goes before `epochs`.
+    `held_out` is the share of rows that are measured with and not learnt from, where there is no
+    `eval_data`. Lengths are in tokens. `evaluate_every` and `save_every` are in steps: once in an
+    epoch, and at each evaluation, unless they are given. `patience` is how many evaluations may
+    bring nothing better (0: any number).
+
+    Raises:
+        RequestError: a number is out of its range.
+    """
+
+    base: str
+    data: str
+    task: TaskName
+    method: Method = Method.LORA
+    eval_data: str | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
+    epochs: float = 3.0
+    steps: int | None = None
+    batch_size: int = 8
+    accumulate: int = 1
+    learning_rate: float | None = None
+    schedule: Schedule = Schedule.LINEAR
+    warmup: float = 0.06
+    weight_decay: float = 0.01
+    clip: float = 1.0
+    seed: int = 0
+    held_out: float = 0.1
+    evaluate_every: int | None = None
+    save_every: int | None = None
+    patience: int = 0
+    max_length: int | None = None
+    precision: Precision = Precision.AUTO
+    gradient_checkpointing: bool = False
+    rank: int = 8
+    alpha: float = 16.0
+    adapter_dropout: float = 0.05
+    targets: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        least_one = ("batch_size", "accumulate", "rank", "steps", "evaluate_every", "save_every")
+        for name in (*least_one, "max_length"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise RequestError(f"{_spelled(name)} is {value}, and must be 1 or more")
+        for name in ("epochs", "rate", "alpha"):
+            value = getattr(self, name)
+            if not value > 0:
+                raise RequestError(f"{_spelled(name)} is {value}, and must be above 0")
+        for name in ("warmup", "held_out", "adapter_dropout"):
+            value = getattr(self, name)
+            if not 0 <= value < 1:
+                raise RequestError(f"{_spelled(name)} is {value}, and must be from 0 to below 1")
+        for name in ("weight_decay", "clip", "patience"):
+            if not getattr(self, name) >= 0:
+                raise RequestError(f"{_spelled(name)} is negative")
+
+    @property
+    def rate(self) -> float:
+        """The highest learning rate."""
+        given = self.learning_rate
+        return USUAL_LEARNING_RATES[self.method] if given is None else given
+
+
+def _spelled(name: str) -> str:
+    return name.replace("_", "-")

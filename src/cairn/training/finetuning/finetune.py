@@ -1,0 +1,92 @@
+"""The verb finetune: from base, data and recipe to a trained model in a folder."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cairn.domain.finetuning import FineTuning
+from cairn.training.finetuning.bases import check_weights, quiet
+from cairn.training.finetuning.devices import device_of, seed_everything
+from cairn.training.finetuning.loop import Ended, Training
+from cairn.training.finetuning.methods import prepared
+from cairn.training.finetuning.progress import Watcher
+from cairn.training.finetuning.samples import Samples
+from cairn.training.finetuning.tasks import Materials, task_of
+from cairn.training.rows import Data, Split, split
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """A base on this machine: its folder, what others call it, and its revision if it has one."""
+
+    folder: Path
+    name: str
+    revision: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finetuned:
+    """What came out: how training ended, how many samples it saw, and how many it trained."""
+
+    ended: Ended
+    learnt: int
+    held_out: int
+    trained_parameters: int
+    parameters: int
+    library: str
+    device: str
+
+
+def finetune(
+    recipe: FineTuning,
+    base: Base,
+    data: Data,
+    run_folder: Path,
+    model_folder: Path,
+    *,
+    device: str = "auto",
+    allow: Sequence[str] = (),
+    watcher: Watcher | None = None,
+) -> Finetuned:
+    """Train, going on with the run in `run_folder`, and write the model when training is over.
+
+    `data.measured` holds the rows to measure with; without them the recipe's share is held out.
+
+    Raises:
+        RequestError: base, data, task and method do not go together; a loss is not a number.
+        InexactError: the run there would not go on to the bit, and `allow` does not name why.
+        MissingExtraError: a library is not installed.
+    """
+    check_weights(base.folder)
+    place = device_of(device)
+    rows, measured = data.rows, data.measured
+    sides = (
+        Split(range(len(rows)), range(len(measured)))
+        if measured is not None
+        else split(rows, recipe.held_out, recipe.seed)
+    )
+    seed_everything(recipe.seed)
+    task = task_of(recipe.task)(Materials(base.folder, recipe, rows, sides.learnt))
+    model = prepared(task, base.name, base.revision).to(place)
+    held_out = Samples(task, measured if measured is not None else rows, sides.held_out)
+    training = Training(
+        task,
+        model,
+        Samples(task, rows, sides.learnt),
+        held_out if len(held_out) else None,
+        place,
+    )
+    ended = training.run(run_folder, data.digest, allow, watcher or Watcher())
+    if not ended.is_interrupted:
+        model_folder.mkdir(parents=True, exist_ok=True)
+        with quiet():
+            task.save(model, model_folder)
+    return Finetuned(
+        ended,
+        len(sides.learnt),
+        len(sides.held_out),
+        sum(one.numel() for one in model.parameters() if one.requires_grad),
+        sum(one.numel() for one in model.parameters()),
+        "peft" if hasattr(model, "peft_config") else task.library_name,
+        str(place),
+    )

@@ -1,0 +1,237 @@
+"""The one training loop that all tasks on rows share: resumable to the bit after any step."""
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.utils import clip_grad_norm_
+from torch.utils.data import DataLoader
+
+import cairn
+from cairn.domain import Retention
+from cairn.domain.finetuning import FineTuning, Method
+from cairn.errors import RequestError
+from cairn.training.finetuning.devices import computing
+from cairn.training.finetuning.evaluating import evaluate, moved
+from cairn.training.finetuning.methods import set_training
+from cairn.training.finetuning.progress import Progress, Watcher
+from cairn.training.finetuning.samples import Samples
+from cairn.training.finetuning.schedules import scheduler
+from cairn.training.finetuning.tasks.base import Batch, Objective, Task
+from cairn.training.finetuning.trained import Trained
+from cairn.training.run import Run
+from cairn.training.sampler import EpochSampler
+
+NEWEST_KEPT = 2  # beside the best
+
+
+@dataclass(slots=True)
+class Standing:
+    """How a run stands: what a checkpoint keeps of the loop beside its parts.
+
+    `measured` are the numbers of `best_step`.
+    """
+
+    best_step: int | None = None
+    measured: dict[str, float] = field(default_factory=dict)
+    without_better: int = 0
+    is_over: bool = False
+
+    def said(self) -> dict[str, Any]:
+        """As values of a checkpoint."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+    def note(self, step: int, measured: dict[str, float], objective: Objective) -> None:
+        """Take note of an evaluation; a number that is none is not better than any.
+
+        Of equals the newest is the best, as for what a run keeps; patience wants a better one.
+        """
+        value, best = (
+            one.get(f"eval_{objective.metric}", math.nan) for one in (measured, self.measured)
+        )
+        gain = (value - best) * (1 if objective.highest else -1)
+        self.without_better = 0 if self.best_step is None or gain > 0 else self.without_better + 1
+        if self.best_step is None or gain >= 0:
+            self.best_step, self.measured = step, measured
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How training ended: after `step` of `total`; the weights are those of `chosen_step`.
+
+    `measured` are the numbers of the chosen step, empty where nothing was held out.
+    """
+
+    step: int
+    total: int
+    chosen_step: int
+    measured: dict[str, float]
+    is_interrupted: bool = False
+
+
+class Training:
+    """One run of the loop over a model in place."""
+
+    def __init__(
+        self,
+        task: Task,
+        model: nn.Module,
+        learnt: Samples,
+        held_out: Samples | None,
+        device: torch.device,
+    ) -> None:
+        recipe = self._recipe = task.recipe
+        self._task, self._model, self._held_out, self._device = task, model, held_out, device
+        self._sampler = EpochSampler(len(learnt), seed=recipe.seed)
+        self._loader = DataLoader(
+            learnt, recipe.batch_size, sampler=self._sampler, collate_fn=task.collate
+        )
+        micro_batches = math.ceil(len(learnt) / recipe.batch_size)
+        self._in_epoch = max(1, math.ceil(micro_batches / recipe.accumulate))
+        self.total = recipe.steps or max(
+            1, round(recipe.epochs * micro_batches / recipe.accumulate)
+        )
+        self._optimizer = torch.optim.AdamW(_groups(model, recipe), lr=recipe.rate)
+        self._scheduler = scheduler(self._optimizer, recipe, self.total)
+        self._standing = Standing()
+        self._objective = task.objective
+
+    def run(self, folder: Path, data_digest: str, allow: Sequence[str], watcher: Watcher) -> Ended:
+        """Train to the end, or until the watcher stops it; goes on with what is in `folder`.
+
+        Raises:
+            RequestError: a loss is not a number; what is in `folder` is of another model.
+            InexactError: the run there would not go on to the bit.
+        """
+        with self._opened(folder, data_digest) as run:
+            back = run.resume(allow=set(allow))
+            step = back.step if back else 0
+            if back:
+                self._standing = Standing(**back.values["standing"])
+            for loss in self._losses(run, step):
+                step += 1
+                is_to_stop = watcher.is_to_stop()
+                measured = self._measured(step)
+                is_saved = self._is_due(self._recipe.save_every, step) or bool(measured)
+                if is_saved or is_to_stop or step == self.total:
+                    self._save(run, step, {"loss": loss, **measured})
+                watcher.told(self._progress(step, loss, measured, is_saved=is_saved))
+                if is_to_stop or self._standing.is_over or step == self.total:
+                    break
+            run.wait()
+            if step < self.total and not self._standing.is_over:
+                return Ended(step, self.total, step, {}, is_interrupted=True)
+            return self._ended(run, step, allow)
+
+    def _opened(self, folder: Path, data_digest: str) -> Run:
+        is_whole = self._recipe.method is Method.FULL
+        return Run(
+            folder,
+            keep=Retention(
+                last=NEWEST_KEPT,
+                best=1 if self._held_out else 0,
+                metric=f"eval_{self._objective.metric}",
+                highest=self._objective.highest,
+            ),
+            data_digest=data_digest,
+            # The program is Cairn, whose release is recorded; where a user runs it says nothing.
+            code=Path(Path(cairn.__file__).anchor),
+            model=self._model if is_whole else Trained(self._model),
+            optimizer=self._optimizer,
+            scheduler=self._scheduler,
+            sampler=self._sampler,
+        )
+
+    def _losses(self, run: Run, step: int) -> Iterator[float]:
+        """The loss of each step, after it."""
+        if step >= self.total or self._standing.is_over:
+            return
+        batches = self._batches()
+        while True:
+            set_training(self._model, self._task)
+            loss = 0.0
+            for _ in range(self._recipe.accumulate):
+                loss += self._accumulated(next(batches))
+            step += 1
+            self._check(run, step, "the loss", loss)
+            norm = clip_grad_norm_(self._model.parameters(), self._recipe.clip or math.inf)
+            self._check(run, step, "the gradient", float(norm))
+            self._optimizer.step()
+            self._scheduler.step()
+            self._optimizer.zero_grad()
+            yield loss
+
+    def _batches(self) -> Iterator[Batch]:
+        while True:
+            yield from self._sampler.batches(self._loader)
+
+    def _accumulated(self, batch: Batch) -> float:
+        with self._computing():
+            loss = self._task.loss(self._model, moved(batch, self._device))
+        loss = loss / self._recipe.accumulate
+        loss.backward()  # type: ignore[no-untyped-call]
+        return float(loss.detach())
+
+    def _computing(self) -> AbstractContextManager[Any]:
+        return computing(self._device, self._recipe.precision)
+
+    def _check(self, run: Run, step: int, what: str, value: float) -> None:
+        """Stop before a number that is none gets into the weights."""
+        if math.isfinite(value):
+            return
+        run.wait()
+        kept = run.steps()
+        before = f"step {kept[-1]} is kept in {run.folder}" if kept else "nothing was saved before"
+        raise RequestError(
+            f"{what} is {value} at step {step}; {before}. Try a lower --learning-rate (it is"
+            f" {self._recipe.rate:g}), a longer --warmup or --precision float32, and look for"
+            " odd rows in the data"
+        )
+
+    def _measured(self, step: int) -> dict[str, float]:
+        is_due = self._is_due(self._recipe.evaluate_every or self._in_epoch, step)
+        if self._held_out is None or not (is_due or step == self.total):
+            return {}
+        found = evaluate(self._task, self._model, self._held_out, self._device, self._computing)
+        self._standing.note(step, found, self._objective)
+        patience = self._recipe.patience
+        self._standing.is_over = bool(patience) and self._standing.without_better >= patience
+        return found
+
+    def _is_due(self, every: int | None, step: int) -> bool:
+        return step % (every or self._in_epoch) == 0
+
+    def _save(self, run: Run, step: int, measured: dict[str, float]) -> None:
+        finite = {name: value for name, value in measured.items() if math.isfinite(value)}
+        run.save(step, metrics=finite, values={"standing": self._standing.said()})
+
+    def _progress(
+        self, step: int, loss: float, measured: dict[str, float], *, is_saved: bool
+    ) -> Progress:
+        epoch = self._sampler.epoch + self._sampler.position / self._sampler.size
+        rate = self._scheduler.get_last_lr()[0]
+        return Progress(step, self.total, epoch, loss, float(rate), measured, is_saved)
+
+    def _ended(self, run: Run, step: int, allow: Sequence[str]) -> Ended:
+        """With the weights of the best step that was measured."""
+        best = self._standing.best_step
+        if best is not None and best != step:
+            run.resume(step=best, allow=set(allow))
+        return Ended(step, self.total, best or step, self._standing.measured)
+
+
+def _groups(model: nn.Module, recipe: FineTuning) -> list[dict[str, Any]]:
+    """Matrices decay; biases and the scales of normalisations, which have one dimension, do not."""
+    trained = [one for one in model.parameters() if one.requires_grad]
+    if not trained:
+        raise RequestError("the method leaves nothing to train")
+    groups = (
+        {"params": [p for p in trained if p.ndim > 1], "weight_decay": recipe.weight_decay},
+        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+    )
+    return [group for group in groups if group["params"]]

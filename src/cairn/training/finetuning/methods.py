@@ -1,0 +1,122 @@
+"""Which numbers of a model are trained: all, an adapter's, or those of its head.
+
+LoRA: Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models", ICLR 2022,
+https://arxiv.org/abs/2106.09685; through peft.
+"""
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+from torch import nn
+
+from cairn.domain.finetuning import FineTuning, Method
+from cairn.errors import RequestError
+from cairn.training.finetuning.tasks.base import Task
+from cairn.training.libraries import library
+
+# Projections that are usually adapted, by `model_type`, where peft has no default of its own.
+_TARGETS: dict[str, Sequence[str]] = {
+    "distilbert": ("q_lin", "v_lin"),
+    "mpnet": ("q", "v"),
+}
+_ANY_LINEAR = "all-linear"
+_ADAPTER = "default"
+_NORMALISATIONS = nn.modules.batchnorm._BatchNorm
+
+
+def prepared(task: Task, base_name: str, revision: str | None) -> nn.Module:
+    """The task's model, with gradients where the method trains and nowhere else.
+
+    `base_name` and `revision` are what an adapter says of its base.
+
+    Raises:
+        RequestError: the method has nothing to train in this model.
+    """
+    recipe, model = task.recipe, task.model
+    if recipe.gradient_checkpointing:
+        _checkpoint_gradients(model)
+    match recipe.method:
+        case Method.FULL:
+            return model
+        case Method.LAST_LAYER:
+            return _only_heads(model, task.heads)
+        case Method.LORA:
+            return _adapted(model, task.heads, recipe, base_name, revision)
+
+
+def set_training(model: nn.Module, task: Task) -> None:
+    """Dropout and statistics as in training, where training is.
+
+    What is frozen below a head stays as it is used later, its BatchNorm statistics too.
+    """
+    is_head_only = task.recipe.method is Method.LAST_LAYER
+    model.train(not is_head_only)
+    if is_head_only:
+        for name in task.heads:
+            model.get_submodule(name).train()
+
+
+def _only_heads(model: nn.Module, heads: Sequence[str]) -> nn.Module:
+    model.requires_grad_(requires_grad=False)
+    body = {id(p) for n, p in model.named_parameters(remove_duplicate=False) if not _in(n, heads)}
+    for name in heads:
+        for parameter in model.get_submodule(name).parameters():
+            if id(parameter) in body:
+                raise RequestError(
+                    f"{name} shares its weights with the body of the model:"
+                    " there is no last layer to train alone; use lora or full"
+                )
+            parameter.requires_grad_(requires_grad=True)
+    if not heads:
+        raise RequestError("this task has no head to train alone; use lora or full")
+    return model
+
+
+def _in(name: str, heads: Sequence[str]) -> bool:
+    return any(name.startswith(f"{head}.") for head in heads)
+
+
+def _adapted(
+    model: Any, heads: Sequence[str], recipe: FineTuning, base_name: str, revision: str | None
+) -> nn.Module:
+    peft = library("peft")
+    config = peft.LoraConfig(
+        r=recipe.rank,
+        lora_alpha=recipe.alpha,
+        lora_dropout=recipe.adapter_dropout,
+        target_modules=_targets(model, recipe, peft),
+        modules_to_save=list(_kept_whole(model, heads)) or None,
+        base_model_name_or_path=base_name,
+        revision=revision,
+    )
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # what peft asks of transformers
+            adapted = peft.get_peft_model(model, config)
+    except ValueError as error:
+        raise RequestError(f"no adapter fits: {error}") from error
+    adapted.peft_config[_ADAPTER].base_model_name_or_path = base_name
+    return adapted  # type: ignore[no-any-return]
+
+
+def _targets(model: Any, recipe: FineTuning, peft: Any) -> Any:
+    if recipe.targets:
+        return list(recipe.targets)
+    kind = getattr(model.config, "model_type", "")
+    usual = peft.utils.constants.TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING
+    found = _TARGETS.get(kind) or usual.get(kind)
+    return list(found) if found else _ANY_LINEAR
+
+
+def _kept_whole(model: nn.Module, heads: Sequence[str]) -> Sequence[str]:
+    """Heads, and every BatchNorm: its statistics move, and an adapter alone would lose them."""
+    norms = [n for n, module in model.named_modules() if isinstance(module, _NORMALISATIONS)]
+    return (*heads, *(name for name in norms if not _in(name, heads)))
+
+
+def _checkpoint_gradients(model: Any) -> None:
+    if not getattr(model, "supports_gradient_checkpointing", False):
+        raise RequestError(f"{type(model).__name__} cannot checkpoint gradients")
+    model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    model.config.use_cache = False

@@ -1,0 +1,27 @@
+"""The tasks a model can be fine-tuned for: a file each, and a line here."""
+
+from importlib import import_module
+from typing import cast
+
+from cairn.domain.finetuning import TaskName
+from cairn.training.finetuning.tasks.base import (
+    Batch,
+    Example,
+    MakesTask,
+    Materials,
+    Objective,
+    Task,
+)
+
+_TASKS: dict[TaskName, str] = {
+    TaskName.TEXT_CLASSIFICATION: "text_classification:TextClassification",
+}
+
+
+def task_of(name: TaskName) -> MakesTask:
+    """What makes the task of this name."""
+    module, _, kind = _TASKS[name].partition(":")
+    return cast("MakesTask", getattr(import_module(f"{__name__}.{module}"), kind))
+
+
+__all__ = ["Batch", "Example", "Materials", "Objective", "Task", "task_of"]

@@ -1,0 +1,135 @@
+"""What a task is: how a row becomes an example, what is minimised, and what is measured."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from cairn.domain.finetuning import FineTuning
+from cairn.errors import RequestError
+from cairn.training.rows import Row, Rows
+from cairn.training.sampler import SampleIndex
+
+Example = dict[str, Any]
+"""One sample before it is put into a batch."""
+Batch = dict[str, Tensor]
+"""Samples together, their first dimension."""
+Roles = Mapping[str, tuple[str, ...]]
+"""What columns are for, each with the names that it usually has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Materials:
+    """What a task is made from: a base on this machine, a recipe, and rows to learn from.
+
+    `learnt` are the numbers of the rows that may be looked at to make the task.
+    """
+
+    base: Path
+    recipe: FineTuning
+    rows: Rows
+    learnt: Sequence[int]
+
+    def seen(self) -> Iterable[Row]:
+        """The rows that are learnt from, one at a time."""
+        return (self.rows[number] for number in self.learnt)
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """The number that says which of two models is better."""
+
+    metric: str
+    highest: bool
+
+
+class Task(ABC):
+    """A model with its processor, and what to do with a row; made once for a run.
+
+    `roles` has the usual names of the columns that a row must have, `extra_roles` of those it may
+    have. `heads` are the modules that a base may lack: they are made anew, and trained whole.
+    """
+
+    roles: ClassVar[Roles]
+    extra_roles: ClassVar[Roles] = {}
+    objective: ClassVar[Objective]
+    library_name: ClassVar[str] = "transformers"
+
+    model: Any  # an nn.Module with the methods that its library gives it
+    heads: Sequence[str] = ()
+
+    def __init__(self, materials: Materials) -> None:
+        """Load the base.
+
+        Raises:
+            RequestError: base, data and task do not go together.
+        """
+        self.recipe = materials.recipe
+        self.columns = chosen_columns(
+            self.roles, self.extra_roles, materials.rows, materials.recipe.columns
+        )
+
+    @abstractmethod
+    def example(self, row: Row, index: SampleIndex) -> Example:
+        """One sample; what is random about it follows from the seed of `index`."""
+
+    @abstractmethod
+    def collate(self, examples: list[Example]) -> Batch:
+        """A batch, padded as the model wants it."""
+
+    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
+        """What is minimised: the mean over the samples of a batch."""
+        found: Tensor = model(**batch).loss
+        return found
+
+    @abstractmethod
+    def answers(self, model: nn.Module, batch: Batch) -> tuple[Tensor, Iterable[Any]]:
+        """The loss of a batch, and for each sample what `measure` wants of it."""
+
+    @abstractmethod
+    def measure(self, answers: list[Any]) -> dict[str, float]:
+        """Numbers of all samples that were held out."""
+
+    @abstractmethod
+    def save(self, model: Any, folder: Path) -> None:
+        """Write what stock loaders load, the processor too."""
+
+
+def chosen_columns(
+    roles: Roles,
+    extra: Roles,
+    rows: Rows,
+    named: Mapping[str, str],
+) -> dict[str, str]:
+    """The column of each role: as named, else by its usual names.
+
+    Raises:
+        RequestError: a role has none, or something was named that is not there.
+    """
+    known = {**roles, **extra}
+    for role, column in named.items():
+        if role not in known:
+            raise RequestError(f"this task has no {role!r}: its columns are {', '.join(known)}")
+        if column not in rows.columns:
+            raise RequestError(f"{rows.name} has no column {column!r}, only {_listed(rows)}")
+    found = dict(named)
+    for role, names in known.items():
+        usual = next((name for name in names if name in rows.columns), None)
+        if role not in found and usual is not None and usual not in found.values():
+            found[role] = usual
+        if role in roles and role not in found:
+            raise RequestError(
+                f"{rows.name} has no column for {role!r} among {_listed(rows)}:"
+                f" name it with --columns {role}=NAME"
+            )
+    return found
+
+
+def _listed(rows: Rows) -> str:
+    return ", ".join(rows.columns) or "none"
+
+
+MakesTask = Callable[[Materials], Task]

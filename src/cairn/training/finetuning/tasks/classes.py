@@ -1,0 +1,53 @@
+"""Classes that rows name: which there are, in which order, and which of them a base knows."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from cairn.errors import RequestError
+
+MAX_CLASSES = 1000
+"""More are numbers or texts that a row says, not classes."""
+
+
+def class_names(values: Iterable[Any], known: Mapping[str, int], column: str) -> list[str]:
+    """Names of the classes in the order of their numbers.
+
+    Those of the base where it knows them all, so that its head may stay; else whole numbers by
+    size, and other names by the alphabet.
+
+    Raises:
+        RequestError: there is one only, or too many.
+    """
+    found: set[str] = set()
+    for value in values:
+        found.add(class_name(value, column))
+        if len(found) > MAX_CLASSES:
+            raise RequestError(f"{column!r} has over {MAX_CLASSES} values, and is no class")
+    if len(found) < 2:
+        raise RequestError(f"{column!r} has one value only, {found.pop()!r}: nothing to tell apart")
+    if found <= set(known):
+        return sorted(known, key=known.__getitem__)
+    if all(name.lstrip("-").isdecimal() for name in found):
+        return sorted(found, key=int)
+    return sorted(found)
+
+
+def class_name(value: Any, column: str) -> str:
+    """A label as text: numbers and texts of CSV and JSON agree.
+
+    Raises:
+        RequestError: it is none.
+    """
+    if value is None or isinstance(value, float | list | dict) or value == "":
+        raise RequestError(f"{column!r} is {value!r} in a row: a class is a text or whole number")
+    return str(value)
+
+
+def as_labels(names: list[str]) -> dict[str, Any]:
+    """What a configuration of transformers says of classes, and that a head may be another."""
+    return {
+        "num_labels": len(names),
+        "id2label": dict(enumerate(names)),
+        "label2id": {name: number for number, name in enumerate(names)},
+        "ignore_mismatched_sizes": True,  # another number of classes: a new head
+    }

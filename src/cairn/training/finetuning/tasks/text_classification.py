@@ -1,0 +1,76 @@
+"""Texts, alone or in pairs, get one of several labels."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from cairn.errors import RequestError
+from cairn.training.finetuning.bases import known_labels, load_model, load_tokenizer
+from cairn.training.finetuning.measures.classes import class_measures
+from cairn.training.finetuning.tasks.base import Batch, Example, Materials, Objective, Roles, Task
+from cairn.training.finetuning.tasks.classes import as_labels, class_name, class_names
+from cairn.training.finetuning.tasks.texts import length_of, padded, text_of
+from cairn.training.rows import Row
+from cairn.training.sampler import SampleIndex
+
+
+class TextClassification(Task):
+    """`AutoModelForSequenceClassification`, cross-entropy, accuracy and F1."""
+
+    roles: ClassVar[Roles] = {
+        "text": ("text", "sentence", "sentence1", "content", "review", "premise"),
+        "label": ("label", "labels", "class", "sentiment", "category"),
+    }
+    extra_roles: ClassVar[Roles] = {"second": ("text_pair", "sentence2", "hypothesis")}
+    objective = Objective("accuracy", highest=True)
+
+    def __init__(self, materials: Materials) -> None:
+        super().__init__(materials)
+        self.tokenizer = load_tokenizer(materials.base)
+        column = self.columns["label"]
+        labels = (row[column] for row in materials.seen())
+        names = class_names(labels, known_labels(materials.base), column)
+        self.classes = {name: number for number, name in enumerate(names)}
+        self.model, self.heads = load_model(
+            "AutoModelForSequenceClassification", materials.base, **as_labels(names)
+        )
+        if self.tokenizer.pad_token_id is None:  # GPT-2: the head looks for the last other token
+            self.tokenizer.pad_token = self.tokenizer.eos_token
+        self.model.config.pad_token_id = self.tokenizer.pad_token_id
+        self._length = length_of(self.tokenizer, self.model, self.recipe.max_length)
+
+    def example(self, row: Row, index: SampleIndex) -> Example:
+        """Tokens of the text, cut at the longest the model takes."""
+        del index
+        texts = [text_of(row, self.columns["text"])]
+        if "second" in self.columns:
+            texts.append(text_of(row, self.columns["second"]))
+        tokens = self.tokenizer(*texts, truncation=True, max_length=self._length)
+        return {**tokens, "labels": self._number(row[self.columns["label"]])}
+
+    def _number(self, value: Any) -> int:
+        name = class_name(value, self.columns["label"])
+        if name not in self.classes:
+            raise RequestError(f"the label {name!r} is in no row that is learnt from")
+        return self.classes[name]
+
+    def collate(self, examples: list[Example]) -> Batch:
+        """Texts padded to the longest of the batch."""
+        return padded(self.tokenizer, examples)
+
+    def answers(self, model: nn.Module, batch: Batch) -> tuple[Tensor, Iterable[Any]]:
+        """The likeliest label and the true one."""
+        found = model(**batch)
+        pairs = zip(found.logits.argmax(-1).tolist(), batch["labels"].tolist(), strict=True)
+        return found.loss, pairs
+
+    def measure(self, answers: list[Any]) -> dict[str, float]:
+        """`accuracy`, `f1`."""
+        return class_measures(answers)
+
+    def save(self, model: Any, folder: Path) -> None:
+        """As `from_pretrained` wants it."""
+        model.save_pretrained(folder)
+        self.tokenizer.save_pretrained(folder)

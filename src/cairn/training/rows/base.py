@@ -1,0 +1,75 @@
+"""Rows by their number, in the order of the data, without holding them in memory."""
+
+import json
+from abc import ABC, abstractmethod
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import accumulate
+from typing import Any
+
+Row = Mapping[str, Any]
+"""Values by the name of their column."""
+
+
+class Rows(ABC):
+    """A number of rows that are read one at a time, in any order.
+
+    `name` is what messages call it, `columns` are the names of the first row's values.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """How many rows there are."""
+
+    @abstractmethod
+    def __getitem__(self, number: int) -> Row:
+        """The row of this number, from 0.
+
+        Raises:
+            MalformedError: it cannot be read.
+        """
+
+    def __iter__(self) -> Iterator[Row]:
+        """All rows in their order."""
+        return (self[number] for number in range(len(self)))
+
+    def content(self, number: int) -> bytes:
+        """What a row says, the same wherever the row stands; rows of the same content agree."""
+        row = self[number]
+        return json.dumps(row, sort_keys=True, ensure_ascii=False, default=_plain).encode()
+
+
+def _plain(value: object) -> str:
+    """What JSON has no word for: bytes in hexadecimal, paths and numbers of libraries as text."""
+    return value.hex() if isinstance(value, bytes) else str(value)
+
+
+class Joined(Rows):
+    """Several files as one."""
+
+    def __init__(self, parts: Sequence[Rows]) -> None:
+        self.name = parts[0].name if len(parts) == 1 else f"{parts[0].name} and others"
+        self.columns = parts[0].columns
+        self._parts = parts
+        self._ends = list(accumulate(len(part) for part in parts))
+
+    def __len__(self) -> int:
+        """See `Rows`."""
+        return self._ends[-1]
+
+    def __getitem__(self, number: int) -> Row:
+        """See `Rows`."""
+        part, inside = self._place(number)
+        return part[inside]
+
+    def content(self, number: int) -> bytes:
+        """See `Rows`."""
+        part, inside = self._place(number)
+        return part.content(inside)
+
+    def _place(self, number: int) -> tuple[Rows, int]:
+        at = bisect_right(self._ends, number)
+        return self._parts[at], number - (self._ends[at - 1] if at else 0)

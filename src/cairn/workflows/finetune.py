@@ -1,0 +1,148 @@
+"""The verb finetune: a base, data and a recipe become a folder that says how it was made.
+
+The folder has what stock loaders load, `recipe.json`, `results.json` and a drafted card; below
+`run` are the checkpoints, from which the same call goes on.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cairn
+from cairn.domain.finetuning import FineTuning
+from cairn.errors import ConflictError
+from cairn.workflows.finetune_card import drafted_card
+from cairn.workflows.finetune_recipe import (
+    RECIPE,
+    differences,
+    read_recipe,
+    recipe_values,
+    write_recipe,
+)
+
+if TYPE_CHECKING:
+    from cairn.training.finetuning import Finetuned, Watcher
+
+RUN, RESULTS, CARD = "run", "results.json", "README.md"
+_LIBRARIES = ("torch", "transformers", "peft")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A base or data set on this machine: where, what a recipe calls it, and its commit.
+
+    `repo` is its name on a hub, None for what only lies here.
+    """
+
+    path: Path
+    name: str
+    repo: str | None = None
+    revision: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a fine-tuning works on and where it writes; `allow` as resuming a run takes it."""
+
+    recipe: FineTuning
+    base: Place
+    data: Place
+    eval_data: Place | None
+    out: Path
+    device: str = "auto"
+    allow: Sequence[str] = ()
+
+
+def finetune(work: Work, watcher: "Watcher") -> dict[str, Any]:
+    """Train, or go on; returns what `results.json` says when training is over.
+
+    Interrupted, the result has `"is_interrupted": True`, and nothing but the run is written.
+
+    Raises:
+        ConflictError: the folder is of another recipe.
+        RequestError: base, data, task and method do not go together; a loss is not a number.
+        InexactError: the run there would not go on to the bit. MissingExtraError.
+    """
+    results = work.out / RESULTS
+    _check_folder(work)
+    if results.is_file():
+        found: dict[str, Any] = json.loads(results.read_text("utf-8"))
+        return found
+    from cairn.training.finetuning import Base
+    from cairn.training.finetuning import finetune as train
+    from cairn.training.rows import Data, open_data
+
+    data = open_data(work.data.path)
+    if work.eval_data is not None:
+        measured = open_data(work.eval_data.path)
+        both = hashlib.sha256(f"{data.digest} {measured.digest}".encode()).hexdigest()
+        data = Data(data.rows, measured.rows, f"sha256:{both}")
+    work.out.mkdir(parents=True, exist_ok=True)
+    write_recipe(work.out / RECIPE, work.recipe, _made(work, data.digest))
+    done = train(
+        work.recipe,
+        Base(work.base.path, work.base.repo or work.base.name, work.base.revision),
+        data,
+        work.out / RUN,
+        work.out,
+        device=work.device,
+        allow=work.allow,
+        watcher=watcher,
+    )
+    told = {"name": work.out.absolute().name, **_told(done)}
+    if not done.ended.is_interrupted:
+        card = drafted_card(work.recipe, work.base, work.data, told, data.digest)
+        (work.out / CARD).write_text(card, "utf-8")
+        results.write_text(json.dumps(told, indent=1) + "\n", "utf-8")  # last: it is over
+    return told
+
+
+def _check_folder(work: Work) -> None:
+    """Refuse a folder that holds something else."""
+    kept = work.out / RECIPE
+    if not kept.is_file():
+        if work.out.is_dir() and any(work.out.iterdir()):
+            raise ConflictError(f"{work.out} holds other files: name an empty folder with --out")
+        return
+    other = differences(recipe_values(work.recipe), read_recipe(kept))
+    if other:
+        raise ConflictError(
+            f"{work.out} is of a recipe with another {', '.join(other)}:"
+            " name another folder with --out, or give the same options"
+        )
+
+
+def _made(work: Work, data_digest: str) -> dict[str, Any]:
+    return {
+        "base": work.base.repo or work.base.name,
+        "base_revision": work.base.revision,
+        "base_weights": dict(_weights(work.base.path)),
+        "data": work.data.repo or work.data.name,
+        "data_revision": work.data.revision,
+        "data_digest": data_digest,
+        "versions": dict(_versions()),
+    }
+
+
+def _weights(base: Path) -> Iterator[tuple[str, str]]:
+    """The SHA-256 of every file with weights: lineage that does not depend on names."""
+    for path in sorted(base.rglob("*.safetensors")):
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        yield path.relative_to(base).as_posix(), digest
+
+
+def _versions() -> Iterator[tuple[str, str]]:
+    yield "cairn", cairn.__version__
+    for name in _LIBRARIES:
+        yield name, metadata.version(name)
+
+
+def _told(done: "Finetuned") -> dict[str, Any]:
+    ended: Mapping[str, Any] = asdict(done.ended)
+    rest = {name: value for name, value in asdict(done).items() if name != "ended"}
+    return {**ended, **rest}

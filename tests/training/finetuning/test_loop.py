@@ -1,0 +1,95 @@
+"""The loop goes on to the bit, chooses the best, and stops before a number that is none."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from safetensors.torch import load_file
+
+from cairn.domain.finetuning import Method, Schedule
+from cairn.errors import ConflictError, RequestError
+from cairn.training import steps
+from cairn.training.finetuning import loop
+from tests.training.finetuning.work import done
+
+SHORT: dict[str, Any] = {"steps": 12, "evaluate_every": 4, "learning_rate": 0.01}
+
+
+def bits(out: Path) -> dict[str, bytes]:
+    found = load_file(next(out.glob("*model.safetensors")))
+    return {name: tensor.numpy().tobytes() for name, tensor in found.items()}
+
+
+@pytest.mark.parametrize("stop", [6, 8])
+def test_what_was_stopped_goes_on_to_the_bit(
+    stop: int, bert: Path, reviews: Path, tmp_path: Path
+) -> None:
+    straight, told = done(bert, reviews, tmp_path / "straight", accumulate=2, **SHORT)
+    first, before = done(bert, reviews, tmp_path / "cut", accumulate=2, stop_after=stop, **SHORT)
+    assert first["is_interrupted"] and not (tmp_path / "cut" / "results.json").exists()
+    again, after = done(bert, reviews, tmp_path / "cut", accumulate=2, **SHORT)
+    assert [one.step for one in after] == list(range(stop + 1, 13))
+    assert [one.loss for one in (*before, *after)] == [one.loss for one in told]
+    assert {**again, "name": ""} == {**straight, "name": ""}
+    assert bits(tmp_path / "cut") == bits(tmp_path / "straight")
+    assert done(bert, reviews, tmp_path / "cut", accumulate=2, **SHORT)[1] == []  # it is over
+
+
+def test_the_best_step_is_kept_and_chosen(
+    bert: Path, reviews: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accuracies = iter((0.5, 0.9, 0.9, 0.2, 0.3, 1.0))
+
+    def measured(*_: Any) -> dict[str, float]:
+        return {"eval_loss": 1.0, "eval_accuracy": next(accuracies)}
+
+    monkeypatch.setattr(loop, "evaluate", measured)
+    recipe = {"method": Method.FULL, "steps": 12, "evaluate_every": 2, "patience": 3}
+    results, told = done(bert, reviews, tmp_path / "out", **recipe)
+    assert (results["step"], results["chosen_step"]) == (10, 6), "three brought nothing better"
+    assert results["measured"]["eval_accuracy"] == 0.9
+    assert steps(tmp_path / "out" / "run") == [6, 8, 10]
+    kept = load_file(tmp_path / "out" / "run" / "step-6" / "model.safetensors")
+    written = load_file(tmp_path / "out" / "model.safetensors")
+    assert all((kept[name] == tensor).all() for name, tensor in written.items())
+
+
+def test_a_loss_that_is_no_number_stops_with_advice(
+    bert: Path, reviews: Path, tmp_path: Path
+) -> None:
+    wild = {"learning_rate": 1e30, "clip": 0.0, "warmup": 0.0, "save_every": 1}
+    with pytest.raises(RequestError, match=r"is (nan|inf) at step \d+; step \d+ is kept.*lower"):
+        done(bert, reviews, tmp_path / "out", method=Method.FULL, **{**SHORT, **wild})
+
+
+def test_a_folder_is_of_one_recipe(bert: Path, reviews: Path, tmp_path: Path) -> None:
+    done(bert, reviews, tmp_path / "out", stop_after=1, **SHORT)
+    with pytest.raises(ConflictError, match="another seed, rank"):
+        done(bert, reviews, tmp_path / "out", seed=1, rank=4, **SHORT)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "precious").write_text("x")
+    with pytest.raises(ConflictError, match="holds other files"):
+        done(bert, reviews, tmp_path / "other", **SHORT)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "half"), [("linear", 0.5), ("cosine", 0.5), ("constant", 1.0)]
+)
+def test_the_rate_goes_up_and_down(schedule: str, half: float) -> None:
+    import torch
+
+    from cairn.domain.finetuning import FineTuning, TaskName
+    from cairn.training.finetuning.schedules import scheduler
+
+    recipe = FineTuning(
+        "base", "data", TaskName.TEXT_CLASSIFICATION, schedule=Schedule(schedule), warmup=0.2
+    )
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    scheduled = scheduler(optimizer, recipe, 10)
+    rates = []
+    for _ in range(10):
+        rates.append(scheduled.get_last_lr()[0])
+        optimizer.step()
+        scheduled.step()
+    assert rates[:3] == pytest.approx([1 / 3, 2 / 3, 1.0])
+    assert rates[6] == pytest.approx(half)

@@ -1,0 +1,129 @@
+"""Data of every kind give the same rows, in any order, and a split that stays."""
+
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from cairn.errors import EntryNotFoundError, LimitError, MalformedError, RequestError
+from cairn.training.rows import lines, open_data, split
+from cairn.training.rows.base import Rows
+
+ROWS = [
+    {"text": 'said "so", and\nwent', "label": "good"},
+    {"text": "plain", "label": "bad"},
+    {"text": "größer", "label": "good"},
+]
+
+
+def as_csv(path: Path) -> None:
+    path.write_bytes(
+        b'\xef\xbb\xbftext,label\r\n"said ""so"", and\nwent",good\r\n\r\nplain,bad\n'
+        + "größer,good".encode()
+    )
+
+
+def as_json_lines(path: Path) -> None:
+    path.write_text("\n\n".join(json.dumps(row, ensure_ascii=False) for row in ROWS))
+
+
+def as_parquet(path: Path) -> None:
+    parquet.write_table(pa.Table.from_pylist(ROWS), path, row_group_size=2)
+
+
+@pytest.mark.parametrize(
+    ("name", "write"),
+    [("a.csv", as_csv), ("a.jsonl", as_json_lines), ("a.parquet", as_parquet)],
+)
+def test_rows_are_read_one_by_one_in_any_order(name: str, write, tmp_path: Path) -> None:
+    write(tmp_path / name)
+    rows = open_data(tmp_path / name).rows
+    assert rows.columns == ("text", "label")
+    assert [rows[number] for number in (2, 0, 1)] == [ROWS[2], ROWS[0], ROWS[1]]
+    assert list(rows) == ROWS and len(rows) == 3
+
+
+def test_a_row_that_is_none_is_named(tmp_path: Path) -> None:
+    bad = tmp_path / "bad.csv"
+    bad.write_text("a,b\n1,2\n3\n")
+    with pytest.raises(MalformedError, match=r"bad.csv: row 2 has 1 values, the head 2 names"):
+        list(open_data(bad).rows)
+    bad = tmp_path / "bad.jsonl"
+    bad.write_text('{"a": 1}\n[1]\n')
+    with pytest.raises(MalformedError, match=r"bad.jsonl: row 2 is no JSON object"):
+        list(open_data(bad).rows)
+    bad.write_bytes(b'{"a": 1}\n{"a": "\xff"}\n')
+    with pytest.raises(MalformedError, match="UTF-8"):
+        list(open_data(bad).rows)
+    (tmp_path / "bad.parquet").write_bytes(b"PAR1 and nothing")
+    with pytest.raises(MalformedError, match=r"bad.parquet: no Parquet"):
+        open_data(tmp_path / "bad.parquet")
+
+
+def test_a_record_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lines, "MAX_RECORD_BYTES", 10)
+    (tmp_path / "long.jsonl").write_text('{"a": "more than ten bytes"}')
+    with pytest.raises(LimitError):
+        open_data(tmp_path / "long.jsonl")
+
+
+def test_a_folder_is_one_data_set_whose_test_files_are_measured_with(tmp_path: Path) -> None:
+    data = tmp_path / "set" / "data"
+    data.mkdir(parents=True)
+    for name, text in (("train-00000", "a"), ("train-00001", "b"), ("test-00000", "c")):
+        (data / f"{name}.csv").write_text(f"text\n{text}\n")
+    (tmp_path / "set" / "contest.csv").write_text("text\nd\n")  # "test" inside a word is no word
+    found = open_data(tmp_path / "set")
+    assert [row["text"] for row in found.rows] == ["d", "a", "b"]
+    assert found.measured is not None
+    assert [row["text"] for row in found.measured] == ["c"]
+    (data / "test-00000.csv").write_text("text\nother\n")
+    assert open_data(tmp_path / "set").digest != found.digest
+
+
+def test_what_is_no_data_is_said(tmp_path: Path) -> None:
+    with pytest.raises(EntryNotFoundError, match="nowhere"):
+        open_data(tmp_path / "nowhere")
+    (tmp_path / "a.txt").write_text("x")
+    with pytest.raises(RequestError, match=r"a.txt is not of a kind that is read: .csv"):
+        open_data(tmp_path / "a.txt")
+    with pytest.raises(RequestError, match="no file to learn from"):
+        open_data(tmp_path)
+    (tmp_path / "empty.csv").write_text("text,label\n")
+    with pytest.raises(RequestError, match=r"empty.csv has no rows"):
+        open_data(tmp_path / "empty.csv")
+
+
+class Counted(Rows):
+    """Rows without a file."""
+
+    name, columns = "counted", ("n",)
+
+    def __init__(self, numbers: list[int]) -> None:
+        self.numbers = numbers
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __getitem__(self, number: int) -> dict[str, int]:
+        return {"n": self.numbers[number]}
+
+
+def test_a_row_stays_on_its_side_wherever_it_stands() -> None:
+    def held_out(numbers: list[int]) -> set[int]:
+        rows = Counted(numbers)
+        return {numbers[at] for at in split(rows, 0.2, seed=3).held_out}
+
+    before = held_out(list(range(1000)))
+    assert 150 < len(before) < 250
+    assert held_out(list(range(1999, -1, -1))) & set(range(1000)) == before
+    both = split(Counted([7, 8, 9] * 100), 0.5, seed=0)
+    assert len(both.learnt) % 100 == 0  # the same row is on one side only
+    assert split(Counted(list(range(50))), 0.0, seed=0).learnt == range(50)
+
+
+def test_a_side_without_rows_is_an_error() -> None:
+    with pytest.raises(RequestError, match="leaves none to hold out"):
+        split(Counted([1]), 0.01, seed=0)
