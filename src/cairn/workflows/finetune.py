@@ -6,6 +6,7 @@ The folder has what stock loaders load, `recipe.json`, `results.json` and a draf
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cairn
+from cairn.domain import BaseModel, Digest, RecipeKind, TrainingData, TrainingRecipe
 from cairn.domain.finetuning import FineTuning
 from cairn.errors import ConflictError
 from cairn.workflows.finetune_card import drafted_card
@@ -43,6 +45,11 @@ class Place:
     repo: str | None = None
     revision: str | None = None
 
+    @property
+    def called(self) -> str:
+        """Its repo, or the path as somebody gave it."""
+        return self.repo or self.name
+
 
 @dataclass(frozen=True, slots=True)
 class Work:
@@ -72,22 +79,33 @@ def finetune(work: Work, watcher: "Watcher") -> dict[str, Any]:
     if results.is_file():
         found: dict[str, Any] = json.loads(results.read_text("utf-8"))
         return found
-    from cairn.training.finetuning import Base
+    from cairn.training.finetuning import Story
     from cairn.training.finetuning import finetune as train
     from cairn.training.rows import Data, open_data
 
     data = open_data(work.data.path)
+    parts = [TrainingData(work.data.called, data.digest)]
     if work.eval_data is not None:
         measured = open_data(work.eval_data.path)
+        parts.append(TrainingData(work.eval_data.called, measured.digest))
         both = hashlib.sha256(f"{data.digest} {measured.digest}".encode()).hexdigest()
         data = Data(data.rows, measured.rows, f"sha256:{both}")
+    weights = dict(_weights(work.base.path))
     work.out.mkdir(parents=True, exist_ok=True)
-    write_recipe(work.out / RECIPE, work.recipe, _made(work, data.digest))
+    write_recipe(work.out / RECIPE, work.recipe, _made(work, weights, data.digest))
+    story = Story(
+        work.out / RUN,
+        work.out.absolute().name,
+        BaseModel(work.base.called, work.base.revision, weights),
+        parts,
+        data.digest,
+        _started(work),
+    )
     done = train(
         work.recipe,
-        Base(work.base.path, work.base.repo or work.base.name, work.base.revision),
+        work.base.path,
         data,
-        work.out / RUN,
+        story,
         work.out,
         device=work.device,
         allow=work.allow,
@@ -116,24 +134,36 @@ def _check_folder(work: Work) -> None:
         )
 
 
-def _made(work: Work, data_digest: str) -> dict[str, Any]:
+def _started(work: Work) -> TrainingRecipe:
+    """The command that goes on with the run, from the folder where it was first given."""
+    run = work.out / RUN
+    return TrainingRecipe(
+        RecipeKind.BUILTIN,
+        program="finetune",
+        arguments=("finetune", "--recipe", str(work.out / RECIPE), "--out", str(work.out)),
+        directory=os.path.relpath(Path.cwd(), run.resolve()),
+        folder=str(run),
+    )
+
+
+def _made(work: Work, weights: Mapping[str, Digest], data_digest: str) -> dict[str, Any]:
     return {
-        "base": work.base.repo or work.base.name,
+        "base": work.base.called,
         "base_revision": work.base.revision,
-        "base_weights": dict(_weights(work.base.path)),
-        "data": work.data.repo or work.data.name,
+        "base_weights": {path: str(digest) for path, digest in weights.items()},
+        "data": work.data.called,
         "data_revision": work.data.revision,
         "data_digest": data_digest,
         "versions": dict(_versions()),
     }
 
 
-def _weights(base: Path) -> Iterator[tuple[str, str]]:
+def _weights(base: Path) -> Iterator[tuple[str, Digest]]:
     """The SHA-256 of every file with weights: lineage that does not depend on names."""
     for path in sorted(base.rglob("*.safetensors")):
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        yield path.relative_to(base).as_posix(), digest
+        yield path.relative_to(base).as_posix(), Digest.sha256(digest)
 
 
 def _versions() -> Iterator[tuple[str, str]]:

@@ -1,7 +1,7 @@
 """The card of a fine-tuned model, drafted from what is known: nothing in it is made up.
 
-https://huggingface.co/docs/hub/model-cards#model-card-metadata, and for `model-index`
-https://github.com/huggingface/hub-docs/blob/main/modelcard.md
+https://huggingface.co/docs/hub/model-cards#model-card-metadata; `model-index` is its older form of
+evaluation results, which hubs still read.
 """
 
 from collections.abc import Iterator, Mapping

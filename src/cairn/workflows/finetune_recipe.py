@@ -42,7 +42,7 @@ def recipe_of(values: Mapping[str, Any]) -> FineTuning:
     if unknown:
         raise RequestError(f"a recipe has no {', '.join(map(repr, unknown))}")
     try:
-        typed = {n: _ENUMS[n](v) if n in _ENUMS else v for n, v in values.items()}
+        typed: dict[str, Any] = {n: _ENUMS[n](v) if n in _ENUMS else v for n, v in values.items()}
         if "targets" in typed:
             typed["targets"] = tuple(typed["targets"])
         return FineTuning(**typed)

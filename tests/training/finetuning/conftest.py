@@ -14,4 +14,4 @@ def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def reviews(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return toys.reviews(tmp_path_factory.mktemp("data") / "reviews.csv", 200)
+    return toys.reviews(tmp_path_factory.mktemp("data") / "reviews.csv", 400)

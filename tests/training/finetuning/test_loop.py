@@ -6,8 +6,12 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file
 
+from cairn.domain import RunRecord, RunStatus
 from cairn.domain.finetuning import Method, Schedule
 from cairn.errors import ConflictError, RequestError
+from cairn.formats import FileSource
+from cairn.formats.training_metrics import read_points
+from cairn.formats.training_run import read_run
 from cairn.training import steps
 from cairn.training.finetuning import loop
 from tests.training.finetuning.work import done
@@ -20,6 +24,16 @@ def bits(out: Path) -> dict[str, bytes]:
     return {name: tensor.numpy().tobytes() for name, tensor in found.items()}
 
 
+def record(out: Path) -> RunRecord:
+    with FileSource(out / "run" / "run.json") as source:
+        return read_run(source)
+
+
+def logged(out: Path) -> list[Any]:
+    with FileSource(out / "run" / "metrics.jsonl") as source:
+        return [(one.step, one.epoch, one.values) for one in read_points(source)]
+
+
 @pytest.mark.parametrize("stop", [6, 8])
 def test_what_was_stopped_goes_on_to_the_bit(
     stop: int, bert: Path, reviews: Path, tmp_path: Path
@@ -27,12 +41,17 @@ def test_what_was_stopped_goes_on_to_the_bit(
     straight, told = done(bert, reviews, tmp_path / "straight", accumulate=2, **SHORT)
     first, before = done(bert, reviews, tmp_path / "cut", accumulate=2, stop_after=stop, **SHORT)
     assert first["is_interrupted"] and not (tmp_path / "cut" / "results.json").exists()
+    assert record(tmp_path / "cut").status is RunStatus.INTERRUPTED
     again, after = done(bert, reviews, tmp_path / "cut", accumulate=2, **SHORT)
     assert [one.step for one in after] == list(range(stop + 1, 13))
     assert [one.loss for one in (*before, *after)] == [one.loss for one in told]
     assert {**again, "name": ""} == {**straight, "name": ""}
     assert bits(tmp_path / "cut") == bits(tmp_path / "straight")
     assert done(bert, reviews, tmp_path / "cut", accumulate=2, **SHORT)[1] == []  # it is over
+    run = record(tmp_path / "cut")
+    assert run.status is RunStatus.ENDED and run.recipe.arguments[0] == "finetune"
+    assert [one.from_step for one in run.sessions] == [None, stop]
+    assert logged(tmp_path / "cut") == logged(tmp_path / "straight") != []
 
 
 def test_the_best_step_is_kept_and_chosen(
@@ -45,7 +64,7 @@ def test_the_best_step_is_kept_and_chosen(
 
     monkeypatch.setattr(loop, "evaluate", measured)
     recipe = {"method": Method.FULL, "steps": 12, "evaluate_every": 2, "patience": 3}
-    results, told = done(bert, reviews, tmp_path / "out", **recipe)
+    results, _ = done(bert, reviews, tmp_path / "out", **recipe)
     assert (results["step"], results["chosen_step"]) == (10, 6), "three brought nothing better"
     assert results["measured"]["eval_accuracy"] == 0.9
     assert steps(tmp_path / "out" / "run") == [6, 8, 10]

@@ -7,21 +7,12 @@ from pathlib import Path
 from cairn.domain.finetuning import FineTuning
 from cairn.training.finetuning.bases import check_weights, quiet
 from cairn.training.finetuning.devices import device_of, seed_everything
-from cairn.training.finetuning.loop import Ended, Training
+from cairn.training.finetuning.loop import Ended, Story, Training
 from cairn.training.finetuning.methods import prepared
 from cairn.training.finetuning.progress import Watcher
 from cairn.training.finetuning.samples import Samples
 from cairn.training.finetuning.tasks import Materials, task_of
 from cairn.training.rows import Data, Split, split
-
-
-@dataclass(frozen=True, slots=True)
-class Base:
-    """A base on this machine: its folder, what others call it, and its revision if it has one."""
-
-    folder: Path
-    name: str
-    revision: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,25 +30,26 @@ class Finetuned:
 
 def finetune(
     recipe: FineTuning,
-    base: Base,
+    base: Path,
     data: Data,
-    run_folder: Path,
+    story: Story,
     model_folder: Path,
     *,
     device: str = "auto",
     allow: Sequence[str] = (),
     watcher: Watcher | None = None,
 ) -> Finetuned:
-    """Train, going on with the run in `run_folder`, and write the model when training is over.
+    """Train, going on with the run of `story`, and write the model when training is over.
 
-    `data.measured` holds the rows to measure with; without them the recipe's share is held out.
+    `base` is a folder; an adapter calls it as the story does. `data.measured` holds the rows to
+    measure with; without them the recipe's share is held out.
 
     Raises:
         RequestError: base, data, task and method do not go together; a loss is not a number.
         InexactError: the run there would not go on to the bit, and `allow` does not name why.
         MissingExtraError: a library is not installed.
     """
-    check_weights(base.folder)
+    check_weights(base)
     place = device_of(device)
     rows, measured = data.rows, data.measured
     sides = (
@@ -66,8 +58,8 @@ def finetune(
         else split(rows, recipe.held_out, recipe.seed)
     )
     seed_everything(recipe.seed)
-    task = task_of(recipe.task)(Materials(base.folder, recipe, rows, sides.learnt))
-    model = prepared(task, base.name, base.revision).to(place)
+    task = task_of(recipe.task)(Materials(base, recipe, rows, sides.learnt))
+    model = prepared(task, story.base.where, story.base.revision).to(place)
     held_out = Samples(task, measured if measured is not None else rows, sides.held_out)
     training = Training(
         task,
@@ -76,7 +68,7 @@ def finetune(
         held_out if len(held_out) else None,
         place,
     )
-    ended = training.run(run_folder, data.digest, allow, watcher or Watcher())
+    ended = training.run(story, allow, watcher or Watcher())
     if not ended.is_interrupted:
         model_folder.mkdir(parents=True, exist_ok=True)
         with quiet():

@@ -13,7 +13,7 @@ from torch.nn.utils import clip_grad_norm_
 from torch.utils.data import DataLoader
 
 import cairn
-from cairn.domain import Retention
+from cairn.domain import BaseModel, Retention, TrainingData, TrainingRecipe
 from cairn.domain.finetuning import FineTuning, Method
 from cairn.errors import RequestError
 from cairn.training.finetuning.devices import computing
@@ -24,10 +24,25 @@ from cairn.training.finetuning.samples import Samples
 from cairn.training.finetuning.schedules import scheduler
 from cairn.training.finetuning.tasks.base import Batch, Objective, Task
 from cairn.training.finetuning.trained import Trained
+from cairn.training.resuming import resume
 from cairn.training.run import Run
 from cairn.training.sampler import EpochSampler
 
 NEWEST_KEPT = 2  # beside the best
+# The program is Cairn, whose release is recorded; the code where a user calls it says nothing.
+_CODE = Path(Path(cairn.__file__).anchor)
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """What the record of a run says: where it is, what it began with, how it is started again."""
+
+    folder: Path
+    name: str
+    base: BaseModel
+    data: Sequence[TrainingData]
+    data_digest: str
+    started: TrainingRecipe
 
 
 @dataclass(slots=True)
@@ -101,51 +116,70 @@ class Training:
         self._standing = Standing()
         self._objective = task.objective
 
-    def run(self, folder: Path, data_digest: str, allow: Sequence[str], watcher: Watcher) -> Ended:
-        """Train to the end, or until the watcher stops it; goes on with what is in `folder`.
+    def run(self, story: Story, allow: Sequence[str], watcher: Watcher) -> Ended:
+        """Train to the end, or until the watcher stops it; goes on with what is in the run.
 
         Raises:
-            RequestError: a loss is not a number; what is in `folder` is of another model.
+            RequestError: a loss is not a number; what is in the run is of another model.
             InexactError: the run there would not go on to the bit.
         """
-        with self._opened(folder, data_digest) as run:
-            back = run.resume(allow=set(allow))
-            step = back.step if back else 0
-            if back:
-                self._standing = Standing(**back.values["standing"])
-            for loss in self._losses(run, step):
-                step += 1
-                is_to_stop = watcher.is_to_stop()
-                measured = self._measured(step)
-                is_saved = self._is_due(self._recipe.save_every, step) or bool(measured)
-                if is_saved or is_to_stop or step == self.total:
-                    self._save(run, step, {"loss": loss, **measured})
-                watcher.told(self._progress(step, loss, measured, is_saved=is_saved))
-                if is_to_stop or self._standing.is_over or step == self.total:
-                    break
-            run.wait()
-            if step < self.total and not self._standing.is_over:
-                return Ended(step, self.total, step, {}, is_interrupted=True)
-            return self._ended(run, step, allow)
+        step = 0
+        try:
+            with self._opened(story) as run:
+                back = run.resume(allow=set(allow))
+                if back:
+                    step, self._standing = back.step, Standing(**back.values["standing"])
+                for loss in self._losses(run, step):
+                    step += 1
+                    is_to_stop = watcher.is_to_stop()
+                    watcher.told(self._noted(run, step, loss, is_to_stop=is_to_stop))
+                    if self._standing.is_over or step == self.total:
+                        break
+                    if is_to_stop:
+                        raise _StoppedError  # the record of the run says that it was interrupted
+        except _StoppedError:
+            return Ended(step, self.total, step, {}, is_interrupted=True)
+        return self._ended(story, step, allow)
 
-    def _opened(self, folder: Path, data_digest: str) -> Run:
-        is_whole = self._recipe.method is Method.FULL
+    def _noted(self, run: Run, step: int, loss: float, *, is_to_stop: bool) -> Progress:
+        """Measure, save and log what is due after a step."""
+        measured = self._measured(step)
+        is_due = self._is_due(self._recipe.save_every, step)
+        is_saved = is_due or is_to_stop or bool(measured) or step == self.total
+        epoch = self._sampler.epoch + self._sampler.position / self._sampler.size
+        rate = float(self._scheduler.get_last_lr()[0])
+        run.log(step, epoch=epoch, loss=loss, learning_rate=rate, **measured)
+        if is_saved:
+            self._save(run, step, {"loss": loss, **measured})
+        return Progress(step, self.total, epoch, loss, rate, measured, is_saved)
+
+    def _opened(self, story: Story) -> Run:
         return Run(
-            folder,
+            story.folder,
             keep=Retention(
                 last=NEWEST_KEPT,
                 best=1 if self._held_out else 0,
                 metric=f"eval_{self._objective.metric}",
                 highest=self._objective.highest,
             ),
-            data_digest=data_digest,
-            # The program is Cairn, whose release is recorded; where a user runs it says nothing.
-            code=Path(Path(cairn.__file__).anchor),
-            model=self._model if is_whole else Trained(self._model),
-            optimizer=self._optimizer,
-            scheduler=self._scheduler,
-            sampler=self._sampler,
+            name=story.name,
+            seed=self._recipe.seed,
+            base=story.base,
+            data=story.data,
+            recipe=story.started,
+            data_digest=story.data_digest,
+            code=_CODE,
+            **self._parts(),
         )
+
+    def _parts(self) -> dict[str, Any]:
+        is_whole = self._recipe.method is Method.FULL
+        return {
+            "model": self._model if is_whole else Trained(self._model),
+            "optimizer": self._optimizer,
+            "scheduler": self._scheduler,
+            "sampler": self._sampler,
+        }
 
     def _losses(self, run: Run, step: int) -> Iterator[float]:
         """The loss of each step, after it."""
@@ -210,19 +244,23 @@ class Training:
         finite = {name: value for name, value in measured.items() if math.isfinite(value)}
         run.save(step, metrics=finite, values={"standing": self._standing.said()})
 
-    def _progress(
-        self, step: int, loss: float, measured: dict[str, float], *, is_saved: bool
-    ) -> Progress:
-        epoch = self._sampler.epoch + self._sampler.position / self._sampler.size
-        rate = self._scheduler.get_last_lr()[0]
-        return Progress(step, self.total, epoch, loss, float(rate), measured, is_saved)
-
-    def _ended(self, run: Run, step: int, allow: Sequence[str]) -> Ended:
-        """With the weights of the best step that was measured."""
+    def _ended(self, story: Story, step: int, allow: Sequence[str]) -> Ended:
+        """With the weights of the best step that was measured; the record of the run is closed."""
         best = self._standing.best_step
         if best is not None and best != step:
-            run.resume(step=best, allow=set(allow))
+            resume(
+                story.folder,
+                step=best,
+                allow=set(allow),
+                data_digest=story.data_digest,
+                code=_CODE,
+                **self._parts(),
+            )
         return Ended(step, self.total, best or step, self._standing.measured)
+
+
+class _StoppedError(KeyboardInterrupt):
+    """Whoever looks on wishes an end."""
 
 
 def _groups(model: nn.Module, recipe: FineTuning) -> list[dict[str, Any]]:

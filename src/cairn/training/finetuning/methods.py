@@ -33,16 +33,18 @@ def prepared(task: Task, base_name: str, revision: str | None) -> nn.Module:
     Raises:
         RequestError: the method has nothing to train in this model.
     """
-    recipe, model = task.recipe, task.model
+    recipe = task.recipe
+    model: nn.Module = task.model
     if recipe.gradient_checkpointing:
         _checkpoint_gradients(model)
     match recipe.method:
         case Method.FULL:
-            return model
+            pass
         case Method.LAST_LAYER:
-            return _only_heads(model, task.heads)
+            _only_heads(model, task.heads)
         case Method.LORA:
-            return _adapted(model, task.heads, recipe, base_name, revision)
+            model = _adapted(model, task.heads, recipe, base_name, revision)
+    return model
 
 
 def set_training(model: nn.Module, task: Task) -> None:
@@ -57,7 +59,7 @@ def set_training(model: nn.Module, task: Task) -> None:
             model.get_submodule(name).train()
 
 
-def _only_heads(model: nn.Module, heads: Sequence[str]) -> nn.Module:
+def _only_heads(model: nn.Module, heads: Sequence[str]) -> None:
     model.requires_grad_(requires_grad=False)
     body = {id(p) for n, p in model.named_parameters(remove_duplicate=False) if not _in(n, heads)}
     for name in heads:
@@ -67,10 +69,9 @@ def _only_heads(model: nn.Module, heads: Sequence[str]) -> nn.Module:
                     f"{name} shares its weights with the body of the model:"
                     " there is no last layer to train alone; use lora or full"
                 )
-            parameter.requires_grad_(requires_grad=True)
+            parameter.requires_grad = True
     if not heads:
         raise RequestError("this task has no head to train alone; use lora or full")
-    return model
 
 
 def _in(name: str, heads: Sequence[str]) -> bool:
