@@ -1,14 +1,17 @@
 """New rules judge kept evidence: in turns, in bounded steps, without a file, whatever is killed."""
 
+import hashlib
 import pickle
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from alembic import command
 
-from cairn.domain import Verdict
+from cairn.catalog import migration
+from cairn.domain import Blob, Digest, Verdict
 from cairn.errors import BlobNotFoundError
-from cairn.scanner import gather, judge
+from cairn.scanner import extraction_version, gather, judge, judging_version
 from cairn.workflows import rejudging, stored_scans
 from cairn.workflows.rejudging import Rescans, rescan_progress
 from cairn.workflows.stored_scans import scan_blob, scan_pending
@@ -127,3 +130,50 @@ def test_a_changed_verdict_is_recorded_and_only_worse_ones_are_recalls(
         ("bad.pkl", Verdict.CLEAN, "lax", False),
         ("bad.pkl", Verdict.MALICIOUS, "strict", True),
     ]
+
+
+NAMES = ("a.txt", "b.txt", "modeling.py")
+
+
+@pytest.fixture
+def same_bytes(home: Home) -> Digest:
+    """A blob that came by three names and was scanned under the first; nobody noted the others."""
+    home.repo("ada/two", {f"{name[0]}/{name}": b"words\n" for name in NAMES})
+    digest = Digest.sha256(hashlib.sha256(b"words\n").hexdigest())
+    blob = Blob(digest, 6)
+    scan(home, blob, NAMES[0])
+    home.house.catalog.blob_scans.seen([(digest, name) for name in NAMES])
+    list(scan_pending(home.house, lambda b, n: scan(home, b, n)))  # .gitattributes
+    assert names_scanned(home, digest) == {NAMES[0]}
+    return digest
+
+
+def names_scanned(home: Home, digest: Digest) -> set[str]:
+    kept = home.house.catalog.blob_scans.of_blob(digest)
+    return {one.name for one in kept if one.extraction == extraction_version()}
+
+
+def test_an_upgrade_has_files_scanned_under_names_from_before_these_were_noted(
+    home: Home, same_bytes: Digest
+) -> None:
+    with home.house.catalog.database.write() as connection:
+        command.downgrade(migration.config_for(connection), "0018")
+    migration.upgrade(home.house.catalog.database)
+    assert names_scanned(home, same_bytes) == set()
+    assert home.house.catalog.blob_scans.verdict_of(same_bytes) is Verdict.CLEAN, "until then"
+    list(scan_pending(home.house, lambda blob, name: scan(home, blob, name)))
+    assert names_scanned(home, same_bytes) == set(NAMES)
+
+
+def test_a_kill_between_two_names_of_a_blob_loses_none(home: Home, same_bytes: Digest) -> None:
+    scans = home.house.catalog.blob_scans
+    scans.forget_reading((same_bytes, NAMES[0]))
+    killed = scan_pending(home.house, lambda blob, name: scan(home, blob, name))
+    assert next(killed).name == NAMES[0]
+    killed.close()
+    assert names_scanned(home, same_bytes) == {NAMES[0]}
+    list(scan_pending(home.house, lambda blob, name: scan(home, blob, name)))
+    assert names_scanned(home, same_bytes) == set(NAMES)
+    assert not scans.any_wait(
+        judging_version(home.house.advisories.current()), extraction_version()
+    )

@@ -28,7 +28,7 @@ from sqlalchemy import (
 )
 
 from cairn.catalog import verdict_changes
-from cairn.catalog.database import Database
+from cairn.catalog.database import Database, insert_if_new
 from cairn.catalog.schema import blob_scans, repo_blobs, repos, unscanned_names
 from cairn.domain import Blob, Digest, Verdict
 
@@ -92,7 +92,7 @@ class BlobScans:
         self._clock = clock
 
     def due(self, extraction: str, limit: int) -> list[Blob]:
-        """Blobs of repos that these extractors saw under no name yet, most urgent first.
+        """Blobs of repos that nobody scanned, or not with these extractors, most urgent first.
 
         That is: those that nobody ever scanned, so that hubs hold them back; then those most
         downloaded (with the repos they are in); then the smallest.
@@ -134,6 +134,12 @@ class BlobScans:
         query = select(unscanned_names.c.name).where(unscanned_names.c.digest == digest.raw)
         with self._database.read() as connection:
             return list(connection.execute(query.order_by(unscanned_names.c.name)).scalars())
+
+    def wait(self, digest: Digest, names: Iterable[str]) -> None:
+        """Note that a blob is to be scanned under these names as well."""
+        with self._database.write() as connection:
+            for name in names:
+                insert_if_new(connection, unscanned_names, {"digest": digest.raw, "name": name})
 
     def seen(self, named: Iterable[Named]) -> None:
         """Note that these wait no more: they were scanned before."""
@@ -348,11 +354,10 @@ def _kept(row: Row[Any]) -> KeptScan:
 
 
 def _unread(extraction: str) -> ColumnElement[bool]:
-    """Blobs of repos that these extractors saw under no name."""
-    seen = exists().where(
-        blob_scans.c.digest == repo_blobs.c.digest, blob_scans.c.extraction == extraction
-    )
-    return ~seen
+    """Blobs of repos of which no scan is kept, or one that other extractors made."""
+    scanned = exists().where(blob_scans.c.digest == repo_blobs.c.digest)
+    others = select(blob_scans.c.digest).where(blob_scans.c.extraction != extraction)
+    return or_(~scanned, repo_blobs.c.digest.in_(others))
 
 
 def _digest(raw: bytes) -> Digest:

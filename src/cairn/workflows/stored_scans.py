@@ -59,8 +59,9 @@ def _tell_owners(house: House, blob: Blob, name: str) -> None:
 def scan_pending(
     house: House, scan: Callable[[Blob, str], Verdict], lost: set[Digest] | None = None
 ) -> Iterator[Judged]:
-    """Scan blobs that these extractors never saw, or not under a name that they came by since.
+    """Scan blobs that these extractors never saw, or not under each name that they came by.
 
+    All names of a blob are noted before the first is scanned: a kill in between loses none.
     Those in `lost` are left out, and those that the store lost or damaged are added to it: else
     they would be the first of every pass, and enough of them all of it.
     """
@@ -68,8 +69,11 @@ def scan_pending(
     due = _due(house, lost)
     places = house.catalog.history.locations(blob.digest for blob in due)
     for blob in due:
-        names = {scanned_name(place.path) for place in places[blob.digest]}
-        for name in _not_read(house, blob, names):
+        found = {scanned_name(place.path) for place in places[blob.digest]}
+        names = _not_read(house, blob, found)
+        if len(names) > 1:
+            house.catalog.blob_scans.wait(blob.digest, names)
+        for name in names:
             try:
                 yield Judged(blob.digest.hex, name, scan(blob, name))
             except (BlobNotFoundError, IntegrityError):
@@ -88,11 +92,12 @@ def _due(house: House, lost: set[Digest]) -> list[Blob]:
 
 
 def _not_read(house: House, blob: Blob, names: set[str]) -> list[str]:
-    """Those of a blob's names, and of those it came by, under which it is to be read now."""
+    """Those of a blob's names, and of those it ever had, under which it is to be read now."""
     scans, ours = house.catalog.blob_scans, extraction_version()
-    read = {one.name for one in scans.of_blob(blob.digest) if one.extraction == ours}
-    named = names.union(names_waiting(house, blob.digest))
-    return sorted(named - read) if named or read else [""]
+    kept = scans.of_blob(blob.digest)
+    read = {one.name for one in kept if one.extraction == ours}
+    named = names.union((one.name for one in kept), names_waiting(house, blob.digest))
+    return sorted(named - read) if named else [""]
 
 
 def names_waiting(house: House, digest: Digest) -> list[str]:

@@ -1,6 +1,6 @@
 """The tables of what is known about bytes, whoever has them."""
 
-from sqlalchemy import BigInteger, Column, Integer, LargeBinary, Table, Text
+from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, Table, Text
 
 from cairn.catalog.moments import Moment
 from cairn.catalog.schema.base import metadata
@@ -50,6 +50,7 @@ blob_scans = Table(
     Column("verdict", Text, nullable=False),
     Column("evidence", LargeBinary, nullable=False),
     Column("judged_at", Moment),
+    Index("ix_blob_scans_extraction", "extraction", "digest"),
 )
 
 # Names by which commits brought blobs, until they are scanned under these: a loader takes a file
