@@ -225,6 +225,16 @@ def test_a_moved_run_is_resumed_where_its_program_is_named(program: None) -> Non
     assert asked["into"] == str(Path("elsewhere/further/a").resolve())
 
 
+def test_a_run_in_a_store_is_fetched_and_resumed_if_it_is_trusted(program: None) -> None:
+    train("runs/a")
+    told("push", "runs/a", "store:store/a")
+    at = ("resume", "store:store/a", "--into", "b", "--directory", ".")
+    assert isinstance(cairn(*at).exception, ForbiddenError)
+    assert cairn(*at, "--trust-code").exit_code == 3
+    assert told("show", "b")["resume_point"] == 6
+    assert json.loads(Path("asked.json").read_text())["into"] == str(Path("b").resolve())
+
+
 def test_the_orders_of_a_resume_reach_the_run(
     place: Path, program: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

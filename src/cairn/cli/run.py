@@ -9,6 +9,7 @@ import click
 
 from cairn.cli.console import err, out, print_json, visible
 from cairn.cli.options import LOCAL_PATH, as_json, data_dir
+from cairn.cli.run_push import at_hub, fetch, fetch_into, is_place, place_at, push, with_token
 from cairn.errors import ConflictError, ForbiddenError, InexactError, RequestError
 
 if TYPE_CHECKING:
@@ -32,6 +33,10 @@ directory = click.option(
 @click.group(no_args_is_help=True)
 def run() -> None:
     """Training runs: list, show, compare, and go on with one."""
+
+
+for command in (push, fetch):
+    run.add_command(command)
 
 
 @run.command("list")
@@ -107,7 +112,17 @@ def compare(targets: tuple[str, ...], data: Path | None, as_json: bool) -> None:
 
 
 @run.command()
-@click.argument("folder", metavar="RUN", type=LOCAL_PATH)
+@click.argument(
+    "target", metavar="RUN", help="A folder; or hub:org/name, store:FOLDER/NAME to fetch first."
+)
+@click.option(
+    "--into",
+    type=LOCAL_PATH,
+    metavar="DIR",
+    help="Where a run is fetched to (default: a folder of its name here).",
+)
+@at_hub
+@with_token
 @click.option("--step", type=click.IntRange(min=0), help="Go on after this step, not the newest.")
 @click.option(
     "--allow",
@@ -120,7 +135,10 @@ def compare(targets: tuple[str, ...], data: Path | None, as_json: bool) -> None:
 @click.option("--dry-run", is_flag=True, help="Say what would be executed; execute nothing.")
 @as_json
 def resume(
-    folder: Path,
+    target: str,
+    into: Path | None,
+    hub: str | None,
+    token: str | None,
     step: int | None,
     allow: tuple[str, ...],
     directory: Path | None,
@@ -136,6 +154,10 @@ def resume(
     from cairn.workflows.local_runs import local_run
     from cairn.workflows.run_restart import execute, start_of, working_folder
 
+    folder = Path(target)
+    if is_place(target):
+        folder = into or Path(target.rpartition("/")[2])
+        fetch_into(place_at(target, hub, token), folder, step)
     kept = local_run(folder)
     record = recorded(kept)
     if kept.is_live:

@@ -23,6 +23,7 @@ from cairn.training.environment import environment, is_first_process
 from cairn.training.folders import StepFolder, make_folder, remove_step, step_folders
 from cairn.training.logbook import Logbook, now
 from cairn.training.orders import NO_ORDERS, orders_for
+from cairn.training.pushing import Pushing, fetch_begun
 from cairn.training.resuming import Resumed, is_finite, metrics_of, resume, steps
 from cairn.training.saving import write
 from cairn.training.staging import Staging
@@ -46,6 +47,7 @@ class Run:
         base: BaseModel | str | None = None,
         data: TrainingData | Sequence[TrainingData] = (),
         recipe: TrainingRecipe | None = None,
+        push: str | None = None,
         data_digest: str | None = None,
         code: Path | None = None,
         **parts: object,
@@ -54,8 +56,11 @@ class Run:
 
         `keep` says which checkpoints stay (all unless given). The run's record has `name` (of the
         folder unless given), `seed`, `base` (`org/name@revision` or a path) and `data`; `recipe`
-        is how it is started again, this program unless given. `data_digest` and `code` are as
-        `save` takes them; the digest is that of the data where they are one and have one.
+        is how it is started again, this program unless given. `push` is where checkpoints are sent
+        when they are written, `org/name` on the hub of HF_ENDPOINT or `store:FOLDER/NAME`; it
+        never holds training up, and what is there goes into a folder that has nothing.
+        `data_digest` and `code` are as `save` takes them; the digest is that of the data where
+        they are one and have one.
 
         Raises:
             ConflictError: another process writes the run.
@@ -79,7 +84,11 @@ class Run:
             "data": data or None,
             "keep": keep,
         }
+        pushes = push is not None and is_first_process()
+        if pushes:
+            fetch_begun(self.folder, push or "")
         self._book = self._logbook(recipe, about) if is_first_process() else None
+        self._pushing = Pushing(self.folder, push or "") if pushes else None
         self._staging = Staging()
         self._metrics: dict[int, Mapping[str, float]] = {}
         self._left: list[StepFolder] = []
@@ -195,6 +204,9 @@ class Run:
             self._writer.shutdown()
             if self._book is not None:
                 self._book.close(_status(error), error)
+            if self._pushing is not None:
+                self._pushing.close(_status(error))
+                self._pushing = None
 
     def _write(self, capture: Capture) -> None:
         if self._book is not None:
@@ -206,6 +218,8 @@ class Run:
         self._left = []
         if self._keep is not None:
             self._prune(self._keep)
+        if self._pushing is not None:
+            self._pushing.want()
 
     def _prune(self, policy: Retention) -> None:
         folders = {found.step: found for found in step_folders(self.folder)}
