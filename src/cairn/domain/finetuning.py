@@ -12,6 +12,10 @@ class TaskName(StrEnum):
     """What a model learns to do, in the words of Hugging Face's `pipeline_tag`."""
 
     TEXT_CLASSIFICATION = "text-classification"
+    TOKEN_CLASSIFICATION = "token-classification"  # noqa: S105 - tokens of a text
+    SENTENCE_SIMILARITY = "sentence-similarity"
+    TEXT_GENERATION = "text-generation"
+    TEXT2TEXT_GENERATION = "text2text-generation"
 
 
 class Method(StrEnum):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _LICENCE_KEYS = ("license", "license_name", "license_link")
 _ADAPTERS = (Method.LORA,)
 # Metrics that the hub's list knows, by the names that tasks give them.
-_METRICS = ("accuracy", "f1")
+_METRICS = (*("accuracy", "f1", "precision", "recall", "perplexity", "exact_match", "wer", "cer"),)
 
 
 def drafted_card(

@@ -11,6 +11,12 @@ _CONFIGURATIONS = ("config.json", "model_index.json")
 # Endings of the classes that `architectures` names.
 _BY_CLASS = {
     "ForSequenceClassification": TaskName.TEXT_CLASSIFICATION,
+    "ForTokenClassification": TaskName.TOKEN_CLASSIFICATION,
+    "ForCausalLM": TaskName.TEXT_GENERATION,
+    "GPT2LMHeadModel": TaskName.TEXT_GENERATION,
+    "T5ForConditionalGeneration": TaskName.TEXT2TEXT_GENERATION,
+    "BartForConditionalGeneration": TaskName.TEXT2TEXT_GENERATION,
+    "MarianMTModel": TaskName.TEXT2TEXT_GENERATION,
 }
 
 

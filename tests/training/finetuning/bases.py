@@ -32,6 +32,7 @@ def tokenizer() -> Any:
         cls_token="[CLS]",
         sep_token="[SEP]",
         mask_token="[MASK]",
+        eos_token="[SEP]",
     )
 
 
@@ -51,4 +52,37 @@ def bert(folder: Path) -> Path:
     transformers.BertForMaskedLM(config).save_pretrained(folder)
     tokenizer().save_pretrained(folder)
     (folder / "README.md").write_text("---\nlicense: apache-2.0\n---\n# Tiny\n")
+    return folder
+
+
+def gpt2(folder: Path) -> Path:
+    """A causal language model whose head shares the embeddings."""
+    import transformers
+
+    torch.manual_seed(0)
+    config = transformers.GPT2Config(
+        vocab_size=len(WORDS) + 5, n_embd=16, n_layer=2, n_head=2, n_positions=32, eos_token_id=3
+    )
+    transformers.GPT2LMHeadModel(config).save_pretrained(folder)
+    tokenizer().save_pretrained(folder)
+    return folder
+
+
+def t5(folder: Path) -> Path:
+    """A model from texts to texts."""
+    import transformers
+
+    torch.manual_seed(0)
+    config = transformers.T5Config(
+        vocab_size=len(WORDS) + 5,
+        d_model=16,
+        d_kv=8,
+        d_ff=32,
+        num_layers=1,
+        num_heads=2,
+        decoder_start_token_id=0,
+        eos_token_id=3,
+    )
+    transformers.T5ForConditionalGeneration(config).save_pretrained(folder)
+    tokenizer().save_pretrained(folder)
     return folder

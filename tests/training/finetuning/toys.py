@@ -1,8 +1,11 @@
 """Data sets that a tiny model learns in seconds, made from a seed."""
 
 import csv
+import json
 import random
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 GOOD, BAD = ("good", "great", "fine", "lovely"), ("bad", "poor", "awful", "sad")
 PLAIN = ("the", "film", "was", "and", "a", "book", "very", "it", "we")
@@ -20,3 +23,79 @@ def reviews(path: Path, count: int, seed: int = 0) -> Path:
             words[chance.randrange(6)] = chance.choice(GOOD if label == "good" else BAD)
             written.writerow((" ".join(words), label))
     return path
+
+
+def _json_lines(path: Path, rows: Iterator[dict[str, Any]]) -> Path:
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    return path
+
+
+def opinions(path: Path, count: int = 200) -> Path:
+    """Words of an opinion are spans: `B-GOOD I-GOOD` and `B-BAD`."""
+
+    def rows() -> Iterator[dict[str, Any]]:
+        chance = random.Random(1)
+        for _ in range(count):
+            tokens, tags = chance.choices(PLAIN, k=5), ["O"] * 5
+            at = chance.randrange(4)
+            tokens[at : at + 2], tags[at : at + 2] = chance.choices(GOOD, k=2), ["B-GOOD", "I-GOOD"]
+            yield {"tokens": [*tokens, chance.choice(BAD)], "ner_tags": [*tags, "B-BAD"]}
+
+    return _json_lines(path, rows())
+
+
+def pairs(path: Path, count: int = 200) -> Path:
+    """Two texts that mean the same if they are both good or both bad."""
+
+    def rows() -> Iterator[dict[str, Any]]:
+        chance = random.Random(2)
+        for _ in range(count):
+            one, other = chance.choice((GOOD, BAD)), chance.choice((GOOD, BAD))
+            first, second = (
+                " ".join((*chance.choices(PLAIN, k=2), chance.choice(side)))
+                for side in (one, other)
+            )
+            yield {"sentence1": first, "sentence2": second, "score": float(one is other)}
+
+    return _json_lines(path, rows())
+
+
+def triplets(path: Path, count: int = 200) -> Path:
+    """A text, one of the same side, and one of the other."""
+
+    def rows() -> Iterator[dict[str, Any]]:
+        chance = random.Random(3)
+        for _ in range(count):
+            one, other = chance.sample((GOOD, BAD), 2)
+            texts = [
+                " ".join((*chance.choices(PLAIN, k=2), chance.choice(side)))
+                for side in (one, one, other)
+            ]
+            yield dict(zip(("anchor", "positive", "negative"), texts, strict=True))
+
+    return _json_lines(path, rows())
+
+
+def stories(path: Path, count: int = 200) -> Path:
+    """Every text goes on in the same way."""
+
+    def rows() -> Iterator[dict[str, Any]]:
+        chance = random.Random(4)
+        for _ in range(count):
+            start = " ".join(chance.choices(PLAIN, k=4))
+            yield {"prompt": start, "completion": "film was very good and we was sad"}
+
+    return _json_lines(path, rows())
+
+
+def opposites(path: Path, count: int = 300) -> Path:
+    """A good word becomes a bad one, and the other way round."""
+
+    def rows() -> Iterator[dict[str, Any]]:
+        chance = random.Random(5)
+        turned = dict(zip((*GOOD, *BAD), (*BAD, *GOOD), strict=True))
+        for _ in range(count):
+            word, noun = chance.choice(tuple(turned)), chance.choice(("film", "book"))
+            yield {"source": f"{word} {noun}", "target": f"{turned[word]} {noun}"}
+
+    return _json_lines(path, rows())

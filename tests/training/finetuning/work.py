@@ -1,5 +1,6 @@
 """Fine-tunes as the command does, in this process."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,24 @@ from cairn.workflows.finetune import Place, Work, finetune
 
 
 def done(
-    base: Path, data: Path, out: Path, *, stop_after: int | None = None, **recipe: Any
+    base: Path,
+    data: Path,
+    out: Path,
+    *,
+    stop_after: int | None = None,
+    at: Callable[[int], None] = lambda _: None,
+    **recipe: Any,
 ) -> tuple[dict[str, Any], list[Progress]]:
-    """What came out, and what was told on the way; stopped after a step if one is named."""
+    """What came out, and what was told on the way; stopped after a step if one is named.
+
+    `at` is called with the number of each step.
+    """
     told: list[Progress] = []
+
+    def tell(progress: Progress) -> None:
+        told.append(progress)
+        at(progress.step)
+
     recipe = {"task": TaskName.TEXT_CLASSIFICATION, "method": Method.LORA, **recipe}
     work = Work(
         FineTuning(str(base), str(data), **recipe),
@@ -22,5 +37,14 @@ def done(
         out,
         device="cpu",
     )
-    watcher = Watcher(told.append, lambda: len(told) + 1 == stop_after)
+    watcher = Watcher(tell, lambda: len(told) + 1 == stop_after)
     return finetune(work, watcher), told
+
+
+def weights(out: Path) -> dict[str, bytes]:
+    """Every safetensors file of an output, by its path."""
+    return {
+        path.relative_to(out).as_posix(): path.read_bytes()
+        for path in out.rglob("*.safetensors")
+        if path.relative_to(out).parts[0] != "run"
+    }

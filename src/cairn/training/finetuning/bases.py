@@ -4,6 +4,7 @@ Weights come from safetensors alone. Code that a repo brings (`auto_map`) is nev
 those of the libraries. https://huggingface.co/docs/transformers/main_classes/model
 """
 
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -65,9 +66,9 @@ def known_labels(base: Path) -> dict[str, int]:
     return {} if all(name == f"LABEL_{number}" for name, number in said.items()) else dict(said)
 
 
-def load_tokenizer(base: Path) -> Any:
+def load_tokenizer(base: Path, **settings: Any) -> Any:
     """The tokenizer that lies beside a model."""
-    return loaded("AutoTokenizer", base)
+    return loaded("AutoTokenizer", base, **settings)
 
 
 def load_model(loader: str, base: Path, **settings: Any) -> tuple[Any, Sequence[str]]:
@@ -107,7 +108,10 @@ def quiet() -> Iterator[None]:
     told.set_verbosity_error()
     told.disable_progress_bar()
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # of libraries to each other
+            warnings.filterwarnings("ignore", "fan_in_fan_out")  # which peft then sets itself
+            yield
     finally:
         told.set_verbosity(before)
         if has_bars:
@@ -120,11 +124,15 @@ def heads_of(model: nn.Module, fresh: Iterable[str]) -> tuple[str, ...]:
     `fresh` are parameters that the base does not have.
     """
     body = getattr(model, "base_model_prefix", "")
-    above = [
-        name
-        for name, child in model.named_children()
-        if name != body and any(True for _ in child.parameters())
-    ]
+    if hasattr(model, body):
+        above = [n for n, child in model.named_children() if n != body and _has_parameters(child)]
+    else:  # T5 has none inside another; a bare body has no head
+        output: Any = getattr(model, "get_output_embeddings", lambda: None)()
+        above = [name for name, child in model.named_children() if child is output]
     inside = [name.rpartition(".")[0] for name in fresh]
     new = [name for name in inside if name and name.partition(".")[0] not in above]
     return tuple(dict.fromkeys((*above, *new)))
+
+
+def _has_parameters(module: nn.Module) -> bool:
+    return any(True for _ in module.parameters())

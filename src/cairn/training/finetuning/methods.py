@@ -4,7 +4,6 @@ LoRA: Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models", ICLR 2022
 https://arxiv.org/abs/2106.09685; through peft.
 """
 
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +11,7 @@ from torch import nn
 
 from cairn.domain.finetuning import FineTuning, Method
 from cairn.errors import RequestError
+from cairn.training.finetuning.bases import quiet
 from cairn.training.finetuning.tasks.base import Task
 from cairn.training.libraries import library
 
@@ -43,7 +43,8 @@ def prepared(task: Task, base_name: str, revision: str | None) -> nn.Module:
         case Method.LAST_LAYER:
             _only_heads(model, task.heads)
         case Method.LORA:
-            model = _adapted(model, task.heads, recipe, base_name, revision)
+            heads = () if task.head_stays else task.heads
+            model = _adapted(model, heads, recipe, base_name, revision)
     return model
 
 
@@ -92,8 +93,7 @@ def _adapted(
         revision=revision,
     )
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # what peft asks of transformers
+        with quiet():
             adapted = peft.get_peft_model(model, config)
     except ValueError as error:
         raise RequestError(f"no adapter fits: {error}") from error

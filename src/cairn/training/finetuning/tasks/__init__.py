@@ -15,6 +15,10 @@ from cairn.training.finetuning.tasks.base import (
 
 _TASKS: dict[TaskName, str] = {
     TaskName.TEXT_CLASSIFICATION: "text_classification:TextClassification",
+    TaskName.TOKEN_CLASSIFICATION: "token_classification:TokenClassification",
+    TaskName.SENTENCE_SIMILARITY: "sentence_similarity:SentenceSimilarity",
+    TaskName.TEXT_GENERATION: "text_generation:TextGeneration",
+    TaskName.TEXT2TEXT_GENERATION: "text2text_generation:Text2TextGeneration",
 }
 
 

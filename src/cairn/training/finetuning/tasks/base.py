@@ -50,14 +50,17 @@ class Task(ABC):
     """A model with its processor, and what to do with a row; made once for a run.
 
     `roles` has the usual names of the columns that a row must have, `extra_roles` of those it may
-    have. `heads` are the modules that a base may lack: they are made anew, and trained whole.
+    have. `heads` are the modules above the body of the model, which a base may lack; `head_stays`
+    says that an adapter leaves them as the base has them, and else they are trained whole.
     """
 
     roles: ClassVar[Roles]
     extra_roles: ClassVar[Roles] = {}
-    objective: ClassVar[Objective]
     library_name: ClassVar[str] = "transformers"
+    head_stays: ClassVar[bool] = False
 
+    objective: Objective
+    processor: Any  # what makes numbers of texts, pictures or sounds
     model: Any  # an nn.Module with the methods that its library gives it
     heads: Sequence[str] = ()
 
@@ -93,9 +96,10 @@ class Task(ABC):
     def measure(self, answers: list[Any]) -> dict[str, float]:
         """Numbers of all samples that were held out."""
 
-    @abstractmethod
     def save(self, model: Any, folder: Path) -> None:
         """Write what stock loaders load, the processor too."""
+        model.save_pretrained(folder)
+        self.processor.save_pretrained(folder)
 
 
 def chosen_columns(

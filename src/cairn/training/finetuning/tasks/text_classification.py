@@ -1,7 +1,6 @@
 """Texts, alone or in pairs, get one of several labels."""
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
@@ -28,7 +27,7 @@ class TextClassification(Task):
 
     def __init__(self, materials: Materials) -> None:
         super().__init__(materials)
-        self.tokenizer = load_tokenizer(materials.base)
+        self.processor = load_tokenizer(materials.base)
         column = self.columns["label"]
         labels = (row[column] for row in materials.seen())
         names = class_names(labels, known_labels(materials.base), column)
@@ -36,10 +35,10 @@ class TextClassification(Task):
         self.model, self.heads = load_model(
             "AutoModelForSequenceClassification", materials.base, **as_labels(names)
         )
-        if self.tokenizer.pad_token_id is None:  # GPT-2: the head looks for the last other token
-            self.tokenizer.pad_token = self.tokenizer.eos_token
-        self.model.config.pad_token_id = self.tokenizer.pad_token_id
-        self._length = length_of(self.tokenizer, self.model, self.recipe.max_length)
+        if self.processor.pad_token_id is None:  # GPT-2: the head looks for the last other token
+            self.processor.pad_token = self.processor.eos_token
+        self.model.config.pad_token_id = self.processor.pad_token_id
+        self._length = length_of(self.processor, self.model, self.recipe.max_length)
 
     def example(self, row: Row, index: SampleIndex) -> Example:
         """Tokens of the text, cut at the longest the model takes."""
@@ -47,7 +46,7 @@ class TextClassification(Task):
         texts = [text_of(row, self.columns["text"])]
         if "second" in self.columns:
             texts.append(text_of(row, self.columns["second"]))
-        tokens = self.tokenizer(*texts, truncation=True, max_length=self._length)
+        tokens = self.processor(*texts, truncation=True, max_length=self._length)
         return {**tokens, "labels": self._number(row[self.columns["label"]])}
 
     def _number(self, value: Any) -> int:
@@ -58,7 +57,7 @@ class TextClassification(Task):
 
     def collate(self, examples: list[Example]) -> Batch:
         """Texts padded to the longest of the batch."""
-        return padded(self.tokenizer, examples)
+        return padded(self.processor, examples)
 
     def answers(self, model: nn.Module, batch: Batch) -> tuple[Tensor, Iterable[Any]]:
         """The likeliest label and the true one."""
@@ -69,8 +68,3 @@ class TextClassification(Task):
     def measure(self, answers: list[Any]) -> dict[str, float]:
         """`accuracy`, `f1`."""
         return class_measures(answers)
-
-    def save(self, model: Any, folder: Path) -> None:
-        """As `from_pretrained` wants it."""
-        model.save_pretrained(folder)
-        self.tokenizer.save_pretrained(folder)

@@ -6,6 +6,9 @@ from cairn.errors import RequestError
 from cairn.training.finetuning.tasks.base import Batch, Example
 from cairn.training.rows import Row
 
+IGNORED = -100
+"""The label of a token that no loss looks at, as torch's cross-entropy has it."""
+
 _USUAL_LENGTH = 512
 # Where a tokenizer knows no limit it says a number without meaning, about 1e30.
 _NO_LIMIT = 1_000_000

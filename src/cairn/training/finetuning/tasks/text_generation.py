@@ -1,0 +1,70 @@
+"""Texts that are gone on with: a causal language model learns to write like its data."""
+
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from cairn.errors import RequestError
+from cairn.training.finetuning.bases import load_model, load_tokenizer
+from cairn.training.finetuning.measures.perplexity import perplexity
+from cairn.training.finetuning.tasks.base import Batch, Example, Materials, Objective, Roles, Task
+from cairn.training.finetuning.tasks.texts import IGNORED, length_of, text_of
+from cairn.training.rows import Row
+from cairn.training.sampler import SampleIndex
+
+
+class TextGeneration(Task):
+    """`AutoModelForCausalLM`; of a prompt and its completion the completion alone is learnt."""
+
+    roles: ClassVar[Roles] = {"text": ("text", "content", "completion", "response", "output")}
+    extra_roles: ClassVar[Roles] = {"prompt": ("prompt", "instruction", "question", "input")}
+    objective = Objective("perplexity", highest=False)
+    head_stays = True
+
+    def __init__(self, materials: Materials) -> None:
+        super().__init__(materials)
+        self.processor = load_tokenizer(materials.base)
+        self.model, self.heads = load_model("AutoModelForCausalLM", materials.base)
+        if self.processor.eos_token_id is None:
+            raise RequestError(f"{materials.base.name} has no token that ends a text")
+        self._length = length_of(self.processor, self.model, self.recipe.max_length)
+
+    def example(self, row: Row, index: SampleIndex) -> Example:
+        """Tokens to the end of the text; those of a prompt are read and not learnt."""
+        del index
+        prompt = text_of(row, self.columns["prompt"]) if "prompt" in self.columns else ""
+        given = self.processor(prompt, add_special_tokens=False)["input_ids"] if prompt else []
+        text = text_of(row, self.columns["text"])
+        learnt = self.processor(text, add_special_tokens=False)["input_ids"]
+        tokens = [*given, *learnt, self.processor.eos_token_id]
+        labels = [*[IGNORED] * len(given), *learnt, self.processor.eos_token_id]
+        return {"input_ids": tokens[: self._length], "labels": labels[: self._length]}
+
+    def collate(self, examples: list[Example]) -> Batch:
+        """Padded at the end; padding is neither read nor learnt."""
+        tokens = [torch.tensor(one["input_ids"]) for one in examples]
+        labels = [torch.tensor(one["labels"]) for one in examples]
+        mask = [torch.ones_like(one) for one in tokens]
+        pad = nn.utils.rnn.pad_sequence
+        return {
+            "input_ids": pad(tokens, batch_first=True),
+            "attention_mask": pad(mask, batch_first=True),
+            "labels": pad(labels, batch_first=True, padding_value=IGNORED),
+        }
+
+    def answers(self, model: nn.Module, batch: Batch) -> tuple[Tensor, Iterable[Any]]:
+        """For each text the sum of its tokens' losses, and how many they are."""
+        told = model(**batch)
+        logits, labels = told.logits[:, :-1].float(), batch["labels"][:, 1:]
+        losses = functional.cross_entropy(
+            logits.transpose(1, 2), labels, ignore_index=IGNORED, reduction="none"
+        )  # (texts, tokens)
+        counts = (labels != IGNORED).sum(-1)
+        return told.loss, zip(losses.sum(-1).tolist(), counts.tolist(), strict=True)
+
+    def measure(self, answers: list[Any]) -> dict[str, float]:
+        """`perplexity`."""
+        return {"perplexity": perplexity(answers)}

@@ -1,0 +1,101 @@
+"""For every task: a tiny base, data that it can learn, and how its output is loaded."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cairn.domain.finetuning import Method, TaskName
+from tests.training.finetuning import bases, toys
+
+
+@dataclass(frozen=True)
+class Subject:
+    """`learns` are settings by which `metric` gets past `wanted`."""
+
+    task: TaskName
+    base: Callable[[Path], Path]
+    data: Callable[[Path], Path]
+    loader: str
+    metric: str
+    wanted: float
+    file: str = "data.jsonl"
+    method: Method = Method.LORA
+    short: Mapping[str, Any] = field(default_factory=dict)
+    learns: Mapping[str, Any] = field(default_factory=dict)
+    is_lower_better: bool = False
+
+    def load(self, out: Path, base: Path) -> Any:
+        """The model, as whoever has only peft and transformers loads it."""
+        import peft
+        import transformers
+
+        kind = getattr(transformers, self.loader)
+        if not (out / "adapter_config.json").exists():
+            return kind.from_pretrained(out)
+        labels = {}
+        if self.task in (TaskName.TEXT_CLASSIFICATION, TaskName.TOKEN_CLASSIFICATION):
+            labels = {"num_labels": 2 if self.task is TaskName.TEXT_CLASSIFICATION else 4}
+        bare = kind.from_pretrained(base, ignore_mismatched_sizes=True, **labels)
+        return peft.PeftModel.from_pretrained(bare, out)
+
+
+FULL = {"method": Method.FULL, "learning_rate": 0.02, "batch_size": 16}
+
+SUBJECTS = {
+    "text-classification": Subject(
+        TaskName.TEXT_CLASSIFICATION,
+        bases.bert,
+        lambda path: toys.reviews(path.with_suffix(".csv"), 200),
+        "AutoModelForSequenceClassification",
+        "accuracy",
+        0.9,  # chance: 0.5
+        learns={**FULL, "steps": 60},
+    ),
+    "token-classification": Subject(
+        TaskName.TOKEN_CLASSIFICATION,
+        bases.bert,
+        toys.opinions,
+        "AutoModelForTokenClassification",
+        "f1",
+        0.9,  # chance: below 0.2
+        learns={**FULL, "steps": 60},
+    ),
+    "similarity of scored pairs": Subject(
+        TaskName.SENTENCE_SIMILARITY,
+        bases.bert,
+        toys.pairs,
+        "AutoModel",
+        "spearman",
+        0.6,  # chance: 0
+        learns={**FULL, "steps": 80},
+    ),
+    "similarity of triplets": Subject(
+        TaskName.SENTENCE_SIMILARITY,
+        bases.bert,
+        toys.triplets,
+        "AutoModel",
+        "cosine_accuracy",
+        0.9,  # chance: 0.5
+        learns={**FULL, "steps": 60},
+    ),
+    "text-generation": Subject(
+        TaskName.TEXT_GENERATION,
+        bases.gpt2,
+        toys.stories,
+        "AutoModelForCausalLM",
+        "perplexity",
+        1.5,  # of 23 words; 1 is best
+        learns={**FULL, "steps": 60},
+        is_lower_better=True,
+    ),
+    "text2text-generation": Subject(
+        TaskName.TEXT2TEXT_GENERATION,
+        bases.t5,
+        toys.opposites,
+        "AutoModelForSeq2SeqLM",
+        "exact_match",
+        0.5,  # chance: 1 in 16
+        learns={**FULL, "steps": 200},
+    ),
+}
