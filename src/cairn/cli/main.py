@@ -37,6 +37,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Say what is odd about a fine-tune's weights, and how often honest ones look so.",
     ),
     "run": ("run:run", "Training runs: list, show, compare, and go on with one."),
+    "reproduce": (
+        "reproduce:reproduce",
+        "Train a run again in a new folder, and say whether the same comes out.",
+    ),
     "estimate": (
         "estimate:estimate",
         "Say if training fits into memory, how long it takes, and what it costs.",

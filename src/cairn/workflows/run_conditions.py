@@ -55,10 +55,15 @@ def _digest(path: Path) -> str | None:
 
 
 def _data(run: RunRecord, directory: Path) -> Iterator[tuple[str, Setting, Setting]]:
-    """Data that lie on this machine and have a name that is computed from their content."""
+    """Data that lie on this machine and have a name that is computed from their content.
+
+    Built-in recipes look at folders themselves: they may take some of the files.
+    """
+    looks_itself = run.recipe.kind is RecipeKind.BUILTIN
     for one in run.data:
         path = directory / one.where
-        if one.digest is not None and one.digest.startswith("sha256:") and path.exists():
+        is_there = path.is_file() if looks_itself else path.exists()
+        if one.digest is not None and one.digest.startswith("sha256:") and is_there:
             yield f"data {one.where}", one.digest, content_digest(path)
 
 
