@@ -13,6 +13,8 @@ from itertools import islice
 
 import atheris
 
+from fuzz.late_imports import import_all
+
 with atheris.instrument_imports(include=["cairn"]):
     from cairn.domain import Assembly, Source
     from cairn.errors import UntrustedDataError
@@ -20,6 +22,8 @@ with atheris.instrument_imports(include=["cairn"]):
     from cairn.formats.folder import beside
     from cairn.formats.values import blocks
     from cairn.testing.assemblers import Contents, assembled, check, files_of, layouts_of
+
+    import_all("cairn.formats")
 
 from fuzz.folders import unpacked
 

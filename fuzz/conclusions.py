@@ -13,6 +13,8 @@ from contextlib import suppress
 
 import atheris
 
+from fuzz.late_imports import import_all
+
 with atheris.instrument_imports(include=["cairn"]):
     from cairn.domain import Checkpoint, Module
     from cairn.errors import RequestError
@@ -25,6 +27,8 @@ with atheris.instrument_imports(include=["cairn"]):
     from cairn.workflows.module_runs import runs
     from cairn.workflows.readable import ReadableCheckpoint
     from cairn.workflows.state_dicts import renamed, state_dict, without_repeats
+
+    import_all("cairn.formats", "cairn.workflows")
 
 from fuzz.folders import unpacked
 from fuzz.listings import SUFFIX, layout_of

@@ -12,10 +12,14 @@ from itertools import islice
 
 import atheris
 
+from fuzz.late_imports import import_all
+
 with atheris.instrument_imports(include=["cairn"]):
     from cairn.errors import UntrustedDataError
     from cairn.formats import READERS, BytesSource, Reader
     from cairn.formats.values import blocks
+
+    import_all("cairn.formats")
 
 MAX_TENSORS, MAX_BLOCKS = 8, 4  # enough to reach every way of reading, little enough to be fast
 

@@ -13,6 +13,8 @@ from contextlib import suppress
 
 import atheris
 
+from fuzz.late_imports import import_all
+
 with atheris.instrument_imports(include=["cairn"]):
     from cairn.domain import Source, Verdict
     from cairn.errors import UntrustedDataError
@@ -21,6 +23,8 @@ with atheris.instrument_imports(include=["cairn"]):
     from cairn.scanner.evidence.kinds import decode, encode
     from cairn.scanner.evidence.pickles import ImportedName
     from cairn.scanner.trace import Trace
+
+    import_all("cairn.formats", "cairn.scanner")
 
 from fuzz.seeds import SCANNED_NAMES
 from tests.scanner.import_oracle import InC, InPython, imports_of
