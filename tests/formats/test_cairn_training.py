@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import safetensors.torch
 import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
@@ -60,7 +61,7 @@ class TestCairnTraining(AssemblerConformance):
 
     @classmethod
     def make(cls) -> dict[str, Contents]:
-        return {"a step": made()}
+        return {"a step": made(), "a step of two ranks": of_ranks()}
 
 
 def test_inspect_says_what_is_there_and_that_training_can_go_on_exactly(tmp_path: Path) -> None:
@@ -94,7 +95,7 @@ def changed(contents: Contents, **values: Any) -> Contents:
 @pytest.mark.parametrize(
     "values",
     [
-        {"version": 2},
+        {"version": 3},
         {"parts": []},
         {"parts": {"model": 3}},
         {"parts": {"model": {"kind": "module", "file": "../elsewhere.safetensors"}}},
@@ -112,3 +113,63 @@ def test_the_file_of_another_program_is_left_alone() -> None:
     contents = {**made(), "checkpoint.json": b'{"epoch": 3}'}
     found = assembled(CairnTrainingAssembler(), files_of(contents), layouts_of(contents))
     assert found == {"checkpoint.json": None}
+
+
+# --- what several ranks kept ---------------------------------------------------------------
+
+
+def of_ranks(**changed_ranks: Any) -> Contents:
+    """The checkpoint above with one matrix in two pieces, as two ranks write it."""
+    contents = made()
+    weight = torch.arange(12.0).reshape(4, 3)
+    said = json.loads(contents["checkpoint.json"])
+    for rank, rows in enumerate((weight[:3], weight[3:])):
+        data = safetensors.torch.save({"big": rows.contiguous()})
+        contents[f"model.rank-{rank}.safetensors"] = data
+    contents["random.rank-1.safetensors"] = contents["random.safetensors"]
+    ranks = {
+        "size": 2,
+        "pieces": {
+            "model": {"big": {"shape": [4, 3], "at": [[0, [0, 0], [3, 3]], [1, [3, 0], [1, 3]]]}}
+        },
+        "own": {
+            "1": {
+                "environment": None,
+                "parts": {"random": {"file": "random.rank-1.safetensors", "state": {}}},
+            }
+        },
+    }
+    said |= {"version": 2, "ranks": {**ranks, **changed_ranks}}
+    return {**contents, "checkpoint.json": json.dumps(said).encode()}
+
+
+def test_pieces_of_ranks_are_one_tensor_and_what_is_a_ranks_own_has_its_number() -> None:
+    found = only_assembly(CairnTrainingAssembler(), of_ranks())
+    by_name = {tensor.name: tensor for tensor in found.tensors}
+    big = by_name["big"]
+    assert (big.shape, big.role) == ((4, 3), Role.WEIGHTS)
+    assert [(piece.start, piece.shape) for piece in big.pieces] == [
+        ((0, 0), (3, 3)),
+        ((3, 0), (1, 3)),
+    ]
+    assert by_name["random.rank-1.torch"].role is Role.RNG
+
+
+@pytest.mark.parametrize(
+    "ranks",
+    [
+        {"pieces": {"model": {"big": {"shape": [4, 3], "at": [[0, [0, 0], [3, 3]]]}}}},
+        {"pieces": {"model": {"big": {"shape": [4, 3], "at": []}}}},
+        {"pieces": {"model": {"big": {"shape": [4, 3], "at": [[7, [0, 0], [4, 3]]]}}}},
+        {"pieces": {"model": {"big": {"shape": [1 << 80], "at": [["0", 0]]}}}},
+        {"pieces": {"model": {"big": 3}}},
+        {"pieces": {"../x": {"big": {"shape": [3, 3], "at": [[0, [0, 0], [3, 3]]]}}}},
+        {"pieces": []},
+        {"own": {"1": {"parts": {"absent": {"file": "x"}}}}},
+        {"own": 3},
+    ],
+    ids=str,
+)
+def test_ranks_that_mean_nothing_are_malformed(ranks: dict[str, Any]) -> None:
+    with pytest.raises(MalformedError):
+        only_assembly(CairnTrainingAssembler(), of_ranks(**ranks))

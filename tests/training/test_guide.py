@@ -1,12 +1,14 @@
 """The programs of the guide run."""
 
 import re
+import sys
 from pathlib import Path
 
 import pytest
 
 from cairn import training
 from tests.architecture.checkout import ROOT
+from tests.training.ranks.processes import in_launched_ranks
 
 
 def programs_of(page: str) -> list[str]:
@@ -34,3 +36,21 @@ def test_the_examples_of_other_libraries_run(
     assert training.steps("lightning-run") == [2, 4, 6, 8, 9]
     assert training.steps("accelerate-run") == list(range(1, 10))
     assert training.steps("agent") == [128]
+
+
+def test_the_example_of_several_processes_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    # The program lies here, and in no repository that may change meanwhile.
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", str(tmp_path / "train.py"))
+    page = "docs/training-ranks.md"
+    (program,) = programs_of(page)
+
+    def run() -> None:
+        exec(compile(program, page, "exec"), {"__name__": "guide"})
+
+    in_launched_ranks(2, tmp_path / "first", run)
+    assert training.steps("sharded-run") == [3, 6, 9, 12]
+    in_launched_ranks(2, tmp_path / "second", run)  # there is no more to do
+    assert training.steps("sharded-run") == [3, 6, 9, 12]

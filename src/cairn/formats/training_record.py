@@ -7,8 +7,8 @@ import re
 
 RECORD = "checkpoint.json"
 FORMAT = "cairn-training"
-VERSION = 1
-"""The newest version of the format, and the only one so far."""
+VERSION = 2
+"""The newest version of the format: 2 has what several ranks keep, 1 is of one process."""
 
 _STEP = re.compile(r"step-(0|[1-9]\d{0,17})(?:\.([1-9]\d{0,8}))?\Z")
 

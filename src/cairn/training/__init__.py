@@ -11,9 +11,11 @@ except ModuleNotFoundError as error:
     raise MissingExtraError("training needs torch: pip install 'cairn-hub[train]'") from error
 
 from cairn.domain import BaseModel, RecipeKind, Retention, TrainingData, TrainingRecipe
+from cairn.training.checkpoints import steps
 from cairn.training.data_names import data_at
 from cairn.training.environment import Difference
-from cairn.training.resuming import EVERYTHING, Resumed, resume, steps
+from cairn.training.exactness import EVERYTHING
+from cairn.training.resuming import Resumed, resume
 from cairn.training.run import Run
 from cairn.training.sampler import EpochSampler, SampleIndex
 from cairn.training.saving import save

@@ -82,19 +82,27 @@ def new_step(folder: Path, step: int, size_bytes: int) -> Iterator[Path]:
     make_folder(folder)
     draft = folder / f".step-{step}.{secrets.token_hex(4)}.part"
     try:
-        _sweep(folder)
-        _check_room(folder, step, size_bytes)
-        with _held(draft):
-            yield draft
-            _sync(draft)
-            _publish(folder, step, draft)
+        with told_as_not_written(folder, step):
+            _sweep(folder)
+            _check_room(folder, step, size_bytes)
+            with _held(draft):
+                yield draft
+                _sync(draft)
+                _publish(folder, step, draft)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+@contextmanager
+def told_as_not_written(folder: Path, step: int) -> Iterator[None]:
+    """Have what the disk refuses be an UnavailableError that says what became of the step."""
+    try:
+        yield
     except OSError as error:
         raise UnavailableError(
             f"step {step} could not be written to {folder}: {error}; what was saved before is"
             " unharmed: save again when the disk takes it"
         ) from error
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
 
 
 def remove_step(found: StepFolder) -> None:

@@ -1,14 +1,15 @@
 """A model: parameters and buffers by name, tied ones once, and the gradients it has gathered."""
 
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from torch import Tensor, nn
 
 from cairn.training.parts import Part, listed
+from cairn.training.ranks.sharding import is_sharded
 from cairn.training.tensors import TensorTable
-from cairn.training.values import Decoder, Encoder, Json, LookingDecoder
+from cairn.training.values import Decoder, Encoder, Json, LookingDecoder, SavedTensors
 
 _USUAL_VERSION = 1
 
@@ -59,11 +60,11 @@ class ModulePart(Part):
         }
         self.module.load_state_dict(taken, strict=True)
 
-    def decoder(self, tensors: Mapping[str, Tensor]) -> Decoder:
+    def decoder(self, tensors: SavedTensors) -> Decoder:
         """Values are copied from at once."""
-        return LookingDecoder(tensors, self.name)
+        return LookingDecoder(tensors, self.name, self.alike())
 
-    def check(self, saved: Json, tensors: Mapping[str, Tensor]) -> None:
+    def check(self, saved: Json, tensors: SavedTensors) -> None:
         """Same names, shapes, types and ties."""
         tree, table = self.encoded()
         here, there = tree["tensors"], saved["tensors"]
@@ -71,7 +72,7 @@ class ModulePart(Part):
         if missing or unknown:
             raise self.refusal(_names_differ(missing, unknown))
         for name, said in here.items():
-            why = _difference(said, there[name], table.tensors, tensors)
+            why = _difference(said, there[name], table, tensors)
             if why:
                 raise self.refusal(f"{name} {why}")
 
@@ -85,19 +86,18 @@ def _names_differ(missing: list[str], unknown: list[str]) -> str:
     return " and ".join(said)
 
 
-def _difference(
-    here: Json, there: Json, live: Mapping[str, Tensor], saved: Mapping[str, Tensor]
-) -> str:
+def _difference(here: Json, there: Json, live: TensorTable, saved: SavedTensors) -> str:
     """How a tensor of the model differs from the saved one, or nothing."""
     mine, its = _tensor_name(here), _tensor_name(there)
     if mine is None or its is None:
         return "" if mine is its is None else "is a tensor in one of the two only"
     if mine != its:
         return f"shares the elements of {mine} here, those of {its} there"
-    if live[mine].shape != saved[its].shape:
-        return f"has the shape {tuple(live[mine].shape)} here, {tuple(saved[its].shape)} there"
-    if live[mine].dtype != saved[its].dtype:
-        return f"is {live[mine].dtype} here, {saved[its].dtype} there"
+    shape, dtype = live.shape(mine), live.tensors[mine].dtype
+    if shape != tuple(saved[its].shape):
+        return f"has the shape {shape} here, {tuple(saved[its].shape)} there"
+    if dtype != saved[its].dtype:
+        return f"is {dtype} here, {saved[its].dtype} there"
     return ""
 
 
@@ -118,6 +118,11 @@ class GradientsPart(Part):
         self._accumulated = accumulated
         self._parameters = dict(parameter_names(modules))
 
+    def alike(self) -> Callable[[str], Tensor | None]:
+        """A gradient lies as its parameter does."""
+        sharded = {name: one for name, one in self._parameters.items() if is_sharded(one)}
+        return sharded.get
+
     def state(self) -> Any:
         """Gradients by the name of their parameter."""
         return {
@@ -126,7 +131,7 @@ class GradientsPart(Part):
             if self._accumulated and parameter.grad is not None
         }
 
-    def check(self, saved: Json, tensors: Mapping[str, Tensor]) -> None:
+    def check(self, saved: Json, tensors: SavedTensors) -> None:
         """Every gradient has its parameter."""
         unknown = sorted(set(saved) - set(self._parameters))
         if unknown:

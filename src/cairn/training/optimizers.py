@@ -5,7 +5,7 @@ https://docs.pytorch.org/docs/stable/generated/torch.optim.Optimizer.state_dict.
 says nothing to whoever built the model a little differently; a name does.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import chain
 from typing import Any
 
@@ -13,7 +13,8 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from cairn.training.parts import Part, listed
-from cairn.training.values import Json
+from cairn.training.ranks.sharding import is_sharded
+from cairn.training.values import Json, SavedTensors
 
 
 class OptimizerPart(Part):
@@ -40,7 +41,19 @@ class OptimizerPart(Part):
         state = {names.get(key, key): value for key, value in said["state"].items()}
         return {**said, "param_groups": groups, "state": state}
 
-    def check(self, saved: Json, tensors: Mapping[str, Tensor]) -> None:
+    def alike(self) -> Callable[[str], Tensor | None]:
+        """State of a parameter that is shared out lies as the parameter does."""
+        sharded = {
+            name: parameter
+            for group, names in zip(
+                self._optimizer.param_groups, self._names_by_group(), strict=True
+            )
+            for parameter, name in zip(group["params"], names, strict=True)
+            if is_sharded(parameter)
+        }
+        return lambda name: sharded.get(name.removeprefix("state.").rpartition(".")[0])
+
+    def check(self, saved: Json, tensors: SavedTensors) -> None:
         """The same parameters in the same groups."""
         del tensors
         here, there = self._names_by_group(), [g["params"] for g in saved["param_groups"]]

@@ -1,14 +1,14 @@
 """What a checkpoint keeps: parts, each with a state that is read, checked and put back."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from torch import Tensor
 
 from cairn.errors import RequestError
 from cairn.training.tensors import TensorTable
-from cairn.training.values import Decoder, Encoder, Json
+from cairn.training.values import Decoder, Encoder, Json, SavedTensors
 
 _MAX_NAMED = 5
 
@@ -33,7 +33,7 @@ class Part(ABC):
     def load(self, state: Any) -> None:
         """Put a state back."""
 
-    def check(self, saved: Json, tensors: Mapping[str, Tensor]) -> None:
+    def check(self, saved: Json, tensors: SavedTensors) -> None:
         """Whether a saved state fits, before any part of the checkpoint is put back.
 
         Raises:
@@ -45,9 +45,13 @@ class Part(ABC):
         """What `load` takes to undo another `load`, or None where that is not needed."""
         return None
 
-    def decoder(self, tensors: Mapping[str, Tensor]) -> Decoder:
+    def decoder(self, tensors: SavedTensors) -> Decoder:
         """What makes values of the saved JSON."""
-        return Decoder(tensors, self.name)
+        return Decoder(tensors, self.name, self.alike())
+
+    def alike(self) -> Callable[[str], Tensor | None]:
+        """By the name of a saved tensor, the one here that is shared out among ranks, if it is."""
+        return self.encoded()[1].sharded.get
 
     def encoded(self) -> tuple[Json, TensorTable]:
         """The state as JSON and tensors.

@@ -15,10 +15,12 @@ from cairn.domain.runs import Setting
 from cairn.errors import IntegrityError, MalformedError, NamingError, UnavailableError
 from cairn.formats.strict_json import MisstatedError, parse_json, value_of
 from cairn.formats.training_record import FORMAT, RECORD, VERSION
+from cairn.training.ranks.record import RanksRecord, parse_ranks
 from cairn.training.values import Json
 
 _SETTINGS = (str, int, bool, type(None))
-_FILE = re.compile(r"[A-Za-z0-9_]{1,100}\.safetensors\Z")
+_FILE = re.compile(r"[A-Za-z0-9_]{1,100}(?:\.rank-\d{1,7})?\.safetensors\Z")
+_OF_ONE_PROCESS = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +53,13 @@ class Record:
     environment: Mapping[str, Setting]
     parts: Mapping[str, SavedPart]
     files: Mapping[str, SavedFile] = field(default_factory=dict)
+    ranks: RanksRecord = field(default_factory=RanksRecord)
 
     def to_bytes(self) -> bytes:
         """The document, with its own digest."""
         said: dict[str, Json] = {
             "format": FORMAT,
-            "version": VERSION,
+            "version": VERSION if self._is_shared_out else _OF_ONE_PROCESS,
             "step": self.step,
             "saved_at": self.saved_at,
             "accumulated": self.accumulated,
@@ -67,12 +70,21 @@ class Record:
                 name: {"kind": p.kind, "class": p.class_name, "file": p.file, "state": p.state}
                 for name, p in self.parts.items()
             },
-            "files": {
-                name: {"bytes": file.size_bytes, "digest": str(file.digest)}
-                for name, file in self.files.items()
-            },
+            "files": files_json(self.files),
+            **({"ranks": self.ranks.to_json()} if self._is_shared_out else {}),
         }
         return json.dumps({**said, "sha256": _digest(said)}, allow_nan=False).encode()
+
+    @property
+    def _is_shared_out(self) -> bool:
+        return self.ranks != RanksRecord()
+
+
+def files_json(files: Mapping[str, SavedFile]) -> Json:
+    """Files as they stand in the record."""
+    return {
+        name: {"bytes": file.size_bytes, "digest": str(file.digest)} for name, file in files.items()
+    }
 
 
 def _digest(said: Mapping[str, Json]) -> str:
@@ -116,7 +128,8 @@ def _record(said: dict[str, Any]) -> Record:
         values=said["values"],
         environment={key: value_of(environment, key, *_SETTINGS) for key in environment},
         parts={name: _part(one) for name, one in _objects(said, "parts")},
-        files=dict(_files(said)),
+        files=dict(parse_files(said)),
+        ranks=parse_ranks(value_of(said, "ranks", dict)) if "ranks" in said else RanksRecord(),
     )
 
 
@@ -125,7 +138,12 @@ def _part(said: dict[str, Any]) -> SavedPart:
     return SavedPart(value_of(said, "kind", str), value_of(said, "class", str), file, said["state"])
 
 
-def _files(said: dict[str, Any]) -> Iterator[tuple[str, SavedFile]]:
+def parse_files(said: dict[str, Any]) -> Iterator[tuple[str, SavedFile]]:
+    """The files that a record lists.
+
+    Raises:
+        KeyError, MisstatedError, NamingError: it misstates one.
+    """
     for name, one in _objects(said, "files"):
         if not _FILE.match(name):
             raise MisstatedError(f"the file {name[:200]!r}, which no part can have")

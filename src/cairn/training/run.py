@@ -18,13 +18,16 @@ from cairn.domain import (
 )
 from cairn.errors import RequestError
 from cairn.provenance.code_revision import code_revision, program_folder
-from cairn.training.capture import Capture, captured, plain_number
+from cairn.training.capture import captured, plain_number
+from cairn.training.checkpoints import is_finite, metrics_of, steps
 from cairn.training.environment import environment, is_first_process
 from cairn.training.folders import StepFolder, make_folder, remove_step, step_folders
 from cairn.training.logbook import Logbook, now
 from cairn.training.orders import NO_ORDERS, orders_for
 from cairn.training.pushing import Pushing, fetch_begun
-from cairn.training.resuming import Resumed, is_finite, metrics_of, resume, steps
+from cairn.training.ranks.division import Share, share
+from cairn.training.ranks.group import new_ranks
+from cairn.training.resuming import Resumed, resume_together
 from cairn.training.saving import write
 from cairn.training.staging import Staging
 from cairn.training.this_program import recipe_of_this_program
@@ -84,10 +87,12 @@ class Run:
             "data": data or None,
             "keep": keep,
         }
+        self._ranks = new_ranks()
         pushes = push is not None and is_first_process()
-        if pushes:
-            fetch_begun(self.folder, push or "")
-        self._book = self._logbook(recipe, about) if is_first_process() else None
+        with self._ranks.agreeing():
+            if pushes:
+                fetch_begun(self.folder, push or "")
+            self._book = self._logbook(recipe, about) if is_first_process() else None
         self._pushing = Pushing(self.folder, push or "") if pushes else None
         self._staging = Staging()
         self._metrics: dict[int, Mapping[str, float]] = {}
@@ -118,15 +123,16 @@ class Run:
         self.wait()
         orders, self._orders = self._orders, NO_ORDERS  # they are for the first time
         step = orders.step if step is None else step
-        if step is None and not self.steps():
+        if step is None and not self._ranks.shared(self.steps()):
             return None
-        back = resume(
+        back = resume_together(
+            self._ranks,
             self.folder,
+            self._parts,
             step=step,
             allow={*([allow] if isinstance(allow, str) else allow), *orders.allow},
             data_digest=self._data_digest,
             code=self._code,
-            **self._parts,
         )
         self._left = [found for found in step_folders(self.folder) if found.step > back.step]
         if self._book is not None:
@@ -168,16 +174,19 @@ class Run:
         if self._closed:
             raise RequestError(f"the run in {self.folder} is closed")
         self.wait()
-        capture = captured(
-            self._parts,
-            step,
-            metrics=metrics or {},
-            values=values or {},
-            accumulated=accumulated,
-            data_digest=self._data_digest,
-            code=self._code,
-        )
-        self._writing = self._writer.submit(self._write, self._staging.copied(capture))
+        with self._ranks.agreeing():
+            capture = captured(
+                self._parts,
+                step,
+                metrics=metrics or {},
+                values=values or {},
+                accumulated=accumulated,
+                data_digest=self._data_digest,
+                code=self._code,
+            )
+        kept = share(capture, self._ranks)
+        staged = replace(kept, capture=self._staging.copied(kept.capture))
+        self._writing = self._writer.submit(self._write, staged)
 
     def wait(self) -> None:
         """Until what was saved is durable.
@@ -208,11 +217,13 @@ class Run:
                 self._pushing.close(_status(error))
                 self._pushing = None
 
-    def _write(self, capture: Capture) -> None:
+    def _write(self, kept: Share) -> None:
         if self._book is not None:
             with suppress(OSError):  # `log` tells of a full disk, and the state matters more
                 self._book.sync()
-        write(self.folder, capture)
+        write(self.folder, kept, self._ranks)
+        if not self._ranks.is_first:
+            return
         for found in self._left:
             remove_step(found)
         self._left = []

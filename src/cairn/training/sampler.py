@@ -33,16 +33,27 @@ class EpochSampler(Sampler[int]):
     """Every sample once in an epoch, in an order that follows from seed and epoch alone.
 
     A sample counts when the loop gets it by `batches`, not when a worker fetches it ahead.
+
+    Where several ranks train, rank `r` of `n` takes every `n`th sample from the `r`th on, and all
+    count together: `position` is in samples of all ranks. So the batches of a step have the same
+    samples on any number of ranks whose batches are together as large. Ranks get equally many:
+    the last of an epoch may be samples of its beginning once more.
     """
 
-    def __init__(self, size: int, *, seed: int, shuffle: bool = True) -> None:
+    def __init__(
+        self, size: int, *, seed: int, shuffle: bool = True, rank: int = 0, ranks: int = 1
+    ) -> None:
         """`size`: samples in the data set.
 
         Raises:
-            RequestError: there are none.
+            RequestError: there are none, or no such rank.
         """
         if size < 1:
             raise RequestError(f"{size} samples have no order")
+        if not 0 <= rank < ranks:
+            raise RequestError(f"there is no rank {rank} among {ranks}")
+        self.rank = rank
+        self.ranks = ranks
         self.size = size
         self.seed = seed
         self.shuffle = shuffle
@@ -62,13 +73,14 @@ class EpochSampler(Sampler[int]):
                 "batches that nobody counts: go over sampler.batches(loader), not over the loader"
             )
         indices = order(self.size, self.seed, self.epoch) if self.shuffle else range(self.size)
-        epoch = self.epoch
-        for index in indices[self.position :]:
-            yield SampleIndex(int(index), sample_seed(self.seed, epoch, int(index)))
+        epoch, first = self.epoch, self.position + self.rank
+        for place in range(first, first + len(self) * self.ranks, self.ranks):
+            index = int(indices[place % self.size])
+            yield SampleIndex(index, sample_seed(self.seed, epoch, index))
 
     def __len__(self) -> int:
-        """How many samples are left of this epoch."""
-        return self.size - self.position
+        """How many samples are left of this epoch, for this rank."""
+        return -(-(self.size - self.position) // self.ranks)
 
     def batches(self, loader: DataLoader[Any]) -> Iterator[Any]:
         """The batches that are left of this epoch; at its end the next one begins.
@@ -87,11 +99,12 @@ class EpochSampler(Sampler[int]):
         if loader.generator is None:
             loader.generator = self._generator
         if loader.generator is self._generator:
-            self._generator.manual_seed(loader_seed(self.seed, self.epoch))
+            self._generator.manual_seed(loader_seed(self.seed, self.epoch, self.rank))
         self._is_counted = True
         try:
             for batch in loader:
-                self.position = min(self.size, self.position + (loader.batch_size or 1))
+                taken = (loader.batch_size or 1) * self.ranks
+                self.position = min(self.size, self.position + taken)
                 yield batch
         finally:
             self._is_counted = False

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,10 @@ from blake3 import blake3
 from cairn.domain import Digest
 from cairn.formats.training_record import RECORD
 from cairn.training.capture import Capture, captured
-from cairn.training.folders import new_step, step_folder
+from cairn.training.folders import new_step, step_folder, told_as_not_written
+from cairn.training.ranks.composition import check_is_shared, composed, report
+from cairn.training.ranks.division import Share, share
+from cairn.training.ranks.group import Ranks, ranks
 from cairn.training.record import SavedFile
 from cairn.training.tensors import TensorTable, file_bytes
 
@@ -40,6 +43,8 @@ def save(
     done already, whose gradients are then kept too. `data_digest` names the data, `code` the
     folder of the source (the program's own by default).
 
+    Where several ranks train, each of them calls this; the folder is one that all of them see.
+
     When this returns the checkpoint is durable. Before, or after a failure, it is not there at
     all, and what was saved before is.
 
@@ -47,29 +52,51 @@ def save(
         RequestError: something has no state, or cannot be kept exactly; nothing was written.
         UnavailableError: the disk is full or failing.
     """
-    capture = captured(
-        parts,
-        step,
-        metrics=metrics or {},
-        values=values or {},
-        accumulated=accumulated,
-        data_digest=data_digest,
-        code=code,
-    )
-    return write(Path(folder), capture)
+    together = ranks()
+    with together.agreeing():
+        capture = captured(
+            parts,
+            step,
+            metrics=metrics or {},
+            values=values or {},
+            accumulated=accumulated,
+            data_digest=data_digest,
+            code=code,
+        )
+    return write(Path(folder), share(capture, together), together)
 
 
-def write(folder: Path, capture: Capture) -> Path:
-    """Make a captured state durable.
+def write(folder: Path, kept: Share, together: Ranks) -> Path:
+    """Make a captured state durable; where several ranks train, all of them call this.
+
+    The first makes the draft, each writes its own files into it, and the first publishes it when
+    all are durable. If one cannot, or is gone, there is no checkpoint.
 
     Raises:
-        UnavailableError: the disk is full or failing.
+        UnavailableError: the disk is full or failing, the folder is not the same for all ranks,
+            or a rank is gone.
     """
-    step = capture.record.step
-    with new_step(folder, step, _size_bytes(capture)) as draft:
-        files = {name: _write(draft / name, table) for name, table in capture.tables.items()}
-        _write_whole(draft / RECORD, replace(capture.record, files=files).to_bytes())
-    return step_folder(folder, step).path
+    capture, step = kept.capture, kept.capture.record.step
+    together.meet(f"save step {step}")
+    size_bytes = sum(together.gathered(_size_bytes(capture)))
+    with ExitStack() as publishing:
+        name = ""
+        with together.agreeing():
+            if together.is_first:
+                name = publishing.enter_context(new_step(folder, step, size_bytes)).name
+        draft = folder / together.shared(name)
+        with together.agreeing(), told_as_not_written(folder, step):
+            check_is_shared(draft)
+            files = {name: _write(draft / name, table) for name, table in capture.tables.items()}
+        reports = together.gathered_by_first(report(kept, files))
+        with together.agreeing(), told_as_not_written(folder, step):
+            if together.is_first:
+                record = composed(capture.record, reports, draft)
+                _write_whole(draft / RECORD, record.to_bytes())
+        with together.agreeing():
+            publishing.close()
+    published: str = together.shared(step_folder(folder, step).path.name if name else "")
+    return folder / published
 
 
 def _size_bytes(capture: Capture) -> int:

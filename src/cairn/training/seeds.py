@@ -28,9 +28,9 @@ def sample_seed(seed: int, epoch: int, index: int) -> int:
     return _chain(_SAMPLE, seed, epoch, index) >> 1
 
 
-def loader_seed(seed: int, epoch: int) -> int:
+def loader_seed(seed: int, epoch: int, rank: int = 0) -> int:
     """A seed of 63 bits for the generator that a DataLoader seeds its workers from."""
-    return _chain(_LOADER, seed, epoch) >> 1
+    return _chain(_LOADER, seed, epoch, *([rank] if rank else [])) >> 1
 
 
 def _chain(*numbers: int) -> int:

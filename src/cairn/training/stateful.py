@@ -1,7 +1,7 @@
 """Whatever has a state of its own: schedulers, scalers, averages, samplers, random generators."""
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from copy import deepcopy
 from typing import Any, Protocol, runtime_checkable
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from cairn.training.parts import Part
-from cairn.training.values import Json
+from cairn.training.values import Json, SavedTensors
 
 
 @runtime_checkable
@@ -69,7 +69,7 @@ class GeneratorPart(Part):
         """Put it back."""
         set_generator_state(self._generator, state)
 
-    def check(self, saved: Json, tensors: Mapping[str, Tensor]) -> None:
+    def check(self, saved: Json, tensors: SavedTensors) -> None:
         """NumPy's generators say which algorithm they are of."""
         del tensors
         if isinstance(self._generator, np.random.Generator):

@@ -5,6 +5,7 @@ The bytes of a file are those the safetensors library writes; see `cairn.formats
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,6 +14,7 @@ from cairn.domain import DType, Span, TensorInfo
 from cairn.errors import RequestError
 from cairn.formats import FileSource, read_layout
 from cairn.formats.reframing import Outgoing, reframe
+from cairn.training.ranks.sharding import is_sharded
 
 _DTYPES: dict[torch.dtype, DType] = {
     torch.bool: DType.BOOL,
@@ -40,11 +42,13 @@ _TORCH = {dtype: kind for kind, dtype in _DTYPES.items()}
 class TensorTable:
     """The tensors of one part by name; those that lie on the same elements have one name.
 
-    `also` maps further names of a tensor to the one it is kept under: tied weights.
+    `also` maps further names of a tensor to the one it is kept under: tied weights. Of a tensor
+    that is shared out among ranks, the piece of this one is in `tensors`, and itself in `sharded`.
     """
 
     def __init__(self) -> None:
         self.tensors: dict[str, Tensor] = {}
+        self.sharded: dict[str, Tensor] = {}
         self.also: dict[str, str] = {}
         self._known: dict[tuple[object, ...], str] = {}
 
@@ -54,6 +58,7 @@ class TensorTable:
         Raises:
             RequestError: safetensors cannot hold it.
         """
+        whole, tensor = tensor, _local(tensor)
         _check(name, tensor)
         region = _region(tensor)
         known = self._known.get(region) if tensor.numel() else None
@@ -63,8 +68,19 @@ class TensorTable:
         while name in self.tensors or name in self.also:
             name += "~"  # {"a.b": x, "a": {"b": y}}
         self.tensors[name] = tensor.detach()
+        if whole is not tensor:
+            self.sharded[name] = whole
         self._known[region] = name
         return name
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """The shape of a whole tensor."""
+        return tuple(self.sharded.get(name, self.tensors[name]).shape)
+
+
+def _local(tensor: Any) -> Tensor:
+    found: Tensor = tensor.to_local() if is_sharded(tensor) else tensor
+    return found
 
 
 def _region(tensor: Tensor) -> tuple[object, ...]:

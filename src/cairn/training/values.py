@@ -36,10 +36,14 @@ from torch import Tensor
 from torch.nn import Buffer, Parameter
 
 from cairn.errors import MalformedError, RequestError
+from cairn.training.ranks.sharding import Pieces, is_sharded, placed
 from cairn.training.tensors import TensorTable
 
 Json = Any
 """What `json.dumps` writes."""
+
+SavedTensors = Mapping[str, Tensor | Pieces]
+"""The tensors of a part by name, some of them in pieces."""
 
 _MAX_DEPTH = 60
 _LONG = 1 << 63
@@ -75,6 +79,8 @@ class Encoder:
             return write(self, value, where)
         if isinstance(value, np.generic) and kind.__module__ == "numpy":
             return self._scalar(value, where)
+        if is_sharded(value):
+            return self._tensor(value, where)
         if isinstance(value, Tensor):
             self._table.add(self._name(where), value)  # says why not
         raise self._refusal(where, f"is a {kind.__module__}.{kind.__qualname__}")
@@ -175,9 +181,16 @@ _UNREADABLE = (
 class Decoder:
     """JSON into values; tensors are copies, and those that were one are one again."""
 
-    def __init__(self, tensors: Mapping[str, Tensor], owner: str) -> None:
+    def __init__(
+        self,
+        tensors: SavedTensors,
+        owner: str,
+        alike: Callable[[str], Tensor | None] = lambda _: None,
+    ) -> None:
+        """`alike`: a tensor shared out among ranks that the one of a name is to lie like."""
         self._tensors = tensors
         self._owner = owner
+        self._alike = alike
         self._made: dict[tuple[str, str], Any] = {}
 
     def decode(self, said: Json) -> Any:
@@ -213,7 +226,15 @@ class Decoder:
         kind, name = next(iter(said.items()))
         made: Tensor | None = self._made.get((kind, name))
         if made is None:
-            made = self._own(self._tensors[name])
+            saved, like = self._tensors[name], self._alike(name)
+            if like is not None and tuple(like.shape) != tuple(saved.shape):
+                if isinstance(saved, Pieces):
+                    raise ValueError(f"{name} has another shape than what it belongs to")
+                like = None
+            if isinstance(saved, Pieces) or like is not None:
+                made = self._made[kind, name] = placed(saved, like)
+                return made
+            made = self._own(saved)
             if "device" in said and _is_here(said["device"]):
                 made = made.to(said["device"])
             if kind == "$parameter":
@@ -229,7 +250,7 @@ class Decoder:
     def _array(self, said: dict[str, Json]) -> np.ndarray[Any, Any]:
         key = "$array", said["$array"]
         if key not in self._made:
-            self._made[key] = self._tensors[key[1]].clone().numpy()
+            self._made[key] = placed(self._tensors[key[1]], None).numpy()
         made: np.ndarray[Any, Any] = self._made[key]
         return made
 

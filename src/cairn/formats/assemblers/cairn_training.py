@@ -1,8 +1,9 @@
 """Training checkpoints of Cairn: a folder of safetensors whose `checkpoint.json` says what each is.
 
-    checkpoint.json       step, metrics, environment; kind, class, file and state of every part
-    <part>.safetensors    the tensors of a part
-    values.safetensors    tensors among the values of the loop itself
+    checkpoint.json                step, metrics, environment; kind, class, file, state of parts
+    <part>.safetensors             the tensors of a part
+    <part>.rank-<n>.safetensors    of several ranks: pieces of its tensors, what that rank has alone
+    values.safetensors             tensors among the values of the loop itself
 
 The keys are listed in docs/formats/cairn-training.md. The first model's file stands for itself.
 Tensors of other files are named after their part and get their role from its kind; the state of
@@ -28,6 +29,7 @@ from cairn.formats.limits import (
 from cairn.formats.naming import printable
 from cairn.formats.strict_json import read_json
 from cairn.formats.strided_pieces import Pieces
+from cairn.formats.training_ranks import RankFiles
 from cairn.formats.training_record import FORMAT, RECORD, VERSION
 
 _VALUES = "values"
@@ -81,6 +83,10 @@ class CairnTrainingAssembler(Assembler):
                 raise MalformedError(f"the file {path[:200]!r} could not be read", source=anchor)
             own = path[len(folder_of(anchor)) :]
             tensors += (_named(t, name, one, model, made.whole(t, own)) for t in layout.tensors)
+        if "ranks" in said:
+            ranks = RankFiles(anchor, _ranks(said, anchor), files, layouts, made)
+            tensors += (_of_ranks(tensor, name, parts, model) for name, tensor in ranks.tensors())
+            replaced |= ranks.paths
         return Assembly(self.name, anchor, frozenset(replaced), tuple(tensors), _metadata(said))
 
 
@@ -104,6 +110,22 @@ def _file(anchor: str, one: Mapping[str, Any], files: Files) -> str:
     if not isinstance(file, str):
         raise MalformedError("the file of a part is not a name", source=anchor)
     return part(files, anchor, file)[0]
+
+
+def _ranks(said: Mapping[str, Any], anchor: str) -> dict[str, Any]:
+    ranks = said["ranks"]
+    if not isinstance(ranks, dict):
+        raise MalformedError("what the ranks kept is not an object", source=anchor)
+    return ranks
+
+
+def _of_ranks(
+    tensor: TensorInfo, name: str, parts: Mapping[str, dict[str, Any]], model: str
+) -> TensorInfo:
+    """A tensor of the first model goes by its own name, as it does where its file stands alone."""
+    if name == model:
+        return tensor
+    return _named(tensor, name, parts.get(name, {}), model, tensor.pieces)
 
 
 def _role(one: Mapping[str, Any]) -> Role:

@@ -20,7 +20,6 @@ except ModuleNotFoundError as error:
     raise MissingExtraError("this needs Lightning: pip install lightning") from error
 
 from cairn.training.loops.order import KnownOrder, batch_samples, known_order
-from cairn.training.resuming import steps
 from cairn.training.run import Run
 from cairn.training.stateful import RandomStatesPart
 
@@ -98,9 +97,8 @@ class Saving(Callback):
         self._run = Run(self._folder, **self._options, **dict(self._parts(trainer)))
         self._order.listen(trainer)
         self._saved_at = 0
-        if steps(self._folder):
-            back = self._run.resume(allow=self._allow)
-            assert back is not None
+        back = self._run.resume(allow=self._allow)
+        if back is not None:
             self._saved_at = back.step
             self._resumed_random = self._random.state()
 

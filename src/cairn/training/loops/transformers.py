@@ -35,8 +35,9 @@ except ModuleNotFoundError as error:
         "this needs transformers and accelerate: pip install transformers accelerate"
     ) from error
 
+from cairn.training.checkpoints import steps, values_of
 from cairn.training.loops.order import KnownOrder, known_order
-from cairn.training.resuming import steps, values_of
+from cairn.training.orders import orders_for
 from cairn.training.run import Run
 from cairn.training.stateful import RandomStatesPart
 
@@ -109,11 +110,15 @@ class Saving(TrainerCallback):
         **rest: Any,
     ) -> Any:
         """Have the trainer begin in the middle, and close the run when it is through."""
-        go_on = resume_from_checkpoint is None and bool(steps(self._folder))
+        orders = orders_for(self._folder)
+        folder = Path(self._folder if orders.into is None else orders.into)
+        newest = next(reversed(steps(folder)), None)
+        step = newest if orders.step is None else orders.step
+        go_on = resume_from_checkpoint is None and step is not None
         with TemporaryDirectory(prefix="cairn-trainer.") as place, ExitStack() as self._running:
-            if go_on:
-                self._going_on_from = steps(self._folder)[-1]
-                said = values_of(self._folder, self._going_on_from)["trainer_state"]
+            if go_on and step is not None:
+                self._going_on_from = step
+                said = values_of(folder, step)["trainer_state"]
                 (Path(place) / _STATE_FILE).write_text(said)
             try:
                 return train(

@@ -1,0 +1,1 @@
+"""Several processes that train together: what each keeps, and how they agree on one checkpoint."""
