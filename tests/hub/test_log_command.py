@@ -14,6 +14,8 @@ from cairn.hub.log_files import HttpLogFiles
 from tests.cli.command import cairn
 from tests.hub.conftest import LiveHub, Repo
 
+WITNESS = "witness.example/w+de03c237+BAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8g"
+
 
 @pytest.fixture
 def person(tmp_path: Path) -> dict[str, str]:
@@ -136,3 +138,20 @@ def test_what_is_no_log_is_named(tmp_path: Path) -> None:
         HttpLogFiles("file:///etc")
     with pytest.raises(UnavailableError, match="cannot be read"):
         HttpLogFiles("http://127.0.0.1:1").read("checkpoint", 10)
+
+
+# The last: who was given the key before, as the tests above were, must not begin with it now.
+def test_a_hub_that_runs_goes_on_with_a_new_key(
+    live: LiveHub, repo: Repo, person: dict[str, str]
+) -> None:
+    data = live.folder / "data"
+    old = cairn("log", "key", data=data).stdout.strip()
+    cairn("log", "verify", live.url, "--key", old, env=person)
+    new = cairn("log", "rotate", data=data).stdout.strip()
+    repo.put("rotated.txt", b"rotated")
+    told = json.loads(cairn("log", "verify", live.url, "--json", env=person).stdout)
+    assert told["key"] == new != old
+    asked = ("log", "verify", live.url, "--witness", WITNESS)
+    assert "no witness" in cairn(*asked, expect=7, env=person).stderr
+    asked = ("log", "submit", "http://127.0.0.1:1", "--witness-key", WITNESS)
+    assert "cannot be asked" in cairn(*asked, data=data, expect=8).stderr

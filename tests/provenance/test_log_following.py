@@ -9,6 +9,7 @@ import pytest
 from cairn.errors import EntryNotFoundError, IntegrityError, MalformedError, RequestError
 from cairn.provenance.log import (
     CHECKPOINT,
+    LogKeys,
     Mirror,
     PrivateKey,
     RememberedLogs,
@@ -138,7 +139,7 @@ def test_a_head_of_another_log_signed_by_the_same_key_is_refused(
 ) -> None:
     text = TreeHead("other.example/log", 0, hashlib.sha256(b"").digest()).text
     with pytest.raises(IntegrityError, match=r"other\.example/log"):
-        SignedHead.of(KEY.sign(text).encode(), KEY.public)
+        SignedHead.of(KEY.sign(text).encode(), LogKeys(KEY.public))
 
 
 def test_a_log_without_a_known_key_is_not_checked_and_then_by_the_remembered_one(

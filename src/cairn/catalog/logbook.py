@@ -16,7 +16,7 @@ from cairn.catalog import audit, log_waiting
 from cairn.catalog.database import Database, insert_if_new
 from cairn.catalog.schema import log_entries, log_tiles, refs
 from cairn.catalog.schema import log_waiting as waiting_table
-from cairn.domain import LogEvent, LogKind, RepoId, RepoType
+from cairn.domain import Actor, LogEvent, LogKind, RepoId, RepoType
 
 _LOCK = 0x6361_6972_6E_6C6F67  # "cairnlog": who adds to the log on PostgreSQL takes turns
 
@@ -108,6 +108,13 @@ class Logbook:
         with self._database.read() as connection:
             row = connection.execute(query.order_by(log_entries.c.number).limit(1)).one_or_none()
         return None if row is None else Logged(row.number, row.entry, row.salt, row.content)
+
+    def note_key(self, by: Actor, details: Mapping[str, str]) -> None:
+        """Let wait that another key signs the log; `details` name both. Also in the audit trail."""
+        now = self._clock()
+        with self._database.write() as connection:
+            audit.note(connection, now, by, LogKind.KEY.value, None, " -> ".join(details.values()))
+            log_waiting.decided(connection, None, LogKind.KEY, details, actor=by.name, at=now)
 
     def note_unlogged_refs(self) -> int:
         """Let every ref wait of which the log says something else, or nothing; how many.

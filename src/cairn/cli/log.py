@@ -17,7 +17,7 @@ from cairn.errors import EntryNotFoundError, RequestError
 if TYPE_CHECKING:
     from cairn.domain import LogEvent
     from cairn.provenance.log import Hidden, LogFiles, PublicKey, RememberedLogs
-    from cairn.workflows.follow_log import CheckedLog
+    from cairn.workflows.follow_log import CheckedLog, CosignedHead
 
 source = click.argument("source", required=False)
 trusted_key = click.option(
@@ -42,6 +42,51 @@ def key(data: Path | None) -> None:
     cairn log key --data cairn-data
     """
     click.echo(str(open_hub(data).signatory.public_key))
+
+
+@log.command()
+@data_dir
+def rotate(data: Path | None) -> None:
+    """Have a new key sign this hub's log from now on, and remove the old one.
+
+    The log names the new key, and both sign the head that has this entry: whoever trusts the old
+    key is led to the new one and need not be told. Hubs that run go on with the new key. If the
+    old key may be in other hands begin a new log instead (docs/security/log.md).
+
+    cairn log rotate --data cairn-data
+    """
+    from cairn.cli.revisions import OPERATOR
+    from cairn.workflows.transparency import rotate_key
+
+    click.echo(str(rotate_key(open_hub(data), OPERATOR)))
+
+
+@log.command()
+@click.argument("witness", metavar="ADDRESS")
+@click.option("--witness-key", "key", metavar="KEY", required=True, help="The witness's key.")
+@data_dir
+@as_json
+def submit(witness: str, key: str, data: Path | None, as_json: bool) -> None:
+    """Have a witness cosign the newest head of this hub's log, and keep what it says.
+
+    The witness speaks c2sp.org/tlog-witness and knows this log's key. Run it as often as heads
+    shall be cosigned; others check with `cairn log verify --witness KEY`.
+
+    cairn log submit https://witness.example --witness-key KEY --data cairn-data
+    """
+    from cairn.hub.log_witness import ask_witness
+    from cairn.provenance.log import TreeHead, note_text, witness_key
+    from cairn.workflows.transparency import consistency_lines, keep_cosignatures, signed_head
+
+    house, known = open_hub(data), witness_key(key)
+    note = signed_head(house)
+    size = TreeHead.parse(note_text(note)).size
+    answered = ask_witness(witness, note, lambda old: consistency_lines(house, old, size))
+    (found,) = keep_cosignatures(house, answered, [known])
+    if as_json:
+        print_json({"witness": str(found.witness), "size": size, "at": found.at.isoformat()})
+        return
+    out().print(f"{visible(known.name)} cosigned the head of {size} entries")
 
 
 @log.command()
@@ -83,11 +128,23 @@ def show(
 @log.command()
 @source
 @trusted_key
+@click.option(
+    "--witness",
+    "witnesses",
+    metavar="KEY",
+    multiple=True,
+    help="Ask that this witness cosigned a head that the log begins with; may be repeated.",
+)
 @click.option("--all", "everything", is_flag=True, help="Read every entry; a folder always is.")
 @data_dir
 @as_json
 def verify(
-    source: str | None, key: str | None, everything: bool, data: Path | None, as_json: bool
+    source: str | None,
+    key: str | None,
+    witnesses: tuple[str, ...],
+    everything: bool,
+    data: Path | None,
+    as_json: bool,
 ) -> None:
     """Check a log against its key and what was seen of it before, or a proof file offline.
 
@@ -98,16 +155,21 @@ def verify(
         cairn log verify model.tlog-proof
     """
     if source is not None and Path(source).is_file():
+        if witnesses:
+            raise RequestError("--witness is for logs; a proof file has the log's signature alone")
         _verify_proof(Path(source), _given(key), as_json=as_json)
         return
-    from cairn.workflows.follow_log import check_log
+    from cairn.provenance.log import witness_key
+    from cairn.workflows.follow_log import check_log, check_witnesses
 
     files = _files(source, data)
     given = open_hub(data).signatory.public_key if source is None else _given(key)
     everything = everything or source is None or Path(source).is_dir()
     with _entry_bar() as begin:
         checked = check_log(files, _remembered(), given, begin if everything else None)
-    _report(checked, as_json=as_json, everything=everything)
+    asked = [witness_key(one) for one in witnesses]
+    cosigned = check_witnesses(files, checked, asked) if asked else None
+    _report(checked, as_json=as_json, everything=everything, cosigned=cosigned)
 
 
 @log.command()
@@ -210,7 +272,13 @@ def _given(key: str | None) -> "PublicKey | None":
     return None if key is None else PublicKey.parse(key)
 
 
-def _report(checked: "CheckedLog", *, as_json: bool, everything: bool) -> None:
+def _report(
+    checked: "CheckedLog",
+    *,
+    as_json: bool,
+    everything: bool,
+    cosigned: "CosignedHead | None" = None,
+) -> None:
     head, before = checked.head, checked.before
     if as_json:
         shape = {
@@ -220,6 +288,8 @@ def _report(checked: "CheckedLog", *, as_json: bool, everything: bool) -> None:
             "root": head.root.hex(),
             "size_seen_before": None if before is None else before.size,
             "all_entries_read": everything,
+            "cosigned_size": None if cosigned is None else cosigned.head.size,
+            "cosigned_by": [] if cosigned is None else [str(o.witness) for o in cosigned.by],
         }
         print_json(shape)
         return
@@ -230,6 +300,11 @@ def _report(checked: "CheckedLog", *, as_json: bool, everything: bool) -> None:
         out().print(f"begins with the {before.size} entries seen before")
     if everything:
         out().print("every entry is there and leads to the signed root")
+    for one in () if cosigned is None else cosigned.by:
+        when = f"{one.at:%Y-%m-%d %H:%M:%S} UTC"
+        assert cosigned is not None
+        name = visible(one.witness.name)
+        out().print(f"{name} saw its first {cosigned.head.size} entries on {when}")
 
 
 def _plain(event: "LogEvent | Hidden") -> dict[str, Any]:

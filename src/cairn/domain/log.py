@@ -15,6 +15,7 @@ class LogKind(StrEnum):
     """Which sort of thing happened."""
 
     ATTACHED = "attached"
+    KEY = "log.key"
     REF = "ref"
     REF_FOUND = "ref.found"
     REPO_DELETED = "repo.delete"
@@ -31,8 +32,9 @@ class LogEvent:
     `REF_FOUND` says that the hub found a ref at `new` which the log did not tell of; `ATTACHED`
     that a statement, such as a signature, was kept about a revision: `details` say which. `WAIVED`
     and `WAIVER_REVOKED` tell of findings that are let pass, and `SCAN_POLICY` of what becomes of
-    files by their scans, in a repo or everywhere. `at` is when
-    it was done, by the hub's clock; `details` are further facts, digests among them.
+    files by their scans, in a repo or everywhere. `KEY` names the key that signs the log from now
+    on. `at` is when it was done, by the hub's clock; `details` are further facts, digests among
+    them.
 
     Raises:
         RequestError: a ref without repo or commits, a time without a zone, or details of more than

@@ -1,16 +1,21 @@
 """Checks a log as whoever follows it: signature, what was seen before, every entry, one proof."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from cairn.domain import LogEvent
-from cairn.errors import IntegrityError
+from cairn.errors import EntryNotFoundError, IntegrityError
 from cairn.provenance.log import (
     CHECKPOINT,
+    KEYS,
+    MAX_KEYS_BYTES,
     MAX_NOTE_BYTES,
     TILE_WIDTH,
+    WITNESSED,
+    Cosignature,
     Hidden,
     LogFiles,
+    LogKeys,
     LogProof,
     Mirror,
     PublicKey,
@@ -19,6 +24,7 @@ from cairn.provenance.log import (
     TreeHead,
     check_all,
     check_begins_with,
+    cosignatures,
     decode,
     entries_of,
     note_text,
@@ -29,11 +35,16 @@ Begin = Callable[[int], Callable[[int], None]]
 
 @dataclass(frozen=True, slots=True)
 class CheckedLog:
-    """A log that was let through: its head, its key, the head it was compared with."""
+    """A log that was let through: its head, its keys, the head it was compared with."""
 
     head: TreeHead
-    key: PublicKey
+    keys: LogKeys
     before: TreeHead | None
+
+    @property
+    def key(self) -> PublicKey:
+        """The key that signs now."""
+        return self.keys.current
 
 
 def check_log(
@@ -52,13 +63,40 @@ def check_log(
         RequestError: no key is known for the log.
         EntryNotFoundError, UntrustedDataError: there is no log, or its head has another form.
     """
-    signed, key, before = _signed_head(files, remembered, given)
-    if before is not None:
-        check_begins_with(files, signed.head, before)
+    seen = _signed_head(files, remembered, given)
     if read_all is not None:
-        check_all(files, signed.head, read_all(signed.head.size))
-    remembered.remember(key, signed)
-    return CheckedLog(signed.head, key, before)
+        check_all(files, seen.signed.head, read_all(seen.signed.head.size))
+    return seen.remembered(remembered)
+
+
+@dataclass(frozen=True, slots=True)
+class CosignedHead:
+    """A head that a log begins with, and the witnesses who saw it."""
+
+    head: TreeHead
+    by: tuple[Cosignature, ...]
+
+
+def check_witnesses(
+    files: LogFiles, checked: CheckedLog, witnesses: Sequence[PublicKey]
+) -> CosignedHead:
+    """Let through a log of which each of these witnesses saw a head that it begins with.
+
+    Raises:
+        IntegrityError: a witness did not, or saw another log.
+        UntrustedDataError: what the log tells of witnesses has another form.
+    """
+    try:
+        note = files.read(WITNESSED, MAX_NOTE_BYTES)
+    except EntryNotFoundError:
+        raise IntegrityError("the log tells of no witness that saw it") from None
+    head = checked.keys.head(note)
+    found = cosignatures(note, witnesses)
+    missing = [key.name for key in witnesses if key not in [one.witness for one in found]]
+    if missing:
+        raise IntegrityError(f"the newest cosigned head is not cosigned by {', '.join(missing)}")
+    check_begins_with(files, checked.head, head)
+    return CosignedHead(head, tuple(found))
 
 
 def mirror_log(
@@ -76,16 +114,13 @@ def mirror_log(
         IntegrityError, RequestError, EntryNotFoundError, UntrustedDataError: as `check_log`, and
             if the mirror is that of another log.
     """
-    signed, key, before = _signed_head(files, remembered, given)
-    if before is not None:
-        check_begins_with(files, signed.head, before)
-    here = None if mirror.is_empty else SignedHead.of(mirror.read(CHECKPOINT, MAX_NOTE_BYTES), key)
-    known = 0 if here is None else here.head.size
-    mirror.grow(
-        files, signed, None if here is None else here.head, begin(max(0, signed.head.size - known))
-    )
-    remembered.remember(key, signed)
-    return CheckedLog(signed.head, key, before)
+    seen = _signed_head(files, remembered, given)
+    signed, here = seen.signed, None
+    if not mirror.is_empty:
+        here = SignedHead.of(mirror.read(CHECKPOINT, MAX_NOTE_BYTES), seen.keys).head
+    new = max(0, signed.head.size - (0 if here is None else here.size))
+    mirror.grow(files, signed, here, begin(new), seen.told)
+    return seen.remembered(remembered)
 
 
 def check_proof(
@@ -100,7 +135,7 @@ def check_proof(
     """
     proof = LogProof.parse(content)
     head = proof.head
-    event = proof.check([remembered.trusted_key(head.origin, given)])
+    event = proof.event(remembered.keys(head.origin, given).head(proof.note))
     seen = remembered.of(head.origin)
     if seen is not None and seen.last.head.size == head.size and seen.last.head != head:
         raise IntegrityError(
@@ -123,11 +158,34 @@ def newest(files: LogFiles) -> Iterator[tuple[int, LogEvent | Hidden]]:
             yield first + n, decode(entries[n])
 
 
-def _signed_head(
-    files: LogFiles, remembered: RememberedLogs, given: PublicKey | None
-) -> tuple[SignedHead, PublicKey, TreeHead | None]:
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A head that a key of the log signed, which begins with the one seen `before`."""
+
+    signed: SignedHead
+    keys: LogKeys
+    before: TreeHead | None
+    told: bytes
+
+    def remembered(self, logs: RememberedLogs) -> CheckedLog:
+        logs.remember(self.keys.trusted, self.signed, self.told)
+        return CheckedLog(self.signed.head, self.keys, self.before)
+
+
+def _signed_head(files: LogFiles, remembered: RememberedLogs, given: PublicKey | None) -> _Seen:
+    told = _handovers(files)
     note = files.read(CHECKPOINT, MAX_NOTE_BYTES)
     origin = TreeHead.parse(note_text(note)).origin
-    key = remembered.trusted_key(origin, given)
+    keys = remembered.keys(origin, given, told)
     before = remembered.of(origin)
-    return SignedHead.of(note, key), key, None if before is None else before.last.head
+    signed = SignedHead.of(note, keys)
+    if before is not None:
+        check_begins_with(files, signed.head, before.last.head)
+    return _Seen(signed, keys, None if before is None else before.last.head, told)
+
+
+def _handovers(files: LogFiles) -> bytes:
+    try:
+        return files.read(KEYS, MAX_KEYS_BYTES)
+    except EntryNotFoundError:
+        return b""  # its key never changed

@@ -1,20 +1,32 @@
 """Keeps the transparency log: puts in what waits, signs its head, proves what is in it."""
 
+import base64
+from collections.abc import Sequence
 from dataclasses import replace
 
 from cairn.catalog import Logged, WaitingEvent
-from cairn.domain import Actor, RepoId, Revision
-from cairn.errors import EntryNotFoundError, IntegrityError
+from cairn.domain import Actor, LogEvent, RepoId, Revision
+from cairn.errors import EntryNotFoundError, IntegrityError, RequestError
 from cairn.provenance.log import (
     CHECKPOINT,
     HASH_BYTES,
+    KEYS,
+    NEW,
+    OLD,
     TILE_WIDTH,
+    WITNESSED,
+    Announced,
+    Cosignature,
+    LogKeys,
     LogProof,
     Opening,
+    PublicKey,
     Tile,
     TiledTree,
     TreeHead,
     consistency_proof,
+    cosignatures,
+    decode,
     edge_tiles,
     encode,
     grown,
@@ -22,11 +34,13 @@ from cairn.provenance.log import (
     inclusion_proof,
     leaf_hash,
     manifest_digest,
+    merge,
     note_text,
     pack_entries,
     root_hash,
 )
 from cairn.workflows import browse
+from cairn.workflows.access import require_admin
 from cairn.workflows.house import House
 
 _EVENTS_AT_ONCE = 500  # in one transaction
@@ -80,6 +94,89 @@ def tile_content(house: House, tile: Tile) -> bytes:
     return pack_entries(entries)
 
 
+def rotate_key(house: House, actor: Actor) -> PublicKey:
+    """Have a new key sign the log from now on; the log says so, and the old key is removed.
+
+    Raises:
+        UnauthenticatedError, ForbiddenError: the caller does not administer the hub.
+        IntegrityError, UnavailableError: see `Signatory.hand_over`.
+    """
+    require_admin(actor)
+
+    def announce(old: PublicKey, new: PublicKey) -> Announced:
+        house.catalog.logbook.note_key(actor, {OLD: str(old), NEW: str(new)})
+        size = settle(house)
+        number, entry = _announcement(house, size, str(new))
+        tree = _tree(house, size)
+        return Announced(
+            entry,
+            number,
+            tuple(inclusion_proof(number, size, tree.node)),
+            size,
+            root_hash(size, tree.node),
+            lambda before: consistency_proof(before, size, tree.node),
+        )
+
+    return house.signatory.hand_over(announce)
+
+
+def _announcement(house: House, size: int, new: str) -> tuple[int, bytes]:
+    """Number and bytes of the entry that names a key; it was put in a moment ago."""
+    for number in range(size - 1, -1, -1):
+        (entry,) = house.catalog.logbook.entries(number, number + 1)
+        event = decode(entry)
+        if isinstance(event, LogEvent) and event.details.get(NEW) == new:
+            return number, entry
+    raise IntegrityError("the log lost the entry that names its new key")
+
+
+def witnessed(house: House) -> bytes:
+    """The newest head that witnesses cosigned, with their lines.
+
+    Raises:
+        EntryNotFoundError: none did.
+    """
+    note = house.signatory.witnessed()
+    if note is None:
+        raise EntryNotFoundError("no witness has cosigned a head of this log yet")
+    return note
+
+
+def keep_cosignatures(
+    house: House, note: bytes, witnesses: Sequence[PublicKey]
+) -> list[Cosignature]:
+    """Keep what witnesses say of a head of this log, which the note has signed by the log too.
+
+    Those of an older head than was cosigned before are not kept.
+
+    Raises:
+        RequestError: none of these witnesses cosigned it.
+        IntegrityError: a signature is wrong, or it is no head of this log.
+        MalformedError, LimitError: it is no signed head.
+    """
+    signatory = house.signatory
+    head = LogKeys.believing(signatory.public_key, signatory.handovers()).head(note)
+    size = settle(house)
+    if head.size > size or root_hash(head.size, _tree(house, head.size).node) != head.root:
+        raise IntegrityError(f"a head of {head.size} entries with another root is none of this log")
+    found = cosignatures(note, witnesses)
+    if not found:
+        raise RequestError("the witness did not cosign the head, or has another key")
+    before = signatory.witnessed()
+    known = None if before is None else TreeHead.parse(note_text(before))
+    if before is not None and known == head:
+        signatory.keep_witnessed(merge(before, [note]))
+    elif known is None or known.size < head.size:
+        signatory.keep_witnessed(note)
+    return found
+
+
+def consistency_lines(house: House, old: int, size: int) -> list[str]:
+    """The proof that a head of `size` entries begins with one of `old`, each hash in base64."""
+    proof = consistency_proof(old, size, _tree(house, size).node) if old else []
+    return [base64.b64encode(one).decode() for one in proof]
+
+
 class OwnLog:
     """The log of a house as the files that others read."""
 
@@ -91,6 +188,10 @@ class OwnLog:
         del max_bytes  # nothing here is longer
         if path == CHECKPOINT:
             return signed_head(self._house)
+        if path == KEYS:
+            return self._house.signatory.handovers()
+        if path == WITNESSED:
+            return witnessed(self._house)
         return tile_content(self._house, Tile.at(path))
 
 

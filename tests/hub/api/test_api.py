@@ -191,7 +191,7 @@ DECIDED_PATHS = (
     *("/waivers", "/waivers/{number}/revoke"),
     *("/appeals", "/appeals/{number}/answer"),
 )
-LOG_PATHS = ("/log/checkpoint", "/log/key", "/log/tile/{path}")
+LOG_PATHS = ("/log/checkpoint", "/log/key", "/log/keys", "/log/witnessed", "/log/tile/{path}")
 SCAN_PATHS = ("/rescans", "/scan-policy", "/recalls", "/recalls/{sha256}", "/advisories")
 TOLD_PATHS = ("/notifications", "/notifications/read")
 PATHS = ("/health", "/store", "/store/pause", *LOG_PATHS, *SCAN_PATHS, *TOLD_PATHS)

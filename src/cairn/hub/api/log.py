@@ -50,6 +50,25 @@ async def key(request: Request) -> PlainTextResponse:
     return PlainTextResponse(f"{public_key}\n")
 
 
+@router.get("/log/keys", response_class=PlainTextResponse, responses=PROBLEMS)
+async def keys(request: Request) -> PlainTextResponse:
+    """What leads from each key that signed the log before to the next; empty if it never changed.
+
+    A line of base64 for each, the oldest first: a proof of the entry that names the new key, whose
+    head both keys signed.
+    """
+    signatory = house_of(request).signatory
+    told = await threads.call(signatory.handovers)
+    return PlainTextResponse(told, headers={"Cache-Control": "no-cache"})
+
+
+@router.get("/log/witnessed", response_class=PlainTextResponse, responses=PROBLEMS)
+async def witnessed(request: Request) -> PlainTextResponse:
+    """The newest head that witnesses cosigned, with their lines."""
+    note = await threads.call(transparency.witnessed, house_of(request))
+    return PlainTextResponse(note, headers={"Cache-Control": "no-cache"})
+
+
 @router.get("/log/tile/{path:path}", response_class=Response, responses=PROBLEMS)
 async def tile(
     request: Request, path: Annotated[str, Path(max_length=100, description="Level and number.")]

@@ -10,13 +10,13 @@ from typing import Protocol
 
 from cairn.errors import EntryNotFoundError, IntegrityError, MalformedError, UntrustedDataError
 from cairn.provenance.log.heads import TreeHead
+from cairn.provenance.log.log_keys import LogKeys
 from cairn.provenance.log.merkle import (
     HASH_BYTES,
     check_consistency,
     consistency_proof,
     root_hash,
 )
-from cairn.provenance.log.notes import PublicKey, open_note
 from cairn.provenance.log.tiles import (
     MAX_BUNDLE_BYTES,
     TILE_BYTES,
@@ -54,17 +54,9 @@ class SignedHead:
     note: bytes
 
     @classmethod
-    def of(cls, note: bytes, key: PublicKey) -> "SignedHead":
-        """The head of a note that the log's key has signed.
-
-        Raises:
-            IntegrityError: it has not, or the head is that of another log.
-            MalformedError, LimitError: it is no signed head.
-        """
-        head = TreeHead.parse(open_note(note, [key]))
-        if head.origin != key.name:
-            raise IntegrityError(f"the head is that of the log {head.origin}, not {key.name}")
-        return cls(head, note)
+    def of(cls, note: bytes, keys: LogKeys) -> "SignedHead":
+        """The head of a note that a key of the log has signed; raises what `LogKeys.head` does."""
+        return cls(keys.head(note), note)
 
 
 def tree_of(files: LogFiles, size: int) -> TiledTree:

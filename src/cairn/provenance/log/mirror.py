@@ -13,6 +13,7 @@ from cairn.provenance.log.following import (
     entries_of,
 )
 from cairn.provenance.log.heads import TreeHead
+from cairn.provenance.log.log_keys import KEYS
 from cairn.provenance.log.merkle import leaf_hash, root_hash
 from cairn.provenance.log.tiles import (
     TILE_BYTES,
@@ -54,12 +55,13 @@ class Mirror:
         new: SignedHead,
         old: TreeHead | None,
         advance: Callable[[int], None],
+        handovers: bytes = b"",
     ) -> None:
         """Go on from `old`, this folder's head, to `new`, that of the log.
 
         Fetches the entries in between and makes the tiles of them. The new head is written when
         they lead to its root; a run that ends before is taken up by the next. `advance` gets
-        the number of entries fetched.
+        the number of entries fetched. `handovers` are those of the log's keys, as it tells them.
 
         Raises:
             IntegrityError: they do not, or the log does not begin with what is here.
@@ -85,6 +87,8 @@ class Mirror:
         tree = TiledTree(head.size, lambda tile: self.read(tile.path, TILE_BYTES))
         if root_hash(head.size, tree.node) != head.root:
             raise IntegrityError("the entries of the log do not lead to the root that was signed")
+        if handovers:
+            self._put(KEYS, handovers)
         self._put(CHECKPOINT, new.note)
         for tile in _partial(known) - _partial(head.size):
             (self._folder / tile.path).unlink(missing_ok=True)

@@ -6,7 +6,7 @@ writes them, so other tools of the ecosystem read them:
     <name>+<key id, 8 hex digits>+<base64 of 0x01 and the 32 bytes of the public key>
     PRIVATE+KEY+<name>+<key id>+<base64 of 0x01 and the 32 bytes of the seed>
 
-Only Ed25519 (signature type 0x01) is made or believed.
+Only Ed25519 (signature type 0x01, and 0x04 of witnesses) is made or believed.
 """
 
 import base64
@@ -31,28 +31,32 @@ _PRIVATE = "PRIVATE+KEY+"
 
 @dataclass(frozen=True, slots=True)
 class PublicKey:
-    """A name and the Ed25519 key that signs as it; `str` is what people pass on."""
+    """A name and the Ed25519 key that signs as it; `str` is what people pass on.
+
+    `kind` is the type of its signatures: that of notes, or that of witnesses.
+    """
 
     name: str
     raw: bytes
+    kind: bytes = _ED25519
 
     def __post_init__(self) -> None:
         if not _NAME.match(self.name) or len(self.raw) != _KEY_BYTES:
             raise RequestError("the name of a key has no spaces and no plus, its key 32 bytes")
 
     def __str__(self) -> str:
-        return f"{self.name}+{self.key_id.hex()}+{_base64(_ED25519 + self.raw)}"
+        return f"{self.name}+{self.key_id.hex()}+{_base64(self.kind + self.raw)}"
 
     @property
     def key_id(self) -> bytes:
         """Four bytes that tell the keys of one name apart; no protection."""
-        return hashlib.sha256(self.name.encode() + b"\n" + _ED25519 + self.raw).digest()[:4]
+        return hashlib.sha256(self.name.encode() + b"\n" + self.kind + self.raw).digest()[:4]
 
     @classmethod
-    def parse(cls, text: str) -> "PublicKey":
-        """The key that `str` wrote; RequestError for anything else."""
-        name, raw = _key_parts(text.strip())
-        key = cls(name, raw)
+    def parse(cls, text: str, kind: bytes = _ED25519) -> "PublicKey":
+        """The key of this kind that `str` wrote; RequestError for anything else."""
+        name, raw = _key_parts(text.strip(), kind)
+        key = cls(name, raw, kind)
         if str(key) != text.strip():
             raise RequestError(f"{text[:120]!r}: the key does not have the id it says")
         return key
@@ -83,7 +87,7 @@ class PrivateKey:
         """The key that `serialise` wrote; RequestError for anything else."""
         if not text.startswith(_PRIVATE):
             raise RequestError(f"a private key begins with {_PRIVATE}")
-        name, seed = _key_parts(text.strip().removeprefix(_PRIVATE))
+        name, seed = _key_parts(text.strip().removeprefix(_PRIVATE), _ED25519)
         key = cls(name, seed)
         if key.serialise() != text.strip():
             raise RequestError("the private key does not have the id it says")
@@ -102,8 +106,12 @@ class PrivateKey:
     def sign(self, text: str) -> str:
         """A note of this text, which ends in a newline, with one signature."""
         assert text.endswith("\n"), "the text of a note ends in a newline"
+        return f"{text}\n{self.signature(text)}"
+
+    def signature(self, text: str) -> str:
+        """The line to append to a note of this text."""
         signature = self.public.key_id + self._key.sign(text.encode())
-        return f"{text}\n— {self.name} {_base64(signature)}\n"
+        return f"— {self.name} {_base64(signature)}\n"
 
     @property
     def _key(self) -> Ed25519PrivateKey:
@@ -116,7 +124,7 @@ def note_text(note: bytes) -> str:
     Raises:
         LimitError: it is too long. MalformedError: it is no note.
     """
-    return _parts(note)[0]
+    return note_parts(note)[0]
 
 
 def open_note(note: bytes, keys: Iterable[PublicKey]) -> str:
@@ -128,7 +136,7 @@ def open_note(note: bytes, keys: Iterable[PublicKey]) -> str:
         LimitError: it is too long. MalformedError: it is no note.
         IntegrityError: no signature by a known key, or one that is wrong.
     """
-    text, signatures = _parts(note)
+    text, signatures = note_parts(note)
     known = {(key.name, key.key_id): key for key in keys}
     believed = False
     for name, signature in signatures:
@@ -144,7 +152,12 @@ def open_note(note: bytes, keys: Iterable[PublicKey]) -> str:
     return text
 
 
-def _parts(note: bytes) -> tuple[str, list[tuple[str, bytes]]]:
+def note_parts(note: bytes) -> tuple[str, list[tuple[str, bytes]]]:
+    """The text of a note, and the names and signatures below it, none of them checked.
+
+    Raises:
+        LimitError: it is too long. MalformedError: it is no note.
+    """
     if len(note) > MAX_NOTE_BYTES:
         raise LimitError(f"a note of more than {MAX_NOTE_BYTES} bytes is not read")
     try:
@@ -168,14 +181,14 @@ def _signature(line: str) -> tuple[str, bytes]:
     return found["name"], signature
 
 
-def _key_parts(text: str) -> tuple[str, bytes]:
+def _key_parts(text: str, kind: bytes) -> tuple[str, bytes]:
     name, _, rest = text.partition("+")
     _, _, encoded = rest.partition("+")  # the id is compared by whoever parses
     try:
         raw = base64.b64decode(encoded, validate=True)
     except ValueError:
         raw = b""
-    if not _NAME.match(name) or raw[:1] != _ED25519 or len(raw) != 1 + _KEY_BYTES:
+    if not _NAME.match(name) or raw[:1] != kind or len(raw) != 1 + _KEY_BYTES:
         raise RequestError("a key is written <name>+<8 hex digits>+<base64 of an Ed25519 key>")
     return name, raw[1:]
 

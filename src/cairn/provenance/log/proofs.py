@@ -44,7 +44,10 @@ class LogProof:
             IntegrityError: it is not proved, or the opening is that of another entry.
             MalformedError: the head or the entry cannot be read.
         """
-        head = TreeHead.parse(open_note(self.note, keys))
+        return self.event(TreeHead.parse(open_note(self.note, keys)))
+
+    def event(self, head: TreeHead) -> LogEvent | Hidden:
+        """What is proved to be in the log of a head that somebody checked; see `check`."""
         check_inclusion(leaf_hash(self.entry), self.index, head.size, head.root, self.path)
         if self.opening is None:
             return decode(self.entry)

@@ -1,6 +1,7 @@
 """The logs a person has checked before: the key they trust and the last head they saw.
 
-One file for each log, named by the SHA-256 of its origin: the key, then the note.
+Two files for each log, named by the SHA-256 of its origin: the key, then the note; and with `.keys`
+the handovers that led from that key to others.
 """
 
 import hashlib
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from cairn.errors import CairnError, IntegrityError, RequestError
 from cairn.provenance.log.following import SignedHead
+from cairn.provenance.log.log_keys import LogKeys
 from cairn.provenance.log.notes import PublicKey
 
 
@@ -41,20 +43,36 @@ class RememberedLogs:
             return None
         try:
             key = PublicKey.parse(line.decode())
-            return Remembered(key, SignedHead.of(note, key))
+            keys = LogKeys.believing(key, self._told(origin))
+            return Remembered(key, SignedHead.of(note, keys))
         except (CairnError, UnicodeDecodeError) as error:
             raise IntegrityError(
                 f"{path}, which remembers the log {origin}, was changed ({error});"
                 " remove it to trust the log anew"
             ) from None
 
-    def trusted_key(self, origin: str, given: PublicKey | None) -> PublicKey:
-        """The key to check a log with: the one given, or the one that was trusted before.
+    def keys(self, origin: str, given: PublicKey | None, told: bytes = b"") -> LogKeys:
+        """The keys to check a log with: led from the one given, or the one trusted before.
+
+        `told` are the handovers that the log tells of; those remembered are not forgotten for it.
 
         Raises:
-            RequestError: there is neither.
-            IntegrityError: both, and they differ.
+            RequestError: there is neither key.
+            IntegrityError: both, and no handover leads from one to the other.
+            MalformedError, LimitError: what is told has another form.
         """
+        trusted = self._trusted(origin, given)
+        known = self._told(origin)
+        keys = LogKeys.believing(trusted, told if told.startswith(known) else known)
+        before = self.of(origin)
+        if before is not None and before.key not in keys.known:
+            raise IntegrityError(
+                f"the log {origin} was checked with the key {before.key} before, not {given}: ask"
+                f" why it changed; removing {self._path(origin)} trusts the new one"
+            )
+        return keys
+
+    def _trusted(self, origin: str, given: PublicKey | None) -> PublicKey:
         before = self.of(origin)
         if before is None:
             if given is None:
@@ -63,23 +81,31 @@ class RememberedLogs:
                     " runs the hub reads it with `cairn log key`"
                 )
             return given
-        if given not in (None, before.key):
-            raise IntegrityError(
-                f"the log {origin} was checked with the key {before.key} before, not {given}: ask"
-                f" why it changed; removing {self._path(origin)} trusts the new one"
-            )
-        return before.key
+        return before.key if given is None else given
 
-    def remember(self, key: PublicKey, head: SignedHead) -> None:
-        """Trust a key, and take a head as the last one seen."""
+    def remember(self, key: PublicKey, head: SignedHead, told: bytes = b"") -> None:
+        """Trust a key and the handovers told of, and take a head as the last one seen."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        path = self._path(head.head.origin)
-        draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
-        with draft.open("wb") as file:
-            file.write(f"{key}\n".encode() + head.note)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
+        origin = head.head.origin
+        if told.startswith(self._told(origin)) and told:
+            _write(self._keys_path(origin), told)
+        _write(self._path(origin), f"{key}\n".encode() + head.note)
+
+    def _told(self, origin: str) -> bytes:
+        path = self._keys_path(origin)
+        return path.read_bytes() if path.exists() else b""
+
+    def _keys_path(self, origin: str) -> Path:
+        return self._path(origin).with_suffix(".keys")
 
     def _path(self, origin: str) -> Path:
         return self._folder / hashlib.sha256(origin.encode()).hexdigest()[:32]
+
+
+def _write(path: Path, content: bytes) -> None:
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+    with draft.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)

@@ -3,21 +3,46 @@
 A log must never sign two heads of which the later does not begin with the earlier: whoever saw
 both would rightly call it forged. So each new head is compared with the last one, which lies
 beside the key and not in the database: a database put back from an older backup is found out.
+
+The file of the key has the private key in its first line, and behind it what tells others which
+keys the log had before (`log_keys`). It is replaced in one step, so a key never signs unannounced.
 """
 
+import fcntl
 import os
 import secrets
-from collections.abc import Callable, Sequence
-from functools import cached_property
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from cairn.errors import CairnError, IntegrityError, UnavailableError
 from cairn.provenance.log.heads import TreeHead
+from cairn.provenance.log.log_keys import Handover, LogKeys, serialise
 from cairn.provenance.log.merkle import check_consistency
-from cairn.provenance.log.notes import PrivateKey, PublicKey, open_note
+from cairn.provenance.log.notes import PrivateKey, PublicKey
+from cairn.provenance.log.proofs import LogProof
 
 _NAME_BYTES = 8
 Prove = Callable[[int], Sequence[bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """An entry that names a new key: its number and path in a tree of `size` entries."""
+
+    entry: bytes
+    number: int
+    path: tuple[bytes, ...]
+    size: int
+    root: bytes
+    prove: Prove
+
+
+@dataclass(frozen=True, slots=True)
+class _KeyFile:
+    private: PrivateKey
+    handovers: bytes
 
 
 class Signatory:
@@ -36,7 +61,15 @@ class Signatory:
         Raises:
             UnavailableError: the key can be neither read nor made.
         """
-        return self._key.public
+        return self._read().private.public
+
+    def handovers(self) -> bytes:
+        """What leads from the keys that signed before to this one, for whoever follows the log.
+
+        Raises:
+            UnavailableError: the key cannot be read.
+        """
+        return self._read().handovers
 
     def last_head(self) -> TreeHead | None:
         """The last head that was signed here; None before the first.
@@ -52,7 +85,8 @@ class Signatory:
         except OSError as error:
             raise UnavailableError(f"cannot read {self._head_file}: {error.strerror}") from error
         try:
-            return TreeHead.parse(open_note(note, [self.public_key]))
+            file = self._read()
+            return LogKeys.believing(file.private.public, file.handovers).head(note)
         except CairnError as error:
             raise IntegrityError(
                 f"{self._head_file} is not the last head that this log's key signed ({error});"
@@ -68,22 +102,78 @@ class Signatory:
             IntegrityError: the tree does not begin with the one that was signed last.
             UnavailableError: key or head cannot be read or written.
         """
-        if last is not None:
-            proof = prove(last.size) if last.size <= size else ()
-            try:
-                check_consistency(last.size, last.root, size, root, proof)
-            except IntegrityError as error:
-                raise IntegrityError(
-                    f"{error}. Was the database put back from a backup? Nothing is signed until"
-                    " this is settled: see docs/security/log.md"
-                ) from None
-        note = self._key.sign(TreeHead(self.public_key.name, size, root).text).encode()
-        if last is None or last.size < size:
-            _replace(self._head_file, note)
+        _check(last, size, root, prove)
+        with self._locked(fcntl.LOCK_SH):
+            key = self._read().private
+            note = key.sign(TreeHead(key.name, size, root).text).encode()
+            if last is None or last.size < size:
+                _replace(self._head_file, note)
         return note
 
-    @cached_property
-    def _key(self) -> PrivateKey:
+    def witnessed(self) -> bytes | None:
+        """The note with the newest cosignatures of witnesses; None if none was kept.
+
+        Raises:
+            UnavailableError: it cannot be read.
+        """
+        try:
+            return self._witnessed_file.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise UnavailableError(
+                f"cannot read {self._witnessed_file}: {error.strerror}"
+            ) from error
+
+    def keep_witnessed(self, note: bytes) -> None:
+        """Keep a note with cosignatures that were checked, in place of the last."""
+        _replace(self._witnessed_file, note)
+
+    @property
+    def _witnessed_file(self) -> Path:
+        return self._head_file.with_name("log-witnessed")
+
+    def hand_over(self, announce: Callable[[PublicKey, PublicKey], Announced]) -> PublicKey:
+        """Make a new key that signs from now on, and remove the old one.
+
+        `announce` gets both, has the log say so, and gives what proves it. A kill at any moment
+        leaves the old key or the new one in force.
+
+        Raises:
+            IntegrityError: the tree does not begin with the one that was signed last.
+            UnavailableError: key or head cannot be read or written.
+        """
+        with self._locked(fcntl.LOCK_EX):
+            last, file = self.last_head(), self._read()
+            old, new = file.private, PrivateKey.new(file.private.name)
+            told = announce(old.public, new.public)
+            _check(last, told.size, told.root, told.prove)
+            text = TreeHead(old.name, told.size, told.root).text
+            note = (old.sign(text) + new.signature(text)).encode()
+            proof = LogProof(told.entry, None, told.number, told.path, note)
+            Handover.of(proof)  # what others will check
+            _replace(self._head_file, note)
+            lines = new.serialise().encode() + b"\n" + file.handovers + serialise([proof])
+            _replace(self._key_file, lines)
+            return new.public
+
+    @contextmanager
+    def _locked(self, kind: int) -> Iterator[None]:
+        """Nobody signs with an old key while a new one takes its place."""
+        try:
+            descriptor = os.open(
+                self._head_file.with_name("log-lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
+            )
+        except OSError as error:
+            raise UnavailableError(f"cannot lock the log's key: {error.strerror}") from error
+        try:
+            fcntl.flock(descriptor, kind)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _read(self) -> _KeyFile:
+        """Anew each time: another process may have handed over."""
         try:
             if not self._key_file.exists():
                 _create(self._key_file, self._name)
@@ -93,9 +183,23 @@ class Signatory:
                 f"cannot use the log's key {self._key_file}: {error.strerror}"
             ) from error
         try:
-            return PrivateKey.parse(text)
+            line, _, handovers = text.partition("\n")
+            return _KeyFile(PrivateKey.parse(line), handovers.encode())
         except CairnError as error:
             raise UnavailableError(f"{self._key_file}: {error}; put the log's key back") from None
+
+
+def _check(last: TreeHead | None, size: int, root: bytes, prove: Prove) -> None:
+    if last is None:
+        return
+    proof = prove(last.size) if last.size <= size else ()
+    try:
+        check_consistency(last.size, last.root, size, root, proof)
+    except IntegrityError as error:
+        raise IntegrityError(
+            f"{error}. Was the database put back from a backup? Nothing is signed until"
+            " this is settled: see docs/security/log.md"
+        ) from None
 
 
 def _create(path: Path, name: str | None) -> None:
