@@ -30,7 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "rescan": ("rescan:rescan", "Show how far a hub is with judging its files by new rules."),
     "waiver": ("waiver:waiver", "Let pass what a rule finds in a file, and list and revoke that."),
     "appeal": ("appeal:appeal", "List appeals against verdicts, and answer them."),
-    "policy": ("policy:policy", "Show and decide what becomes of a repo's files by their scans."),
+    "policy": ("policy:policy", "Show and decide what becomes of files by their scans."),
     "diff": ("diff:diff", "Compare tensors, settings, tokenizer and training state."),
     "weights": (
         "weights:weights",
