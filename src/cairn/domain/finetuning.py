@@ -16,6 +16,9 @@ class TaskName(StrEnum):
     SENTENCE_SIMILARITY = "sentence-similarity"
     TEXT_GENERATION = "text-generation"
     TEXT2TEXT_GENERATION = "text2text-generation"
+    IMAGE_CLASSIFICATION = "image-classification"
+    OBJECT_DETECTION = "object-detection"
+    SPEECH_RECOGNITION = "automatic-speech-recognition"
 
 
 class Method(StrEnum):

@@ -17,6 +17,10 @@ _BY_CLASS = {
     "T5ForConditionalGeneration": TaskName.TEXT2TEXT_GENERATION,
     "BartForConditionalGeneration": TaskName.TEXT2TEXT_GENERATION,
     "MarianMTModel": TaskName.TEXT2TEXT_GENERATION,
+    "ForImageClassification": TaskName.IMAGE_CLASSIFICATION,
+    "ForObjectDetection": TaskName.OBJECT_DETECTION,
+    "ForCTC": TaskName.SPEECH_RECOGNITION,
+    "WhisperForConditionalGeneration": TaskName.SPEECH_RECOGNITION,
 }
 
 

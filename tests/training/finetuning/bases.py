@@ -1,5 +1,6 @@
 """Tiny bases as they lie in a folder, with all that stock loaders want."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -85,4 +86,135 @@ def t5(folder: Path) -> Path:
     )
     transformers.T5ForConditionalGeneration(config).save_pretrained(folder)
     tokenizer().save_pretrained(folder)
+    return folder
+
+
+def resnet(folder: Path) -> Path:
+    """A network of convolutions with batch normalisation."""
+    import transformers
+
+    torch.manual_seed(0)
+    config = transformers.ResNetConfig(
+        embedding_size=8, hidden_sizes=[8, 16], depths=[1, 1], layer_type="basic", num_labels=3
+    )
+    transformers.ResNetForImageClassification(config).save_pretrained(folder)
+    _pixels("ConvNextImageProcessor", size={"shortest_edge": 16}, crop_pct=1.0).save_pretrained(
+        folder
+    )
+    return folder
+
+
+def yolos(folder: Path) -> Path:
+    """A detector of few things in small pictures."""
+    import transformers
+
+    torch.manual_seed(0)
+    config = transformers.YolosConfig(
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=32,
+        image_size=[16, 16],
+        patch_size=8,
+        num_detection_tokens=3,
+        num_labels=2,
+    )
+    transformers.YolosForObjectDetection(config).save_pretrained(folder)
+    _pixels("YolosImageProcessor", size={"height": 16, "width": 16}).save_pretrained(folder)
+    return folder
+
+
+def _pixels(name: str, **settings: Any) -> Any:
+    """A processor of pictures, without torchvision."""
+    import transformers
+
+    return getattr(transformers, f"{name}Pil")(**settings)
+
+
+LETTERS = ("<pad>", "<s>", "</s>", "<unk>", "|", "A", "B", "E", "O", "N", "Y", "S")
+
+
+def wav2vec2(folder: Path) -> Path:
+    """A speller of letters in upper case."""
+    import transformers
+
+    torch.manual_seed(0)
+    config = transformers.Wav2Vec2Config(
+        vocab_size=len(LETTERS),
+        hidden_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=64,
+        feat_extract_norm="layer",  # channels against each other: tones are told apart soon
+        conv_dim=[16, 16],
+        conv_kernel=[10, 8],
+        conv_stride=[10, 8],
+        num_feat_extract_layers=2,
+        num_conv_pos_embeddings=4,
+        num_conv_pos_embedding_groups=2,
+        mask_time_prob=0.05,
+        mask_time_length=2,
+        pad_token_id=0,
+    )
+    transformers.Wav2Vec2ForCTC(config).save_pretrained(folder)
+    (folder / "vocab.json").write_text(json.dumps({one: n for n, one in enumerate(LETTERS)}))
+    transformers.Wav2Vec2Processor(
+        transformers.Wav2Vec2FeatureExtractor(sampling_rate=8000, return_attention_mask=True),
+        transformers.Wav2Vec2CTCTokenizer(str(folder / "vocab.json")),
+    ).save_pretrained(folder)
+    return folder
+
+
+def whisper(folder: Path) -> Path:
+    """A writer of words, with the special tokens that its library looks for."""
+    import transformers
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+
+    torch.manual_seed(0)
+    special = ("<|endoftext|>", "<|startoftranscript|>", "<|en|>", "<|transcribe|>")
+    special = (*special, "<|translate|>", "<|notimestamps|>")
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    numbers = {one: n for n, one in enumerate(("<|unk|>", *alphabet, *special))}
+    made = Tokenizer(models.BPE(vocab=numbers, merges=[]))
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    made.decoder = decoders.ByteLevel()
+    made.add_special_tokens(list(special))
+    tokens = transformers.WhisperTokenizer(
+        tokenizer_object=made,
+        bos_token="<|endoftext|>",
+        eos_token="<|endoftext|>",
+        unk_token="<|endoftext|>",
+        pad_token="<|endoftext|>",
+    )
+    end, start = (tokens.convert_tokens_to_ids(one) for one in special[:2])
+    config = transformers.WhisperConfig(
+        vocab_size=len(tokens),
+        d_model=16,
+        encoder_layers=1,
+        decoder_layers=1,
+        encoder_attention_heads=2,
+        decoder_attention_heads=2,
+        encoder_ffn_dim=32,
+        decoder_ffn_dim=32,
+        num_mel_bins=8,
+        max_source_positions=50,
+        max_target_positions=32,
+        pad_token_id=end,
+        bos_token_id=end,
+        eos_token_id=end,
+        decoder_start_token_id=start,
+        begin_suppress_tokens=None,
+        suppress_tokens=None,
+    )
+    model = transformers.WhisperForConditionalGeneration(config)
+    model.generation_config = transformers.GenerationConfig(
+        decoder_start_token_id=start, eos_token_id=end, pad_token_id=end, bos_token_id=end
+    )
+    model.save_pretrained(folder)
+    transformers.WhisperProcessor(
+        transformers.WhisperFeatureExtractor(
+            feature_size=8, sampling_rate=8000, hop_length=80, chunk_length=1, n_fft=200
+        ),
+        tokens,
+    ).save_pretrained(folder)
     return folder

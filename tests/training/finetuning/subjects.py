@@ -23,6 +23,7 @@ class Subject:
     method: Method = Method.LORA
     short: Mapping[str, Any] = field(default_factory=dict)
     learns: Mapping[str, Any] = field(default_factory=dict)
+    classes: int = 0
     is_lower_better: bool = False
 
     def load(self, out: Path, base: Path) -> Any:
@@ -33,10 +34,8 @@ class Subject:
         kind = getattr(transformers, self.loader)
         if not (out / "adapter_config.json").exists():
             return kind.from_pretrained(out)
-        labels = {}
-        if self.task in (TaskName.TEXT_CLASSIFICATION, TaskName.TOKEN_CLASSIFICATION):
-            labels = {"num_labels": 2 if self.task is TaskName.TEXT_CLASSIFICATION else 4}
-        bare = kind.from_pretrained(base, ignore_mismatched_sizes=True, **labels)
+        classes = {"num_labels": self.classes} if self.classes else {}
+        bare = kind.from_pretrained(base, ignore_mismatched_sizes=True, **classes)
         return peft.PeftModel.from_pretrained(bare, out)
 
 
@@ -51,6 +50,7 @@ SUBJECTS = {
         "accuracy",
         0.9,  # chance: 0.5
         learns={**FULL, "steps": 60},
+        classes=2,
     ),
     "token-classification": Subject(
         TaskName.TOKEN_CLASSIFICATION,
@@ -60,6 +60,7 @@ SUBJECTS = {
         "f1",
         0.9,  # chance: below 0.2
         learns={**FULL, "steps": 60},
+        classes=4,
     ),
     "similarity of scored pairs": Subject(
         TaskName.SENTENCE_SIMILARITY,
@@ -97,5 +98,53 @@ SUBJECTS = {
         "exact_match",
         0.5,  # chance: 1 in 16
         learns={**FULL, "steps": 200},
+    ),
+    "image-classification": Subject(
+        TaskName.IMAGE_CLASSIFICATION,
+        bases.resnet,
+        toys.colours,
+        "AutoModelForImageClassification",
+        "accuracy",
+        0.8,  # chance: 1 in 3
+        file="pictures",
+        short={"held_out": 0.2},
+        learns={**FULL, "steps": 30},
+        classes=3,
+    ),
+    "object-detection": Subject(
+        TaskName.OBJECT_DETECTION,
+        bases.yolos,
+        toys.squares,
+        "AutoModelForObjectDetection",
+        "map_50",
+        0.3,  # chance: next to 0
+        file="pictures",
+        short={"held_out": 0.2},
+        learns={**FULL, "steps": 250, "learning_rate": 0.005},
+        classes=2,
+    ),
+    "speech that is spelled": Subject(
+        TaskName.SPEECH_RECOGNITION,
+        bases.wav2vec2,
+        toys.answers,
+        "AutoModelForCTC",
+        "wer",
+        0.5,  # nothing heard: 1
+        file="sounds",
+        short={"held_out": 0.2},
+        learns={**FULL, "steps": 150, "learning_rate": 0.01},
+        is_lower_better=True,
+    ),
+    "speech that is written": Subject(
+        TaskName.SPEECH_RECOGNITION,
+        bases.whisper,
+        toys.answers,
+        "AutoModelForSpeechSeq2Seq",
+        "wer",
+        0.3,  # one word always: 0.5
+        file="sounds",
+        short={"held_out": 0.2},
+        learns={**FULL, "steps": 80, "learning_rate": 0.01},
+        is_lower_better=True,
     ),
 }

@@ -7,6 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import soundfile
+from PIL import Image
+
 GOOD, BAD = ("good", "great", "fine", "lovely"), ("bad", "poor", "awful", "sad")
 PLAIN = ("the", "film", "was", "and", "a", "book", "very", "it", "we")
 
@@ -99,3 +103,62 @@ def opposites(path: Path, count: int = 300) -> Path:
             yield {"source": f"{word} {noun}", "target": f"{turned[word]} {noun}"}
 
     return _json_lines(path, rows())
+
+
+COLOURS = {"red": (220, 30, 30), "green": (30, 220, 30), "blue": (30, 30, 220)}
+
+
+def colours(folder: Path, count: int = 60) -> Path:
+    """Pictures of noise with a tint, in the folder of its name."""
+    chance = np.random.default_rng(6)
+    for number in range(count):
+        name = tuple(COLOURS)[number % len(COLOURS)]
+        noise = chance.integers(-25, 25, (20, 16, 3))
+        _picture(folder / name / f"{number}.png", np.asarray(COLOURS[name]) + noise)
+    return folder
+
+
+def squares(folder: Path, count: int = 60) -> Path:
+    """Pictures with a red or blue square, and where it is."""
+    chance = np.random.default_rng(7)
+
+    def rows() -> Iterator[dict[str, Any]]:
+        for number in range(count):
+            name = ("red", "blue")[number % 2]
+            left, top = (int(one) for one in chance.integers(0, 8, 2))
+            pixels = np.full((16, 16, 3), 128)
+            pixels[top : top + 8, left : left + 8] = COLOURS[name]
+            _picture(folder / f"{number}.png", pixels)
+            objects = {"bbox": [[left, top, 8, 8]], "category": [name]}
+            yield {"file_name": f"{number}.png", "objects": objects}
+
+    folder.mkdir(parents=True)
+    _json_lines(folder / "metadata.jsonl", rows())
+    return folder
+
+
+def _picture(path: Path, pixels: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)).save(path)
+
+
+PITCHES = {"y": 400, "e": 800, "s": 1200, "n": 1800, "o": 2600}
+
+
+def answers(folder: Path, count: int = 60) -> Path:
+    """Yes and no, each letter a tone of a quarter of a second, recorded at 16 kHz."""
+    chance = np.random.default_rng(8)
+    time = np.arange(4000) / 16000
+
+    def rows() -> Iterator[dict[str, Any]]:
+        for number in range(count):
+            word = ("yes", "no")[number % 2]
+            tones = [0.5 * np.sin(2 * np.pi * PITCHES[letter] * time) for letter in word]
+            sound = np.concatenate(tones)
+            noise = 0.02 * chance.normal(size=sound.shape)
+            soundfile.write(folder / f"{number}.wav", sound + noise, 16000)
+            yield {"file_name": f"{number}.wav", "text": word}
+
+    folder.mkdir(parents=True)
+    _json_lines(folder / "metadata.jsonl", rows())
+    return folder

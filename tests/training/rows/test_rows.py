@@ -127,3 +127,38 @@ def test_a_row_stays_on_its_side_wherever_it_stands() -> None:
 def test_a_side_without_rows_is_an_error() -> None:
     with pytest.raises(RequestError, match="leaves none to hold out"):
         split(Counted([1]), 0.01, seed=0)
+
+
+def picture(path: Path, content: bytes = b"picture") -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+
+
+def test_files_without_a_table_have_the_name_of_their_folder(tmp_path: Path) -> None:
+    for name in ("train/cat/1.png", "train/dog/2.jpg", "test/cat/3.png"):
+        picture(tmp_path / name, name.encode())
+    data = open_data(tmp_path)
+    assert [(row["file"].name, row["label"]) for row in data.rows] == [
+        ("1.png", "cat"),
+        ("2.jpg", "dog"),
+    ]
+    assert data.measured is not None and data.measured[0]["label"] == "cat"
+    picture(tmp_path / "test/cat/3.png", b"other")
+    assert open_data(tmp_path).digest != data.digest
+
+
+def test_a_table_tells_of_the_files_beside_it(tmp_path: Path) -> None:
+    picture(tmp_path / "sounds" / "1.wav")
+    picture(tmp_path / "sounds" / "copy.wav")
+    (tmp_path / "metadata.csv").write_text(
+        "file_name,text\nsounds/1.wav,yes\nsounds/copy.wav,yes\n../secret.wav,no\nnone.wav,no\n"
+    )
+    picture(tmp_path.parent / "secret.wav")
+    rows = open_data(tmp_path).rows
+    assert rows.columns == ("file", "text")
+    assert rows[0] == {"file": (tmp_path / "sounds" / "1.wav").resolve(), "text": "yes"}
+    assert rows.content(0) == rows.content(1), "a copy under another name says the same"
+    with pytest.raises(MalformedError, match=r"row 3 names '../secret.wav'"):
+        _ = rows[2]
+    with pytest.raises(EntryNotFoundError, match=r"row 4 names none.wav"):
+        _ = rows[3]

@@ -5,16 +5,16 @@ those of the libraries. https://huggingface.co/docs/transformers/main_classes/mo
 """
 
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from cairn.errors import RequestError
 from cairn.formats.strict_json import parse_json
+from cairn.training.finetuning.heads import Heads, heads_of
 from cairn.training.libraries import library
 
 CONFIG, PIPELINE, ADAPTER = "config.json", "model_index.json", "adapter_config.json"
@@ -71,8 +71,8 @@ def load_tokenizer(base: Path, **settings: Any) -> Any:
     return loaded("AutoTokenizer", base, **settings)
 
 
-def load_model(loader: str, base: Path, **settings: Any) -> tuple[Any, Sequence[str]]:
-    """A model in float32, and its heads: modules above the body, and those that the base lacks."""
+def load_model(loader: str, base: Path, **settings: Any) -> tuple[Any, Heads]:
+    """A model in float32, and its heads."""
     model, told = loaded(
         loader,
         base,
@@ -81,8 +81,8 @@ def load_model(loader: str, base: Path, **settings: Any) -> tuple[Any, Sequence[
         output_loading_info=True,
         **settings,
     )
-    fresh = (*told["missing_keys"], *(key for key, *_ in told["mismatched_keys"]))
-    return model, heads_of(model, fresh)
+    missing = (*told["missing_keys"], *(key for key, *_ in told["mismatched_keys"]))
+    return model, heads_of(model, missing)
 
 
 def loaded(loader: str, base: Path, **settings: Any) -> Any:
@@ -116,23 +116,3 @@ def quiet() -> Iterator[None]:
         told.set_verbosity(before)
         if has_bars:
             told.enable_progress_bar()
-
-
-def heads_of(model: nn.Module, fresh: Iterable[str]) -> tuple[str, ...]:
-    """Modules of a model of transformers that a task brings, by name.
-
-    `fresh` are parameters that the base does not have.
-    """
-    body = getattr(model, "base_model_prefix", "")
-    if hasattr(model, body):
-        above = [n for n, child in model.named_children() if n != body and _has_parameters(child)]
-    else:  # T5 has none inside another; a bare body has no head
-        output: Any = getattr(model, "get_output_embeddings", lambda: None)()
-        above = [name for name, child in model.named_children() if child is output]
-    inside = [name.rpartition(".")[0] for name in fresh]
-    new = [name for name in inside if name and name.partition(".")[0] not in above]
-    return tuple(dict.fromkeys((*above, *new)))
-
-
-def _has_parameters(module: nn.Module) -> bool:
-    return any(True for _ in module.parameters())

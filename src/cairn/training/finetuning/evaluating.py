@@ -1,7 +1,7 @@
 """Looks at held-out samples: the loss, and what the task measures."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -12,7 +12,6 @@ from torch.utils.data import DataLoader
 from cairn.training.finetuning.devices import UndisturbedRandomness, seed_everything
 from cairn.training.finetuning.samples import Samples
 from cairn.training.finetuning.tasks.base import Batch, Task
-from cairn.training.sampler import SampleIndex
 
 LOSS = "eval_loss"
 
@@ -33,7 +32,6 @@ def evaluate(
     loader = DataLoader(
         samples,
         batch_size=task.recipe.batch_size,
-        sampler=_fixed(len(samples), task.recipe.seed),
         collate_fn=task.collate,
     )
     model.eval()
@@ -51,13 +49,17 @@ def evaluate(
 
 def moved(batch: Batch, device: torch.device) -> Batch:
     """The batch on a device."""
-    return {name: value.to(device) for name, value in batch.items()}
+    return {name: _moved(value, device) for name, value in batch.items()}
+
+
+def _moved(value: Any, device: torch.device) -> Any:
+    if isinstance(value, list):
+        return [_moved(one, device) for one in value]
+    if isinstance(value, dict):
+        return {name: _moved(one, device) for name, one in value.items()}
+    return value.to(device)
 
 
 def size_of(batch: Batch) -> int:
     """How many samples a batch has."""
     return len(next(iter(batch.values())))
-
-
-def _fixed(size: int, seed: int) -> Iterable[int]:
-    return [SampleIndex(number, seed + number) for number in range(size)]

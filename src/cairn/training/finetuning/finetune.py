@@ -64,7 +64,7 @@ def finetune(
     training = Training(
         task,
         model,
-        Samples(task, rows, sides.learnt),
+        Samples(task, rows, sides.learnt, are_learnt=True),
         held_out if len(held_out) else None,
         place,
     )

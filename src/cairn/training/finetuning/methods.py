@@ -4,14 +4,15 @@ LoRA: Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models", ICLR 2022
 https://arxiv.org/abs/2106.09685; through peft.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from torch import nn
 
-from cairn.domain.finetuning import FineTuning, Method
+from cairn.domain.finetuning import Method
 from cairn.errors import RequestError
 from cairn.training.finetuning.bases import quiet
+from cairn.training.finetuning.heads import is_in
 from cairn.training.finetuning.tasks.base import Task
 from cairn.training.libraries import library
 
@@ -19,10 +20,12 @@ from cairn.training.libraries import library
 _TARGETS: dict[str, Sequence[str]] = {
     "distilbert": ("q_lin", "v_lin"),
     "mpnet": ("q", "v"),
+    "resnet": ("convolution",),
+    "wav2vec2": ("q_proj", "v_proj"),
+    "whisper": ("q_proj", "v_proj"),
 }
 _ANY_LINEAR = "all-linear"
-_ADAPTER = "default"
-_NORMALISATIONS = nn.modules.batchnorm._BatchNorm
+_BATCH_NORMS = nn.modules.batchnorm._BatchNorm
 
 
 def prepared(task: Task, base_name: str, revision: str | None) -> nn.Module:
@@ -41,10 +44,9 @@ def prepared(task: Task, base_name: str, revision: str | None) -> nn.Module:
         case Method.FULL:
             pass
         case Method.LAST_LAYER:
-            _only_heads(model, task.heads)
+            _only_heads(model, task.heads.names)
         case Method.LORA:
-            heads = () if task.head_stays else task.heads
-            model = _adapted(model, heads, recipe, base_name, revision)
+            model = _adapted(task, base_name, revision)
     return model
 
 
@@ -56,13 +58,14 @@ def set_training(model: nn.Module, task: Task) -> None:
     is_head_only = task.recipe.method is Method.LAST_LAYER
     model.train(not is_head_only)
     if is_head_only:
-        for name in task.heads:
+        for name in task.heads.names:
             model.get_submodule(name).train()
 
 
 def _only_heads(model: nn.Module, heads: Sequence[str]) -> None:
     model.requires_grad_(requires_grad=False)
-    body = {id(p) for n, p in model.named_parameters(remove_duplicate=False) if not _in(n, heads)}
+    names = model.named_parameters(remove_duplicate=False)
+    body = {id(one) for name, one in names if not _is_in_any(name, heads)}
     for name in heads:
         for parameter in model.get_submodule(name).parameters():
             if id(parameter) in body:
@@ -75,45 +78,44 @@ def _only_heads(model: nn.Module, heads: Sequence[str]) -> None:
         raise RequestError("this task has no head to train alone; use lora or full")
 
 
-def _in(name: str, heads: Sequence[str]) -> bool:
-    return any(name.startswith(f"{head}.") for head in heads)
+def _is_in_any(name: str, modules: Sequence[str]) -> bool:
+    return any(is_in(name, module) for module in modules)
 
 
-def _adapted(
-    model: Any, heads: Sequence[str], recipe: FineTuning, base_name: str, revision: str | None
-) -> nn.Module:
-    peft = library("peft")
+def _adapted(task: Task, base_name: str, revision: str | None) -> nn.Module:
+    peft, recipe, model = library("peft"), task.recipe, task.model
+    whole = task.heads.fresh if task.head_stays else task.heads.names
     config = peft.LoraConfig(
         r=recipe.rank,
         lora_alpha=recipe.alpha,
         lora_dropout=recipe.adapter_dropout,
-        target_modules=_targets(model, recipe, peft),
-        modules_to_save=list(_kept_whole(model, heads)) or None,
+        target_modules=_targets(task, peft),
+        modules_to_save=[*whole, *_normalisations(model, whole)] or None,
         base_model_name_or_path=base_name,
         revision=revision,
     )
     try:
         with quiet():
-            adapted = peft.get_peft_model(model, config)
+            adapted: nn.Module = peft.get_peft_model(model, config)
     except ValueError as error:
         raise RequestError(f"no adapter fits: {error}") from error
-    adapted.peft_config[_ADAPTER].base_model_name_or_path = base_name
-    return adapted  # type: ignore[no-any-return]
+    config.base_model_name_or_path = base_name  # peft puts the folder there
+    return adapted
 
 
-def _targets(model: Any, recipe: FineTuning, peft: Any) -> Any:
-    if recipe.targets:
-        return list(recipe.targets)
-    kind = getattr(model.config, "model_type", "")
+def _targets(task: Task, peft: Any) -> Any:
+    """As the recipe says, else what is usual for the task or family, else all linear layers."""
+    kind = getattr(task.model.config, "model_type", "")
     usual = peft.utils.constants.TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING
-    found = _TARGETS.get(kind) or usual.get(kind)
+    found = task.recipe.targets or task.targets or _TARGETS.get(kind) or usual.get(kind)
     return list(found) if found else _ANY_LINEAR
 
 
-def _kept_whole(model: nn.Module, heads: Sequence[str]) -> Sequence[str]:
-    """Heads, and every BatchNorm: its statistics move, and an adapter alone would lose them."""
-    norms = [n for n, module in model.named_modules() if isinstance(module, _NORMALISATIONS)]
-    return (*heads, *(name for name in norms if not _in(name, heads)))
+def _normalisations(model: nn.Module, whole: Sequence[str]) -> Iterator[str]:
+    """Every BatchNorm: its statistics move, and an adapter alone would lose them."""
+    for name, module in model.named_modules():
+        if isinstance(module, _BATCH_NORMS) and not _is_in_any(name, whole):
+            yield name
 
 
 def _checkpoint_gradients(model: Any) -> None:

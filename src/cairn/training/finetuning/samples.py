@@ -10,10 +10,16 @@ from cairn.training.sampler import SampleIndex
 
 
 class Samples(Dataset[Example]):
-    """Sample `i` is made of the row that stands at place `i` of `numbers`."""
+    """Sample `i` is made of the row that stands at place `i` of `numbers`.
 
-    def __init__(self, task: Task, rows: Rows, numbers: Sequence[int]) -> None:
+    Those that are learnt from are varied as the task does it, those that are measured with not.
+    """
+
+    def __init__(
+        self, task: Task, rows: Rows, numbers: Sequence[int], *, are_learnt: bool = False
+    ) -> None:
         self._task = task
+        self._are_learnt = are_learnt
         self._rows = rows
         self._numbers = numbers
 
@@ -21,4 +27,5 @@ class Samples(Dataset[Example]):
         return len(self._numbers)
 
     def __getitem__(self, index: SampleIndex) -> Example:
-        return self._task.example(self._rows[self._numbers[index]], index)
+        row = self._rows[self._numbers[index]]
+        return self._task.varied(row, index) if self._are_learnt else self._task.example(row)

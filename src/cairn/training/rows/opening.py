@@ -2,13 +2,14 @@
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from cairn.errors import EntryNotFoundError, RequestError
 from cairn.training.rows.base import Joined, Rows
 from cairn.training.rows.lines import Csv, JsonLines
+from cairn.training.rows.media import MEDIA, NAME, Described, Labelled
 from cairn.training.rows.parquet import Parquet
 
 _READERS: dict[str, Callable[[Path], Rows]] = {
@@ -46,22 +47,32 @@ def open_data(place: Path) -> Data:
         raise EntryNotFoundError(f"{place}: no such file or folder")
     if place.is_file():
         return Data(_opened([place]), None, _digest([place], place.parent))
-    files = sorted(path for path in place.rglob("*") if path.suffix.lower() in _READERS)
+    tables = _found(place, _READERS)
+    media = _found(place, MEDIA)
+    files = tables or media  # a table tells of the pictures and sounds beside it
     measured = [path for path in files if _MEASURED.search(_inside(path, place).lower())]
     learnt = [path for path in files if path not in measured]
     if not learnt:
-        raise RequestError(f"{place.name} has no file to learn from: {_endings()}")
-    rows = _opened(learnt)
-    return Data(rows, _opened(measured) if measured else None, _digest(files, place))
+        raise RequestError(f"{place.name} has no file to learn from: {_endings()}, or media")
+    return Data(
+        _opened(learnt) if tables else Labelled(learnt, place.name),
+        (_opened(measured) if tables else Labelled(measured, place.name)) if measured else None,
+        _digest(sorted((*tables, *media)), place),
+    )
+
+
+def _found(folder: Path, endings: Container[str]) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in endings)
 
 
 def _opened(paths: list[Path]) -> Rows:
-    readers = {path: _READERS.get(path.suffix.lower()) for path in paths}
-    parts = []
-    for path, reader in readers.items():
+    parts: list[Rows] = []
+    for path in paths:
+        reader = _READERS.get(path.suffix.lower())
         if reader is None:
             raise RequestError(f"{path.name} is not of a kind that is read: {_endings()}")
-        parts.append(reader(path))
+        rows = reader(path)
+        parts.append(Described(rows, path.parent) if NAME in rows.columns else rows)
     rows = parts[0] if len(parts) == 1 else Joined(parts)
     if not len(rows):
         raise RequestError(f"{rows.name} has no rows")

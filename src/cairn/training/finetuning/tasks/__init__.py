@@ -19,6 +19,9 @@ _TASKS: dict[TaskName, str] = {
     TaskName.SENTENCE_SIMILARITY: "sentence_similarity:SentenceSimilarity",
     TaskName.TEXT_GENERATION: "text_generation:TextGeneration",
     TaskName.TEXT2TEXT_GENERATION: "text2text_generation:Text2TextGeneration",
+    TaskName.IMAGE_CLASSIFICATION: "image_classification:ImageClassification",
+    TaskName.OBJECT_DETECTION: "object_detection:ObjectDetection",
+    TaskName.SPEECH_RECOGNITION: "speech:speech",
 }
 
 

@@ -10,13 +10,14 @@ from torch import Tensor, nn
 
 from cairn.domain.finetuning import FineTuning
 from cairn.errors import RequestError
+from cairn.training.finetuning.heads import Heads
 from cairn.training.rows import Row, Rows
 from cairn.training.sampler import SampleIndex
 
 Example = dict[str, Any]
 """One sample before it is put into a batch."""
-Batch = dict[str, Tensor]
-"""Samples together, their first dimension."""
+Batch = dict[str, Any]
+"""Samples together: tensors with them as the first dimension, or a list of what they have."""
 Roles = Mapping[str, tuple[str, ...]]
 """What columns are for, each with the names that it usually has."""
 
@@ -51,7 +52,8 @@ class Task(ABC):
 
     `roles` has the usual names of the columns that a row must have, `extra_roles` of those it may
     have. `heads` are the modules above the body of the model, which a base may lack; `head_stays`
-    says that an adapter leaves them as the base has them, and else they are trained whole.
+    says that an adapter leaves those that the base has as they are, and else they are trained
+    whole. `targets` are modules to adapt, where the family does not say it.
     """
 
     roles: ClassVar[Roles]
@@ -62,7 +64,8 @@ class Task(ABC):
     objective: Objective
     processor: Any  # what makes numbers of texts, pictures or sounds
     model: Any  # an nn.Module with the methods that its library gives it
-    heads: Sequence[str] = ()
+    heads: Heads = Heads()
+    targets: Sequence[str] = ()
 
     def __init__(self, materials: Materials) -> None:
         """Load the base.
@@ -76,8 +79,13 @@ class Task(ABC):
         )
 
     @abstractmethod
-    def example(self, row: Row, index: SampleIndex) -> Example:
-        """One sample; what is random about it follows from the seed of `index`."""
+    def example(self, row: Row) -> Example:
+        """One sample, as it is measured with."""
+
+    def varied(self, row: Row, index: SampleIndex) -> Example:
+        """One sample to learn from; what is random about it follows from the seed of `index`."""
+        del index
+        return self.example(row)
 
     @abstractmethod
     def collate(self, examples: list[Example]) -> Batch:

@@ -43,6 +43,18 @@ def class_name(value: Any, column: str) -> str:
     return str(value)
 
 
+def class_number(numbers: Mapping[str, int], value: Any, column: str) -> int:
+    """The number of a label.
+
+    Raises:
+        RequestError: it is in no row that is learnt from.
+    """
+    name = class_name(value, column)
+    if name not in numbers:
+        raise RequestError(f"{column!r} is {name!r} in a row, and in none that is learnt from")
+    return numbers[name]
+
+
 def as_labels(names: list[str]) -> dict[str, Any]:
     """What a configuration of transformers says of classes, and that a head may be another."""
     return {

@@ -22,7 +22,6 @@ from cairn.training.finetuning.measures.similarity import spearman
 from cairn.training.finetuning.tasks.base import Batch, Example, Materials, Objective, Roles, Task
 from cairn.training.finetuning.tasks.texts import length_of, padded, text_of
 from cairn.training.rows import Row
-from cairn.training.sampler import SampleIndex
 
 _SCALE = 20.0  # of cosines before the softmax, as sentence-transformers has it
 _SIDES = ("first", "second", "third")
@@ -53,9 +52,8 @@ class SentenceSimilarity(Task):
         self._is_first_token = _pools_first_token(materials.base)
         self._length = length_of(self.processor, self.model, self.recipe.max_length)
 
-    def example(self, row: Row, index: SampleIndex) -> Example:
+    def example(self, row: Row) -> Example:
         """Tokens of two or three texts, and the score of a pair."""
-        del index
         made: Example = {
             side: self.processor(
                 text_of(row, self.columns[side]), truncation=True, max_length=self._length

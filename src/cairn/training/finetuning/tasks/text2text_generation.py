@@ -11,7 +11,6 @@ from cairn.training.finetuning.measures.texts import written_measures
 from cairn.training.finetuning.tasks.base import Batch, Example, Materials, Objective, Roles, Task
 from cairn.training.finetuning.tasks.texts import IGNORED, length_of, padded, text_of
 from cairn.training.rows import Row
-from cairn.training.sampler import SampleIndex
 
 _LONGEST_WRITTEN = 128  # tokens, when held-out texts are written
 
@@ -32,9 +31,8 @@ class Text2TextGeneration(Task):
         self.model, self.heads = load_model("AutoModelForSeq2SeqLM", materials.base)
         self._length = length_of(self.processor, self.model, self.recipe.max_length)
 
-    def example(self, row: Row, index: SampleIndex) -> Example:
+    def example(self, row: Row) -> Example:
         """Tokens of both texts, cut at the longest the model takes."""
-        del index
         source, target = (text_of(row, self.columns[role]) for role in ("source", "target"))
         cut = {"truncation": True, "max_length": self._length}
         tokens = self.processor(source, **cut)

@@ -5,14 +5,12 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from cairn.errors import RequestError
 from cairn.training.finetuning.bases import known_labels, load_model, load_tokenizer
 from cairn.training.finetuning.measures.classes import class_measures
 from cairn.training.finetuning.tasks.base import Batch, Example, Materials, Objective, Roles, Task
-from cairn.training.finetuning.tasks.classes import as_labels, class_name, class_names
+from cairn.training.finetuning.tasks.classes import as_labels, class_names, class_number
 from cairn.training.finetuning.tasks.texts import length_of, padded, text_of
 from cairn.training.rows import Row
-from cairn.training.sampler import SampleIndex
 
 
 class TextClassification(Task):
@@ -40,20 +38,14 @@ class TextClassification(Task):
         self.model.config.pad_token_id = self.processor.pad_token_id
         self._length = length_of(self.processor, self.model, self.recipe.max_length)
 
-    def example(self, row: Row, index: SampleIndex) -> Example:
+    def example(self, row: Row) -> Example:
         """Tokens of the text, cut at the longest the model takes."""
-        del index
         texts = [text_of(row, self.columns["text"])]
         if "second" in self.columns:
             texts.append(text_of(row, self.columns["second"]))
         tokens = self.processor(*texts, truncation=True, max_length=self._length)
-        return {**tokens, "labels": self._number(row[self.columns["label"]])}
-
-    def _number(self, value: Any) -> int:
-        name = class_name(value, self.columns["label"])
-        if name not in self.classes:
-            raise RequestError(f"the label {name!r} is in no row that is learnt from")
-        return self.classes[name]
+        column = self.columns["label"]
+        return {**tokens, "labels": class_number(self.classes, row[column], column)}
 
     def collate(self, examples: list[Example]) -> Batch:
         """Texts padded to the longest of the batch."""

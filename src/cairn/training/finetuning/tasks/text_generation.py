@@ -13,7 +13,6 @@ from cairn.training.finetuning.measures.perplexity import perplexity
 from cairn.training.finetuning.tasks.base import Batch, Example, Materials, Objective, Roles, Task
 from cairn.training.finetuning.tasks.texts import IGNORED, length_of, text_of
 from cairn.training.rows import Row
-from cairn.training.sampler import SampleIndex
 
 
 class TextGeneration(Task):
@@ -32,9 +31,8 @@ class TextGeneration(Task):
             raise RequestError(f"{materials.base.name} has no token that ends a text")
         self._length = length_of(self.processor, self.model, self.recipe.max_length)
 
-    def example(self, row: Row, index: SampleIndex) -> Example:
+    def example(self, row: Row) -> Example:
         """Tokens to the end of the text; those of a prompt are read and not learnt."""
-        del index
         prompt = text_of(row, self.columns["prompt"]) if "prompt" in self.columns else ""
         given = self.processor(prompt, add_special_tokens=False)["input_ids"] if prompt else []
         text = text_of(row, self.columns["text"])

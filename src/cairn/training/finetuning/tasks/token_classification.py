@@ -10,10 +10,9 @@ from cairn.errors import RequestError
 from cairn.training.finetuning.bases import known_labels, load_model, load_tokenizer
 from cairn.training.finetuning.measures.spans import span_measures
 from cairn.training.finetuning.tasks.base import Batch, Example, Materials, Objective, Roles, Task
-from cairn.training.finetuning.tasks.classes import as_labels, class_name, class_names
+from cairn.training.finetuning.tasks.classes import as_labels, class_names, class_number
 from cairn.training.finetuning.tasks.texts import IGNORED, length_of, padded
 from cairn.training.rows import Row
-from cairn.training.sampler import SampleIndex
 
 
 class TokenClassification(Task):
@@ -47,9 +46,8 @@ class TokenClassification(Task):
             raise RequestError(f"{self.columns[role]!r} is no list in a row: {str(value)[:80]}")
         return found
 
-    def example(self, row: Row, index: SampleIndex) -> Example:
+    def example(self, row: Row) -> Example:
         """Tokens of the words, and the number of each word's tag at its first token."""
-        del index
         words, tags = self._listed(row, "tokens"), self._listed(row, "tags")
         if len(words) != len(tags):
             raise RequestError(f"a row has {len(words)} words and {len(tags)} tags: {words[:5]}")
@@ -59,15 +57,13 @@ class TokenClassification(Task):
         labels, before = [], None
         for word in tokens.word_ids():
             is_first = word is not None and word != before
-            labels.append(self._number(tags[word]) if is_first else IGNORED)
+            labels.append(
+                class_number(self._numbers, tags[word], self.columns["tags"])
+                if is_first
+                else IGNORED
+            )
             before = word
         return {**tokens, "labels": labels}
-
-    def _number(self, value: Any) -> int:
-        name = class_name(value, self.columns["tags"])
-        if name not in self._numbers:
-            raise RequestError(f"the tag {name!r} is in no row that is learnt from")
-        return self._numbers[name]
 
     def collate(self, examples: list[Example]) -> Batch:
         """Tokens and tags padded to the longest of the batch."""
