@@ -15,14 +15,23 @@ UNPICKLING = (
     *("torch.distributed.checkpoint", "torch.utils.model_zoo", "torch.multiprocessing"),
     *("numpy.load", "numpy.lib.format", "pandas.read_pickle"),
 )
+# Written for programs that read nothing else, by torch itself, and read back by none of this.
+FOR_OTHERS = {
+    "training/dcp.py": {
+        "torch.distributed.checkpoint.state_dict.get_state_dict",
+        "torch.distributed.checkpoint.state_dict_saver.save",
+    }
+}
 
 
 def test_nothing_that_unpickles_is_called() -> None:
     used = [
-        f"{path.relative_to(SOURCE).as_posix()}: {name}"
+        f"{where}: {name}"
         for path in modules()
+        for where in [path.relative_to(SOURCE).as_posix()]
         for name in names_in(path.read_text())
         if any(name == one or name.startswith(f"{one}.") for one in UNPICKLING)
+        and name not in FOR_OTHERS.get(where, ())
     ]
     assert used == []
 

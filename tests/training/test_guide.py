@@ -45,7 +45,7 @@ def test_the_example_of_several_processes_goes_on(
     # The program lies here, and in no repository that may change meanwhile.
     monkeypatch.setattr(sys.modules["__main__"], "__file__", str(tmp_path / "train.py"))
     page = "docs/training-ranks.md"
-    (program,) = programs_of(page)
+    program, dcp = programs_of(page)
 
     def run() -> None:
         exec(compile(program, page, "exec"), {"__name__": "guide"})
@@ -54,3 +54,5 @@ def test_the_example_of_several_processes_goes_on(
     assert training.steps("sharded-run") == [3, 6, 9, 12]
     in_launched_ranks(2, tmp_path / "second", run)  # there is no more to do
     assert training.steps("sharded-run") == [3, 6, 9, 12]
+    exec(compile(dcp, page, "exec"), {"__name__": "guide"})
+    assert (tmp_path / "for-others/.metadata").is_file()

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from cairn.domain import DType, Span, TensorInfo
-from cairn.errors import RequestError
+from cairn.errors import MalformedError, RequestError
 from cairn.formats import FileSource, read_layout
 from cairn.formats.reframing import Outgoing, reframe
 from cairn.training.ranks.sharding import is_sharded
@@ -133,9 +133,24 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     """
     with FileSource(path, path.name) as source:
         layout = read_layout(source)
-    data = torch.from_file(str(path), shared=False, size=layout.size_bytes, dtype=torch.uint8)
-    found = {}
-    for info in layout.tensors:
-        flat = data[info.span.start : info.span.stop].view(_TORCH[info.dtype])
-        found[info.name] = flat.reshape(info.shape)
-    return found
+    data = mapped(path)
+    return {info.name: view(data, info.span, info.dtype, info.shape) for info in layout.tensors}
+
+
+def mapped(path: Path) -> Tensor:
+    """The bytes of a file, which is looked into and not read."""
+    size = path.stat().st_size
+    return torch.from_file(str(path), shared=False, size=size, dtype=torch.uint8)
+
+
+def view(data: Tensor, span: Span, dtype: DType, shape: tuple[int, ...]) -> Tensor:
+    """A tensor that lies in these bytes; a copy where they do not lie as its type wants.
+
+    Raises:
+        UntrustedDataError: torch has no such type.
+    """
+    kind = _TORCH.get(dtype)
+    if kind is None:
+        raise MalformedError(f"torch has no {dtype.label}", source="tensors")
+    flat = data[span.start : span.stop]
+    return (flat if span.start % kind.itemsize == 0 else flat.clone()).view(kind).reshape(shape)
