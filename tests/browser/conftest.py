@@ -18,6 +18,7 @@ from cairn.workflows.appealing import appeal
 from cairn.workflows.browse import open_view
 from cairn.workflows.stored_scans import scan_pending
 from tests.hub.web.homes import Home, open_home, safetensors
+from tests.hub.web.runs import run_files
 
 CHROMIUM_ARGUMENTS = [
     "--headless",
@@ -75,6 +76,7 @@ def site(tmp_path_factory, minilm) -> Iterator[Site]:
 
 
 def _furnish(home: Home, minilm: Path) -> None:
+    home.repo("ada/run", run_files(nan_at=30))
     files = {
         str(path.relative_to(minilm)): path.read_bytes()
         for path in sorted(minilm.rglob("*"))

@@ -29,6 +29,7 @@ PATHS = [
     f"{MINILM}/weights/main?base=ada/wide",
     f"{MINILM}/security/main/model.safetensors",
     "/security/rules",
+    "/ada/run/training/main",
     "/ada/risky/security/main",
     "/ada/fresh/security/main",
     "/ada/risky/security/main/bad.pkl",

@@ -105,7 +105,9 @@ class Logbook:
         """Say what became of the run, and let other processes write it; may be called twice."""
         if self._curves.is_closed:
             return
-        words = None if error is None else f"{type(error).__name__}: {error}"[:_MAX_ERROR_CHARS]
+        words = None
+        if error is not None:
+            words = f"{type(error).__name__}: {error}".rstrip(": ")[:_MAX_ERROR_CHARS]
         self.record = replace(self.record, status=status, error=words, changed=now())
         try:
             self._curves.close()

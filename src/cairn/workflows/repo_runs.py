@@ -17,14 +17,15 @@ def repo_run(house: House, actor: Actor, repo_id: RepoId, revision: str | None) 
         RepoNotFoundError, RevisionNotFoundError: for this caller there is none.
         EntryNotFoundError: it holds no run. UntrustedDataError: the run cannot be read.
     """
-    return view_run(house, open_view(house, actor, repo_id, revision))
+    view = open_view(house, actor, repo_id, revision)
+    name = f"{view.repo.id}@{view.revision.id[:12]}"
+    return read_kept_run(name, revision_files(house, view), is_live=None)
 
 
-def view_run(house: House, view: View) -> KeptRun:
-    """The run in a revision that the caller may read; errors as `repo_run`."""
+def revision_files(house: House, view: View) -> dict[str, File]:
+    """The files of a revision that the caller may read, by path."""
     entries = house.catalog.history.manifest(view.revision.tree).entries
-    files = {
+    return {
         path: File(entry.blob.size_bytes, partial(opened, house, entry))
         for path, entry in entries.items()
     }
-    return read_kept_run(f"{view.repo.id}@{view.revision.id[:12]}", files, is_live=None)

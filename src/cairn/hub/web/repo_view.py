@@ -6,8 +6,9 @@ from typing import Any
 from urllib.parse import urlencode
 
 from cairn.catalog import RepoRecord
-from cairn.domain import Ref, RepoId, RepoType, Revision, is_commit_id
-from cairn.errors import NamingError, RepoNotFoundError, RevisionNotFoundError
+from cairn.domain import Entry, Ref, RepoId, RepoType, Revision, is_commit_id
+from cairn.errors import EntryNotFoundError, NamingError, RepoNotFoundError, RevisionNotFoundError
+from cairn.formats.training_run import RUN
 from cairn.hub.web.visit import Visit
 from cairn.hub.web.wording import segment
 from cairn.workflows import access
@@ -36,6 +37,7 @@ class RepoView:
 
     `root` is the URL path of the repo's page. `revision` is None while the repo is empty. `logged`
     is the number of its entry in the transparency log, None for one that has none or waits.
+    `has_run`: the revision holds a training run.
     """
 
     record: RepoRecord
@@ -46,6 +48,7 @@ class RepoView:
     commits: int
     logged: int | None
     base: str
+    has_run: bool = False
 
     @property
     def shown_revision(self) -> str:
@@ -89,6 +92,8 @@ class RepoView:
         ]
         if self.record.id.type is RepoType.MODEL or tensors:
             tabs.append(("tensors", "Tensors", f"{self.root}/tensors/{self.here}", None))
+        if self.has_run:
+            tabs.append(("training", "Training", f"{self.root}/training/{self.here}", None))
         tabs.append(("storage", "Storage", f"{self.root}/storage/{self.here}", None))
         tabs.append(("security", "Security", f"{self.root}/security/{self.here}", None))
         return tabs
@@ -162,7 +167,15 @@ def load_repo(visit: Visit, *, files: bool = True) -> RepoView:
         commits=commits,
         logged=entry.number if entry else None,
         base=visit.base,
+        has_run=revision is not None and _holds(visit, revision, RUN),
     )
+
+
+def _holds(visit: Visit, revision: Revision, path: str) -> bool:
+    try:
+        return isinstance(visit.house.catalog.history.entry(revision.tree, path), Entry)
+    except EntryNotFoundError:
+        return False
 
 
 def _record(visit: Visit, *, files: bool) -> RepoRecord:

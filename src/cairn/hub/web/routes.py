@@ -24,6 +24,7 @@ from cairn.hub.web import (
     storage,
     tensors,
     tokens,
+    training,
     weights,
 )
 from cairn.hub.web.errors import error_page
@@ -49,6 +50,7 @@ routes: list[BaseRoute] = [
     *tensors.routes,
     *storage.routes,
     *weights.routes,
+    *training.routes,
     *security_forms.routes,
     *security_desk.routes,
     *security.routes,

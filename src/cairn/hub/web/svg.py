@@ -29,8 +29,9 @@ def tag(name: str, *children: Markup, **attributes: str | float) -> Markup:
     return Markup(f"<{name}{written}>{''.join(children)}</{name}>")  # noqa: S704
 
 
-def _text(name: str, text: str, **attributes: str | float) -> Markup:
-    return tag(name, escape(text), **attributes)
+def text_tag(name: str, words: str, **attributes: str | float) -> Markup:
+    """An element that holds escaped text."""
+    return tag(name, escape(words), **attributes)
 
 
 def stacked_bar(parts: Sequence[Part], title: str, description: str) -> Markup:
@@ -42,7 +43,7 @@ def stacked_bar(parts: Sequence[Part], title: str, description: str) -> Markup:
         width = 1000 * part.value / total if total else 0.0
         rect = tag(
             "rect",
-            _text("title", f"{part.label}: {part.text}"),
+            text_tag("title", f"{part.label}: {part.text}"),
             x=round(at, 2),
             y=0,
             width=round(max(width - 2, 0.8), 2),
@@ -51,7 +52,7 @@ def stacked_bar(parts: Sequence[Part], title: str, description: str) -> Markup:
         )
         pieces.append(rect)
         at += width
-    return _figure(pieces, title, description, view="0 0 1000 20", css_class="bar")
+    return figure(pieces, title, description, view="0 0 1000 20", css_class="bar")
 
 
 def pair_bar(logical_bytes: int, stored_bytes: int, title: str) -> Markup:
@@ -61,10 +62,10 @@ def pair_bar(logical_bytes: int, stored_bytes: int, title: str) -> Markup:
     for y, value, name in ((0, logical_bytes, "logical"), (18, stored_bytes, "stored")):
         rows.append(tag("rect", x=0, y=y, width=1000, height=14, **{"class": "track"}))
         width = round(1000 * value / scale, 2)
-        label = _text("title", f"{name}: {bytes_text(value)}")
+        label = text_tag("title", f"{name}: {bytes_text(value)}")
         rows.append(tag("rect", label, x=0, y=y, width=width, height=14, **{"class": name}))
     text = f"{bytes_text(logical_bytes)} of files, {bytes_text(stored_bytes)} on disk."
-    return _figure(rows, title, text, view="0 0 1000 32", css_class="pair")
+    return figure(rows, title, text, view="0 0 1000 32", css_class="pair")
 
 
 def share_bar(value: int, whole: int, css_class: str = "stored") -> Markup:
@@ -102,12 +103,12 @@ def growth_chart(steps: Sequence[Step], title: str, description: str) -> Markup:
             (step.stored_bytes, "stored", column * 0.14),
         ):
             tall = round((height - 12) * value / top, 1)
-            label = _text("title", f"{step.label}: {name} {bytes_text(value)}")
+            label = text_tag("title", f"{step.label}: {name} {bytes_text(value)}")
             shape = {"x": round(x + inset, 1), "y": round(height - tall, 1)}
             size = {"width": round(column - 2 * inset, 1), "height": tall}
             drawn.append(tag("rect", label, **shape, **size, **{"class": name}))
     view = f"0 0 {width} {height + 2}"
-    return _figure(drawn, title, description, view=view, css_class="growth")
+    return figure(drawn, title, description, view=view, css_class="growth")
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,15 +134,15 @@ def score_strip(own: float, others: Sequence[Marks], title: str, description: st
     drawn = [tag("rect", x=0, y=0, width=width, height=height, **{"class": "track"})]
     for number, marks in enumerate(others):
         for value in marks.values:
-            label = _text("title", f"{value:.2f}")
+            label = text_tag("title", f"{value:.2f}")
             place = {"x": at(value) - 1.5, "y": row * number + 3, "width": 3, "height": row - 6}
             drawn.append(tag("rect", label, **place, **{"class": marks.css_class}))
-    label = _text("title", f"this model: {own:.2f}")
+    label = text_tag("title", f"this model: {own:.2f}")
     drawn.append(tag("rect", label, x=at(own) - 4, y=0, width=8, height=height, **{"class": "own"}))
-    return _figure(drawn, title, description, view=f"0 0 {width} {height}", css_class="strip")
+    return figure(drawn, title, description, view=f"0 0 {width} {height}", css_class="strip")
 
 
-def _figure(
+def figure(
     children: Sequence[Markup],
     title: str,
     description: str,
@@ -149,10 +150,11 @@ def _figure(
     view: str,
     css_class: str,
 ) -> Markup:
+    """A drawing as wide as its place, with a title and a description for readers."""
     key = "chart-" + sha256(f"{title}\n{description}".encode()).hexdigest()[:8]
     head = (
-        _text("title", title, id=f"{key}-title"),
-        _text("desc", description, id=f"{key}-desc"),
+        text_tag("title", title, id=f"{key}-title"),
+        text_tag("desc", description, id=f"{key}-desc"),
     )
     attributes: dict[str, str | float] = {
         "viewBox": view,

@@ -1,0 +1,86 @@
+"""The page of a training run: what it says, what it leaves out, and what strangers put in it."""
+
+import re
+
+import pytest
+
+from cairn.domain import RunStatus
+from cairn.hub.web import training
+from cairn.hub.web.line_chart import line_chart
+from tests.hub.web.homes import Home
+from tests.hub.web.runs import run_files
+
+PAGE = "/ada/run/training/main"
+EVIL = "<img src=x onerror=alert(1)>"
+
+
+def test_a_run_has_a_page_with_curves_checkpoints_and_where_it_goes_on(home: Home) -> None:
+    home.repo("ada/run", run_files())
+    assert f'href="{PAGE}"' in home.page("/ada/run")
+    html = home.page(PAGE)
+    assert "Ended" in html
+    assert html.count("<polyline") == 3
+    assert "loss from step 1 to 60" in html
+    assert re.search(r'href="/ada/run/tree/main/step-60">60<', html)
+    assert html.count("goes on here") == 1
+    for said in ("train.py --learning-rate", "org/base@v1", "after step 20", "cairn run resume"):
+        assert said in re.sub(r"<wbr>", "", html)
+    redirect = home.client.get("/ada/run/training", follow_redirects=False)
+    assert redirect.headers["location"].endswith(PAGE)
+
+
+def test_other_repos_have_none(home: Home) -> None:
+    home.repo("ada/model", {"README.md": b"# x\n"})
+    assert "/training/" not in home.page("/ada/model")
+    home.page("/ada/model/training/main", status=404)
+    home.repo("ada/empty")
+    home.page("/ada/empty/training/main", status=404)
+
+
+def test_what_is_not_whole_and_not_a_number_is_told(home: Home) -> None:
+    files = run_files(nan_at=30, status=RunStatus.FAILED, error="ValueError: no more data")
+    files["step-60/model.safetensors"] += b"x"
+    home.repo("ada/run", files)
+    html = re.sub(r"<wbr>", "", home.page(PAGE))
+    assert "ValueError: no more data" in html
+    assert "No number at step 30" in html
+    assert html.count("<polyline") == 4  # the loss has a gap
+    assert "not whole" in html
+    assert re.search(r"40</a></td>.*?goes on here", html)
+
+
+@pytest.mark.parametrize(
+    "content", [b"{", b'{"format": "cairn-run", "version": 9}', b'{"format": "cairn-run"}']
+)
+def test_a_record_that_cannot_be_read_is_told(home: Home, content: bytes) -> None:
+    home.repo("ada/run", {**run_files(), "run.json": content})
+    assert "The run cannot be read" in home.page(PAGE)
+
+
+def test_a_page_reads_no_more_than_it_has_time_for(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home.repo("ada/run", run_files())
+    monkeypatch.setattr(training, "MAX_CURVE_BYTES", 1000)
+    monkeypatch.setattr(training, "MAX_RECORD_BYTES", 700)
+    html = home.page(PAGE)
+    assert "too long to be drawn" in html
+    assert "The newest 2 of 3 checkpoints are listed" in html
+
+
+def test_what_strangers_write_is_text(home: Home) -> None:
+    files = run_files(name=EVIL, error=EVIL, status=RunStatus.FAILED)
+    files["metrics.jsonl"] = files["metrics.jsonl"].replace(b'"rate"', f'"{EVIL}"'.encode())
+    home.repo("ada/run", files)
+    html = home.page(PAGE)
+    assert EVIL not in html
+    assert html.count("&lt;img") >= 3
+
+
+def test_long_curves_are_thinned_and_keep_their_peaks() -> None:
+    curve = [(step, 1.0 if step == 7777 else 0.5) for step in range(20_000)]
+    drawn = str(line_chart(curve, [], "loss"))
+    assert drawn.count(",") < 2000
+    assert ",6.0 " in drawn  # the top
+    assert "has no numbers" in str(line_chart([(1, float("nan"))], [], "loss"))
+    assert "<polyline" in str(line_chart([(1, 2.0)], [1], "loss"))
