@@ -137,8 +137,9 @@ def _described(found: KeptStep, sizes: Mapping[str, int], files: Files) -> KeptS
         said = read_json(source, MAX_TRAINING_RECORD_BYTES, what=RECORD)
     if not isinstance(said, dict) or said.get("format") != FORMAT:
         return replace(found, trouble=f"{RECORD} is not that of a training checkpoint")
-    if said.get("version") != VERSION:
-        return replace(found, trouble=f"version {str(said.get('version'))[:20]} of the format")
+    version = said.get("version")
+    if type(version) is not int or not 1 <= version <= VERSION:
+        return replace(found, trouble=f"version {str(version)[:20]} of the format is not read")
     try:
         metrics = value_of(said, "metrics", dict)
         listed = value_of(said, "files", dict)

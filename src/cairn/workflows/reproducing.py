@@ -20,7 +20,7 @@ BINDING = ("program", "code")
 
 # Random numbers of the process: those of libraries that nobody seeded and nobody drew from are
 # others each time, and what was drawn shows in the losses.
-_RANDOM = "random.safetensors"
+_RANDOM = "random."
 # Of built-in recipes: the option that says where they write, and where the run is below that.
 _OUTPUTS = {"finetune": ("--out", "run")}
 
@@ -148,7 +148,7 @@ def compare_again(original: KeptRun, folder: Path, again: Path, tolerance: float
             if digest != (pair[1].digests or {}).get(name)
             else Distance(name, is_same=True, largest=0.0)
             for name, digest in (pair[0].digests or {}).items()
-            if name != _RANDOM
+            if not name.startswith(_RANDOM)
         ]
     step = pair[0].step if pair else None
     return Reproduction(original, second, tolerance, curves, step, tensors)
