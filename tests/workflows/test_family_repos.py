@@ -12,10 +12,10 @@ import pytest
 from safetensors.numpy import save
 
 from cairn.bootstrap import open_house
-from cairn.catalog import Change, DeleteFile, PutFile
+from cairn.catalog import Attachment, Change, DeleteFile, PutFile
 from cairn.catalog.gitobjects import blob_oid_of
 from cairn.config import Settings
-from cairn.domain import Account, RepoId, RepoType
+from cairn.domain import Account, Actor, RepoId, RepoType, Scope
 from cairn.errors import (
     ConflictError,
     NotFoundError,
@@ -23,7 +23,10 @@ from cairn.errors import (
     RequestError,
     UntrustedDataError,
 )
+from cairn.provenance.signing import Signer
 from cairn.store import FamilyContents, FamilyFile
+from cairn.workflows.attaching import attach_bundle
+from cairn.workflows.browse import View
 from cairn.workflows.cards import sync_card
 from cairn.workflows.family_names import import_names
 from cairn.workflows.family_repos import (
@@ -35,7 +38,10 @@ from cairn.workflows.family_repos import (
 )
 from cairn.workflows.house import House
 from cairn.workflows.optimize import optimize_pending
+from cairn.workflows.revision_proof import revision_digests
+from cairn.workflows.signing import sign_digests
 from tests.cli.command import cairn
+from tests.provenance.models import new_key
 from tests.store.family_files import Members, tampered, unseen
 from tests.store.victims import Victims
 
@@ -361,6 +367,83 @@ def test_the_commands_move_a_family(source: Source, target: House, tmp_path: Pat
     cairn("store", "verify", str(path))
     done = cairn("store", "import", str(path), "--json", data=tmp_path / "target")
     assert json.loads(done.stdout)["repos"] == [
-        {"repo": "ann/base", "new_commits": 5}, {"repo": "ann/tuned", "new_commits": 1},
-    ]  # fmt: skip
+        {"repo": "ann/base", "new_commits": 5, "left_out": []},
+        {"repo": "ann/tuned", "new_commits": 1, "left_out": []},
+    ]
     assert state(target, "ann/base") == state(source.house, "ann/base")
+
+
+SIGNER = Signer(new_key())
+
+
+@pytest.fixture
+def signed(source: Source) -> Source:
+    """The base with signatures of its newest revision and of an old one."""
+    record = source.house.catalog.repos.get(model("ann/base"))
+    for name in ("main", "v1"):
+        view = View(record, source.house.catalog.history.resolve(record.uid, name))
+        bundle, _ = sign_digests("base", revision_digests(source.house, view), SIGNER)
+        assert attach_bundle(source.house, Actor(ANN, Scope.WRITE), view, bundle.as_bytes())
+    return source
+
+
+def attached(house: House, name: str) -> list[tuple[str, Attachment]]:
+    return list(house.catalog.attachments.all_of(house.catalog.repos.get(model(name)).uid))
+
+
+def test_signatures_go_along_with_who_sent_them(signed: Source, tmp_path: Path) -> None:
+    path = exported(signed.house, tmp_path / "signed.cairn", "ann/tuned", "ann/base")
+    there = open_hub(tmp_path / "there", "bob")
+    arrived = take(there, path, into="bob")
+    assert [one.left_out for one in arrived] == [(), ()]
+    kept = attached(there, "bob/base")
+    assert kept == attached(signed.house, "ann/base") and len(kept) == 2
+    assert {one.sender for _, one in kept} == {"ann"}
+    assert attached(there, "bob/tuned") == []
+    actions = [row.action for row in there.catalog.audit.recent(20)]
+    assert actions.count("attachment.import") == 2
+    assert [one.left_out for one in take(there, path, into="bob")] == [(), ()]
+    assert attached(there, "bob/base") == kept, "a second time changes nothing"
+
+
+def test_a_signature_of_other_files_is_left_out_and_named(signed: Source, tmp_path: Path) -> None:
+    path = exported(signed.house, tmp_path / "signed.cairn", "ann/base")
+
+    (commit, _), (other, _) = attached(signed.house, "ann/base")
+
+    def moved(key: str, data: bytes) -> Members:
+        return [(key, data.replace(commit.encode(), other.encode()) if key == ATTACHED else data)]
+
+    there = open_hub(tmp_path / "there", "ann")
+    (arrived,) = take(there, tampered(path, moved))
+    (why,) = arrived.left_out
+    assert "is about other files" in why and "signature of" in why
+    assert len(attached(there, "ann/base")) == 1
+
+
+ATTACHED = "repos/0000/attachment-000000.json"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"commit": "../x"},
+        {"content": "?"},
+        {"received_at": "2026-01-01T00:00:00"},
+        {"sender": "a/b"},
+        {"kind": None, "content": None},
+    ],
+)
+def test_what_is_no_attachment_stops_the_import_before_it_begins(
+    signed: Source, tmp_path: Path, change: dict
+) -> None:
+    path = exported(signed.house, tmp_path / "signed.cairn", "ann/base")
+
+    def damage(key: str, data: bytes) -> Members:
+        return [(key, json.dumps(json.loads(data) | change).encode() if key == ATTACHED else data)]
+
+    there = open_hub(tmp_path / "there", "ann")
+    with pytest.raises(UntrustedDataError, match="no attachment"):
+        take(there, tampered(path, damage))
+    with pytest.raises(RepoNotFoundError):
+        there.catalog.repos.get(model("ann/base"))

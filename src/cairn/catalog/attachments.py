@@ -2,7 +2,7 @@
 
 import hashlib
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 
 from sqlalchemy import func, select
@@ -31,17 +31,31 @@ class Attachments:
         Raises:
             ConflictError: the revision has as many as it may have.
         """
-        digest = hashlib.sha256(content)
-        now = self._clock()
+        digest = Digest.sha256(hashlib.sha256(content).hexdigest())
+        kept = Attachment(kind, digest, content, by.name, self._clock())
+        return self._put(repo, commit, kept, "attachment.add", by)
+
+    def take(self, repo: RepoRecord, commit: str, kept: Attachment) -> bool:
+        """Keep a statement that came with its repo from elsewhere, as `add` does one of today.
+
+        Raises:
+            ConflictError: the revision has as many as it may have.
+        """
+        return self._put(repo, commit, kept, "attachment.import", None)
+
+    def _put(
+        self, repo: RepoRecord, commit: str, kept: Attachment, action: str, by: Actor | None
+    ) -> bool:
         row = {
             "repo": repo.uid,
             "commit": commit,
-            "digest": digest.digest(),
-            "kind": kind,
-            "content": zlib.compress(content),
-            "sender": by.name,
-            "received_at": now,
+            "digest": kept.digest.raw,
+            "kind": kept.kind,
+            "content": zlib.compress(kept.content),
+            "sender": kept.sender,
+            "received_at": kept.received_at,
         }
+        now = self._clock()
         of_revision = (attachments.c.repo == repo.uid, attachments.c.commit == commit)
         count = select(func.count()).select_from(attachments).where(*of_revision)
         with self._database.write() as connection:
@@ -50,11 +64,20 @@ class Attachments:
                 return False
             if connection.execute(count).scalar_one() > MAX_OF_REVISION:
                 raise ConflictError(f"a revision has at most {MAX_OF_REVISION} attachments")
-            detail = f"{commit} {kind} {digest.hexdigest()}"
-            audit.note(connection, now, by, "attachment.add", repo.id, detail)
-            facts = {"commit": commit, "digest": f"sha256:{digest.hexdigest()}", "what": kind}
-            log_waiting.attached(connection, repo.uid, facts, actor=by.name, at=now)
+            detail = f"{commit} {kept.kind} {kept.digest.hex}"
+            audit.note(connection, now, by, action, repo.id, detail)
+            facts = {"commit": commit, "digest": str(kept.digest), "what": kept.kind}
+            log_waiting.attached(connection, repo.uid, facts, actor=audit.name_of(by), at=now)
         return True
+
+    def all_of(self, uid: str) -> Iterator[tuple[str, Attachment]]:
+        """The statements about all revisions of a repo, each with its commit."""
+        query = select(attachments.c.commit).distinct().where(attachments.c.repo == uid)
+        with self._database.read() as connection:
+            commits = list(connection.execute(query.order_by(attachments.c.commit)).scalars())
+        for commit in commits:
+            for kept in self.of(uid, commit):
+                yield commit, kept
 
     def of(self, uid: str, commit: str) -> list[Attachment]:
         """The statements about a revision, oldest first."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cairn.cli.console import byte_progress, human_bytes, out, print_json, visible
+from cairn.cli.console import byte_progress, err, human_bytes, out, print_json, visible
 from cairn.cli.family_listing import opened_family, print_family
 from cairn.cli.kept_hub import open_hub
 from cairn.cli.options import LOCAL_PATH, as_json, data_dir, or_folder
@@ -201,11 +201,16 @@ def _import_repos(
     ):
         done, arrived = import_repos(house, family, into=into, progress=progress)
     if as_json:
-        repos = [{"repo": str(one.id), "new_commits": one.new_commits} for one in arrived]
+        repos = [
+            {"repo": str(one.id), "new_commits": one.new_commits, "left_out": list(one.left_out)}
+            for one in arrived
+        ]
         print_json({"repos": repos, **asdict(done)})
         return
     for one in arrived:
         out().print(f"{visible(str(one.id))}: {one.new_commits:,} new commits")
+        for why in one.left_out:
+            err().print(f"left out: {visible(why)}")
     out().print(_in_words(done))
 
 

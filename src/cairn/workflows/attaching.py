@@ -26,6 +26,16 @@ def attach_bundle(house: House, actor: Actor, view: View, content: bytes) -> boo
         ConflictError: the revision has too many attachments.
     """
     require_writer(actor, view.repo.id)
+    kind = check_bundle(house, view, content)
+    return house.catalog.attachments.add(view.repo, view.revision.id, kind, content, actor)
+
+
+def check_bundle(house: House, view: View, content: bytes) -> str:
+    """What sort of statement about these files a bundle is.
+
+    Raises:
+        MalformedError, LimitError, RequestError, IntegrityError: see `attach_bundle`.
+    """
     digests = revision_digests(house, view)
     _check_size(content, digests)
     bundle = read_bundle(content, SOURCE)
@@ -39,9 +49,7 @@ def attach_bundle(house: House, actor: Actor, view: View, content: bytes) -> boo
     check = check_signature(bundle, trusted, house.clock())
     if check.standing is Standing.INVALID:
         raise IntegrityError(f"the bundle of {check.signer} is not valid: {check.reason}")
-    return house.catalog.attachments.add(
-        view.repo, view.revision.id, claim.kind.value, content, actor
-    )
+    return claim.kind.value
 
 
 def _check_size(content: bytes, paths: Iterable[str]) -> None:

@@ -14,6 +14,7 @@ from cairn.store import FamilyContents, FamilyFile, Imported
 from cairn.workflows.cards import sync_card
 from cairn.workflows.house import House
 from cairn.workflows.listing import all_repos
+from cairn.workflows.past_attachments import attach_past, encode_attachments, read_attachments
 from cairn.workflows.past_lines import (
     blaming,
     encode_history,
@@ -45,10 +46,14 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    """A repo that was taken in, and how many commits of it are new here."""
+    """A repo that was taken in, and how many commits of it are new here.
+
+    `left_out` says which attachments do not hold for its files, and why.
+    """
 
     id: RepoId
     new_commits: int
+    left_out: tuple[str, ...] = ()
 
 
 def with_families(house: House, repo_ids: Sequence[RepoId]) -> list[RepoId]:
@@ -86,6 +91,7 @@ def describe_departure(house: House, repo_ids: Sequence[RepoId]) -> Departure:
         settings = record.gated, record.sdk, record.safetensors_views
         members.append(encode_repo(number, Arrival(record.id, record.private, *settings, refs)))
         members += encode_history(number, noted(house.catalog.past_commits.of(record.uid)))
+        members += encode_attachments(house, number, record.uid)
     return Departure(tuple(members), frozenset(blobs))
 
 
@@ -147,6 +153,8 @@ def check_histories(family: FamilyContents) -> list[Arrival]:
     arrivals = read_repos(family.file)
     for number in range(len(arrivals)):
         _check_files(family, number)
+        for _ in read_attachments(family.file, number):
+            pass  # it reads them all, or raises
     return arrivals
 
 
@@ -198,4 +206,5 @@ def _take(
     record = house.catalog.repos.get_by_uid(uid)
     if record.head is not None:
         sync_card(house, record)
-    return Arrived(record.id, added)
+    tried = (attach_past(house, record, one) for one in read_attachments(family.file, number))
+    return Arrived(record.id, added, tuple(filter(None, tried)))

@@ -17,6 +17,7 @@ from cairn.errors import IntegrityError, RequestError
 from cairn.formats.strict_json import is_integer, parse_json
 from cairn.store import FamilyFile
 from cairn.store.family_file import REPOS
+from cairn.workflows.past_attachments import attachment_members
 from cairn.workflows.repos import SPACE_SDKS
 
 MAX_REPO_BYTES = 16 << 20  # 50,000 refs of 244 bytes
@@ -101,7 +102,7 @@ def read_repos(file: FamilyFile) -> list[Arrival]:
     found: list[Arrival] = []
     members: set[str] = set()
     while file.objects.exists(key := repo_key(len(found))):
-        members |= {key, *_pieces(file, len(found))}
+        members |= {key, *_pieces(file, len(found)), *attachment_members(file, len(found))}
         said = parse_json(file.read(key, MAX_REPO_BYTES), file.source.name, what=key)
         with blaming(file, key):
             found.append(_arrival(said))
