@@ -40,7 +40,7 @@ def test_what_makes_no_sense_is_said_before_torch_is_loaded(tmp_path: Path) -> N
     assert "epochs is -1.0, and must be" in cairn(*ask, "--epochs=-1", expect=2).stderr
     assert "does not say role=column" in cairn(*ask, "--columns", "text", expect=2).stderr
     told = cairn("finetune", "org/base", "--data", str(data), env={"HF_ENDPOINT": ""}, expect=2)
-    assert "name the hub that has it with --hub" in told.stderr
+    assert "name its hub with --hub, or HF_ENDPOINT" in told.stderr
     (tmp_path / "recipe.json").write_text('{"format": "cairn-finetune", "version": 1}')
     told = cairn("finetune", "--recipe", str(tmp_path / "recipe.json"), expect=6)
     assert "no recipe in it" in told.stderr

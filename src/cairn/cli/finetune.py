@@ -5,19 +5,21 @@ import math
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from cairn.cli.console import err, out, visible
+from cairn.cli.console import err, visible
+from cairn.cli.console import out as console_out
 from cairn.cli.finetune_options import recipe_options
 from cairn.cli.interrupting import EXIT_INTERRUPTED, stoppable
 from cairn.cli.options import EXISTING_FILE, LOCAL_PATH, as_json
+from cairn.cli.run_push import at_hub, with_token
 from cairn.cli.targets import LocalTarget, parse_repo, parse_target
-from cairn.domain import RepoType
+from cairn.domain import RepoId, RepoType
 from cairn.errors import RequestError
 
 if TYPE_CHECKING:
@@ -38,10 +40,9 @@ if TYPE_CHECKING:
     metavar="NAME",
     help="Go on although this differs from when the run was saved, such as `threads`.",
 )
-@click.option(
-    "--hub", metavar="URL", envvar="HF_ENDPOINT", help="Where repos are (default: HF_ENDPOINT)."
-)
-@click.option("--token", envvar="HF_TOKEN", help="What the hub is asked with (default: HF_TOKEN).")
+@click.option("--publish", metavar="ORG/NAME", help="Push what comes out to this repo of the hub.")
+@at_hub
+@with_token
 @as_json
 def finetune(
     base: str | None,
@@ -50,6 +51,7 @@ def finetune(
     file: Path | None,
     device: str,
     allow: tuple[str, ...],
+    publish: str | None,
     hub: str | None,
     token: str | None,
     as_json: bool,
@@ -64,7 +66,7 @@ def finetune(
 
     Ctrl-C saves and stops; the same command goes on, to the bit. Exits 130 after Ctrl-C.
     """
-    from cairn.workflows.finetune import Work
+    from cairn.workflows.finetune import Work, check_publishable
     from cairn.workflows.finetune import finetune as verb
     from cairn.workflows.finetune_recipe import read_recipe, recipe_of
     from cairn.workflows.finetune_tasks import task_for
@@ -76,6 +78,7 @@ def finetune(
         if name not in values:
             raise RequestError(f"nothing says the {name}: give {how}, or --recipe")
     fetched = _Repos(hub, token)
+    target = None if publish is None else fetched.target(publish)
     found = fetched.place(values["base"], RepoType.MODEL)
     recipe = recipe_of(values if "task" in values else {**values, "task": task_for(found.path)})
     eval_data = recipe.eval_data
@@ -87,10 +90,19 @@ def finetune(
         out or _usual_folder(found, recipe.task, recipe.method),
         device,
         allow,
+        hub,
     )
+    if target is not None:
+        check_publishable(work)
     told = _run(work, verb, as_json=as_json)
     if told["is_interrupted"]:
         raise click.exceptions.Exit(EXIT_INTERRUPTED)
+    if target is not None:
+        commit = fetched.published(work, target)
+        if as_json:
+            _print_line({"event": "published", "repo": target.full_name, "commit": commit})
+        else:
+            console_out().print(f"published as {visible(target.full_name)}, commit {commit}")
 
 
 def _usual_folder(base: "Place", task: str, method: str) -> Path:
@@ -115,11 +127,31 @@ class _Repos:
         repo, revision = target.repo_id, target.revision
         if repo_type is not repo.type is RepoType.MODEL:  # `--data org/name` is a data set
             repo = replace(parse_repo(repo.full_name), type=repo_type)
-        if self._hub is None:
-            raise RequestError(f"{text} is no file here: name the hub that has it with --hub")
-        with err().status(f"fetching {visible(repo.full_name)}") if _is_terminal() else _quiet():
-            found = fetch(repo, revision, self._hub, self._token)
+        hub = self._needed_hub(f"{text} is no file here")
+        with self._shown(f"fetching {repo.full_name}"):
+            found = fetch(repo, revision, hub, self._token)
         return Place(found.folder, text, repo.full_name, found.commit)
+
+    def target(self, text: str) -> RepoId:
+        """The model that is to be published."""
+        self._needed_hub(f"{text} is a repo")
+        return parse_repo(text)
+
+    def published(self, work: "Work", repo: RepoId) -> str:
+        from cairn.workflows.publishing import publish
+
+        hub, recipe = self._needed_hub(repo.full_name), work.recipe
+        with self._shown(f"publishing {repo.full_name}"):
+            message = f"Fine-tune {work.base.called} for {recipe.task} ({recipe.method})"
+            return publish(work.out, repo, hub, self._token, message)
+
+    def _needed_hub(self, why: str) -> str:
+        if not self._hub:
+            raise RequestError(f"{why}: name its hub with --hub, or HF_ENDPOINT")
+        return self._hub
+
+    def _shown(self, what: str) -> AbstractContextManager[object]:
+        return err().status(visible(what)) if sys.stderr.isatty() else nullcontext()
 
 
 def _run(work: "Work", verb: Callable[..., dict[str, Any]], *, as_json: bool) -> dict[str, Any]:
@@ -193,7 +225,7 @@ def _as_bar(folder: Path) -> "Iterator[Callable[[Progress], None]]":
 
 
 def _print(results: Mapping[str, Any], folder: Path) -> None:
-    console = out()
+    console = console_out()
     place = visible(os.fspath(folder))
     if results["is_interrupted"]:
         err().print(
@@ -210,12 +242,3 @@ def _print(results: Mapping[str, Any], folder: Path) -> None:
     )
     if numbers:
         console.print(f"held out ({results['held_out']:,} rows): {numbers}")
-
-
-def _is_terminal() -> bool:
-    return sys.stderr.isatty()
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    yield

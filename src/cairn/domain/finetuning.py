@@ -29,6 +29,10 @@ class Method(StrEnum):
     LAST_LAYER = "last-layer"
 
 
+ADAPTERS = frozenset((Method.LORA,))
+"""What comes out is of use with its base alone."""
+
+
 class Schedule(StrEnum):
     """How the learning rate goes down after the warm-up."""
 

@@ -1,7 +1,11 @@
 """Repos of a hub as folders on this machine, fetched by the stock client into its cache."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from cairn.domain import RepoId, RepoType
 from cairn.errors import (
@@ -9,12 +13,13 @@ from cairn.errors import (
     MissingExtraError,
     RepoNotFoundError,
     RevisionNotFoundError,
+    UnauthenticatedError,
     UnavailableError,
 )
 
 # What a model is loaded from: no pickle is fetched, and no code.
 _OF_MODELS = (
-    *("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja", "*.tiktoken", "*.zip"),
+    *("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja", "*.tiktoken"),
     *("README.md", "LICENSE*", "NOTICE*"),
 )
 
@@ -31,40 +36,54 @@ def fetch(repo: RepoId, revision: str | None, hub: str, token: str | None) -> Fe
     """A model's configuration and safetensors, or all files of a data set.
 
     Raises:
-        RepoNotFoundError, RevisionNotFoundError, ForbiddenError: the hub does not give it.
-        UnavailableError: the hub does not answer. MissingExtraError: there is no client.
+        RepoNotFoundError, RevisionNotFoundError, UnauthenticatedError, ForbiddenError: the hub
+            does not give it. UnavailableError: the hub does not answer. MissingExtraError.
+    """
+    client = hub_client()
+    with answers_of_hub(repo, hub):
+        folder = client.snapshot_download(
+            repo.full_name,
+            repo_type=repo.type.value,
+            revision=revision,
+            endpoint=hub,
+            token=token or False,
+            allow_patterns=list(_OF_MODELS) if repo.type is RepoType.MODEL else None,
+        )
+    return Fetched(Path(folder), Path(folder).name)
+
+
+def hub_client() -> Any:
+    """The module `huggingface_hub`.
+
+    Raises:
+        MissingExtraError: it is not installed.
     """
     try:
-        from huggingface_hub import snapshot_download
-        from huggingface_hub.errors import (
-            GatedRepoError,
-            HfHubHTTPError,
-            LocalEntryNotFoundError,
-            RepositoryNotFoundError,
-        )
-        from huggingface_hub.errors import RevisionNotFoundError as NoRevision
+        return import_module("huggingface_hub")
     except ModuleNotFoundError as error:
         raise MissingExtraError(
-            "fetching a repo needs huggingface_hub: pip install 'cairn-hub[train]'"
+            "repos of a hub need huggingface_hub: pip install 'cairn-hub[train]'"
         ) from error
+
+
+@contextmanager
+def answers_of_hub(repo: RepoId, hub: str) -> Iterator[None]:
+    """Errors of the client as those of this house."""
+    errors = import_module("huggingface_hub.errors")
     name = repo.full_name
     try:
-        folder = Path(
-            snapshot_download(
-                name,
-                repo_type=repo.type.value,
-                revision=revision,
-                endpoint=hub,
-                token=token or False,
-                allow_patterns=list(_OF_MODELS) if repo.type is RepoType.MODEL else None,
-            )
-        )
-    except GatedRepoError as error:
+        yield
+    except errors.GatedRepoError as error:
         raise ForbiddenError(f"{name} is gated: ask for access on {hub}") from error
-    except RepositoryNotFoundError as error:
+    except errors.RevisionNotFoundError as error:
+        raise RevisionNotFoundError(f"{hub} has no such revision of {name}") from error
+    except errors.RepositoryNotFoundError as error:
         raise RepoNotFoundError(f"{hub} has no {name} for this token") from error
-    except NoRevision as error:
-        raise RevisionNotFoundError(f"{name} has no revision {revision}") from error
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        raise UnavailableError(f"{name} could not be fetched from {hub}: {error}") from error
-    return Fetched(folder, folder.name)
+    except (errors.HfHubHTTPError, errors.LocalEntryNotFoundError, OSError) as error:
+        status = getattr(getattr(error, "response", None), "status_code", None)
+        words = str(error).strip().partition("\n")[0]
+        if status == 401:
+            raise UnauthenticatedError(f"{hub} does not know the token: {words}") from error
+        if status == 403:
+            raise ForbiddenError(f"{hub} does not allow it for {name}: {words}") from error
+        raise UnavailableError(f"{hub} did not answer for {name}: {words}") from error

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import cairn
 from cairn.domain import BaseModel, Digest, RecipeKind, TrainingData, TrainingRecipe
-from cairn.domain.finetuning import FineTuning
-from cairn.errors import ConflictError
+from cairn.domain.finetuning import ADAPTERS, FineTuning
+from cairn.errors import ConflictError, RequestError
 from cairn.workflows.finetune_card import drafted_card
 from cairn.workflows.finetune_recipe import (
     RECIPE,
@@ -53,7 +53,10 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What a fine-tuning works on and where it writes; `allow` as resuming a run takes it."""
+    """What a fine-tuning works on and where it writes; `allow` as resuming a run takes it.
+
+    `hub` is the address that the repos came from.
+    """
 
     recipe: FineTuning
     base: Place
@@ -62,6 +65,7 @@ class Work:
     out: Path
     device: str = "auto"
     allow: Sequence[str] = ()
+    hub: str | None = None
 
 
 def finetune(work: Work, watcher: "Watcher") -> dict[str, Any]:
@@ -119,6 +123,19 @@ def finetune(work: Work, watcher: "Watcher") -> dict[str, Any]:
     return told
 
 
+def check_publishable(work: Work) -> None:
+    """Refuse to publish, before anything is trained, what nobody else could load.
+
+    Raises:
+        RequestError: it is an adapter of a base that only lies here.
+    """
+    if work.recipe.method in ADAPTERS and work.base.repo is None:
+        raise RequestError(
+            f"an adapter of {work.base.name}, which is on no hub, is of no use to others:"
+            " push the base first and name its repo, or use --method full"
+        )
+
+
 def _check_folder(work: Work) -> None:
     """Refuse a folder that holds something else."""
     kept = work.out / RECIPE
@@ -140,7 +157,10 @@ def _started(work: Work) -> TrainingRecipe:
     return TrainingRecipe(
         RecipeKind.BUILTIN,
         program="finetune",
-        arguments=("finetune", "--recipe", str(work.out / RECIPE), "--out", str(work.out)),
+        arguments=(
+            *("finetune", "--recipe", str(work.out / RECIPE), "--out", str(work.out)),
+            *(("--hub", work.hub) if work.hub else ()),
+        ),
         directory=os.path.relpath(Path.cwd(), run.resolve()),
         folder=str(run),
     )

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from cairn.domain.finetuning import FineTuning, Method
+from cairn.domain.finetuning import ADAPTERS, FineTuning
 
 if TYPE_CHECKING:
     from cairn.workflows.finetune import Place
 
 _LICENCE_KEYS = ("license", "license_name", "license_link")
-_ADAPTERS = (Method.LORA,)
 # Metrics that the hub's list knows, by the names that tasks give them.
 _METRICS = (*("accuracy", "f1", "precision", "recall", "perplexity", "exact_match", "wer", "cer"),)
 
@@ -43,13 +42,13 @@ def _metadata(
     measured = _measured(told)
     found: dict[str, Any] = {"library_name": told["library"], "pipeline_tag": recipe.task.value}
     if base.repo:
-        is_adapter = recipe.method in _ADAPTERS
+        is_adapter = recipe.method in ADAPTERS
         found["base_model"] = base.repo
         found["base_model_relation"] = "adapter" if is_adapter else "finetune"
     if data.repo:
         found["datasets"] = [data.repo]
     found |= terms
-    found["tags"] = ["cairn", *([recipe.method.value] if recipe.method in _ADAPTERS else [])]
+    found["tags"] = ["cairn", *([recipe.method.value] if recipe.method in ADAPTERS else [])]
     metrics = [name for name in _METRICS if name in measured]
     if measured:
         found["metrics"] = metrics
@@ -122,7 +121,7 @@ def _paragraphs(
         " of base and data, and the versions: `cairn finetune --recipe recipe.json` does it again."
     )
     yield "## Licence"
-    yield _licence(terms, is_adapter=recipe.method in _ADAPTERS)
+    yield _licence(terms, is_adapter=recipe.method in ADAPTERS)
 
 
 def _licence(terms: Mapping[str, Any], *, is_adapter: bool) -> str:

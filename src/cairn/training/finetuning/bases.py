@@ -111,6 +111,7 @@ def quiet() -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # of libraries to each other
             warnings.filterwarnings("ignore", "fan_in_fan_out")  # which peft then sets itself
+            warnings.filterwarnings("ignore", ".*base_model_name_or_path")  # which we then set
             yield
     finally:
         told.set_verbosity(before)

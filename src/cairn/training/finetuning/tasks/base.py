@@ -106,7 +106,10 @@ class Task(ABC):
 
     def save(self, model: Any, folder: Path) -> None:
         """Write what stock loaders load, the processor too."""
-        model.save_pretrained(folder)
+        if hasattr(model, "peft_config"):  # peft would ask huggingface.co whether words were added
+            model.save_pretrained(folder, save_embedding_layers=False)
+        else:
+            model.save_pretrained(folder)
         self.processor.save_pretrained(folder)
 
 
