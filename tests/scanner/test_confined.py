@@ -200,6 +200,50 @@ def test_a_copy_is_held_by_the_limits_of_a_new_interpreter() -> None:
     assert python(FORKING) == "Copy True"
 
 
+TERMINAL = """
+import os, pty, socket, sys
+from cairn.scanner.confined.children import Copy, spawn
+
+TRY = '''
+import os, socket, sys
+line = socket.socket(fileno=int(sys.argv[1]))
+try:
+    os.open("/dev/tty", os.O_RDONLY)
+except OSError as error:
+    line.send(os.strerror(error.errno).encode())
+else:
+    line.send(b"opened")
+'''
+
+def told(start):
+    ours, its = socket.socketpair()
+    child = start(its)
+    its.close()
+    answer = ours.recv(100).decode()
+    child.wait()
+    return answer
+
+def copy(its):
+    def attempt():
+        sys.argv[1:] = [str(its.fileno())]
+        exec(TRY, {})
+    return Copy(attempt, keep=its.fileno())
+
+pid, terminal = pty.fork()
+if pid == 0:
+    os.close(os.open("/dev/tty", os.O_RDONLY))  # this one has a terminal
+    print(told(lambda its: spawn(its, TRY)), told(copy), sep="; ", flush=True)
+    os._exit(0)
+print(os.read(terminal, 1000).decode().strip())
+os.waitpid(pid, 0)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="copies are for Linux")
+def test_a_scanning_process_cannot_open_the_terminal_it_was_started_from() -> None:
+    assert python(TERMINAL) == "No such device or address; No such device or address"
+
+
 def test_with_threads_there_is_no_copy() -> None:
     waiting = "threading.Thread(target=time.sleep, args=(60,), daemon=True).start()\n"
     assert python(f"import threading, time\n{waiting}{FORKING}") == "Popen True"

@@ -100,21 +100,27 @@ class Appeals:
             query = query.where(appeals.c.digest == digest.raw)
         return self._listed(query.order_by(appeals.c.id.desc()).limit(100))
 
-    def open(self, limit: int) -> list[Appeal]:
+    def open(self, limit: int, offset: int = 0) -> list[Appeal]:
         """Those that wait for an answer, oldest first."""
         query = with_repo(appeals).where(appeals.c.answer.is_(None)).order_by(appeals.c.id)
-        return self._listed(query.limit(limit))
+        return self._listed(query.limit(limit).offset(offset))
 
-    def answered(self, limit: int) -> list[Appeal]:
+    def answered(self, limit: int, offset: int = 0) -> list[Appeal]:
         """Those that were answered, newest first."""
         query = (
             with_repo(appeals).where(appeals.c.answer.is_not(None)).order_by(appeals.c.id.desc())
         )
-        return self._listed(query.limit(limit))
+        return self._listed(query.limit(limit).offset(offset))
 
     def count_open(self) -> int:
         """How many wait for an answer."""
         query = select(func.count()).select_from(appeals).where(appeals.c.answer.is_(None))
+        with self._database.read() as connection:
+            return connection.execute(query).scalar_one()
+
+    def count_answered(self) -> int:
+        """How many were answered."""
+        query = select(func.count()).select_from(appeals).where(appeals.c.answer.is_not(None))
         with self._database.read() as connection:
             return connection.execute(query).scalar_one()
 

@@ -40,7 +40,8 @@ def waive(
         raise EntryNotFoundError(f"no revision of {repo.id.full_name} holds {digest}")
     (waiver,) = house.catalog.waivers.add(digest, [rule], repo, words, expires_at, actor)
     if repo is not None:
-        text = f"{actor.name} waived what {rule} finds in a file: {words}"
+        file = _file_named(house, repo, digest)
+        text = f"{actor.name} waived what {rule} finds in {file}: {words}"
         notify_owners(house, repo, NoticeKind.WAIVER, text, link=security_link(repo))
     return waiver
 
@@ -60,9 +61,20 @@ def revoke(house: House, actor: Actor, number: int, reason: str) -> Waiver:
     except NotFoundError:
         repo = None
     if repo is not None:
-        text = f"{actor.name} revoked the waiver of {waiver.rule} for a file: {reason}"
+        file = _file_named(house, repo, waiver.digest)
+        text = f"{actor.name} revoked the waiver of {waiver.rule} for {file}: {reason}"
         notify_owners(house, repo, NoticeKind.WAIVER, text, link=security_link(repo))
     return waiver
+
+
+def _file_named(house: House, repo: RepoRecord, digest: Digest) -> str:
+    """What a file of a repo is called, for people: one of its paths."""
+    places = house.catalog.history.locations([digest])[digest]
+    paths = sorted({place.path for place in places if place.repo == repo.id})
+    if not paths:
+        return f"the file {digest}"
+    more = f" (and {len(paths) - 1} more paths)" if len(paths) > 1 else ""
+    return f"{paths[0]}{more}"
 
 
 def security_link(repo: RepoRecord, path: str = "") -> str:

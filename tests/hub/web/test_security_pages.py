@@ -149,6 +149,32 @@ def test_owners_appeal_and_administrators_answer(scanned: Home) -> None:
     assert ">clean</a>" in scanned.page("/ada/m/tree/main")
 
 
+def test_appeals_are_listed_page_by_page(scanned: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cairn.hub.web.security_desk.MAX_APPEALS", 1)
+    admin = root(scanned)
+    for path in ("bad.pkl", "odd.pkl"):
+        form = {"path": path, "text": f"{path} is a test", "back": BAD}
+        post(scanned, "/ada/m/security-appeal/main", scanned.token, **form)
+    first = scanned.page("/security/appeals", token=admin)
+    assert "bad.pkl is a test" in first and "odd.pkl is a test" not in first
+    assert "2 appeals waiting, 0 answered" in first and "?page=2" in first
+    second = scanned.page("/security/appeals?page=2", token=admin)
+    assert "odd.pkl is a test" in second and "bad.pkl is a test" not in second
+    scanned.page("/security/appeals?page=3", token=admin, status=404)
+
+
+def test_every_page_of_a_repo_says_what_its_scan_said(scanned: Home) -> None:
+    commit = scanned.client.get("/api/models/ada/m").json()["sha"]
+    for page in ("commits/main", f"commit/{commit}", "tensors/main", "storage/main"):
+        assert "scan: 1 file malicious" in scanned.page(f"/ada/m/{page}"), page
+    assert "scan: 1 file malicious" in scanned.page("/ada/m/weights/main")
+
+
+def test_which_releases_load_a_file_without_known_flaws_is_said(scanned: Home) -> None:
+    for page in ("/ada/m/security/main", "/ada/m/security/main/good.pkl"):
+        assert "CPython &gt;= " in scanned.page(page) or "python &gt;= " in scanned.page(page), page
+
+
 def test_administrators_waive_and_revoke_on_the_page(scanned: Home) -> None:
     admin = root(scanned)
     page = scanned.page(BAD, token=admin)
@@ -157,6 +183,12 @@ def test_administrators_waive_and_revoke_on_the_page(scanned: Home) -> None:
     form = {"sha256": sha, "rule": "pickle-calls", "reason": "A drill.", "back": BAD}
     post(scanned, "/ada/m/security-waive", scanned.token, status=403, **form)
     post(scanned, "/ada/m/security-waive", admin, status=400, **{**form, "days": "x"})
+    assert post(scanned, "/ada/m/security-waive", admin, **form) == BAD
+    (told, *_) = scanned.house.catalog.notifications.of("ada", 5)
+    assert told.text == "root waived what pickle-calls finds in bad.pkl: A drill."
+    post(scanned, "/security/waivers/1/revoke", admin, reason="Once more.", back=BAD)
+    (told, *_) = scanned.house.catalog.notifications.of("ada", 5)
+    assert told.text == "root revoked the waiver of pickle-calls for bad.pkl: Once more."
     assert post(scanned, "/ada/m/security-waive", admin, where="everywhere", **form) == BAD
     listed = scanned.page("/security/waivers", token=admin)
     assert "every repository" in listed and "A drill." in listed and "bad.<wbr>pkl" in listed
@@ -165,7 +197,7 @@ def test_administrators_waive_and_revoke_on_the_page(scanned: Home) -> None:
     assert "/security/waivers" not in scanned.page("/", token=scanned.token)
     scanned.page("/security/waivers", token=scanned.token, status=403)
     revoke = {"reason": "Over.", "back": "https://evil.example/"}
-    assert post(scanned, "/security/waivers/1/revoke", admin, **revoke) == "/"
+    assert post(scanned, "/security/waivers/2/revoke", admin, **revoke) == "/"
     assert "revoked by root" in scanned.page(BAD)
 
 

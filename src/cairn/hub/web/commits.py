@@ -10,6 +10,7 @@ from cairn.domain import Entry, Revision
 from cairn.errors import RevisionNotFoundError
 from cairn.hub.routing import repo_routes
 from cairn.hub.web.repo_view import RepoView, load_repo
+from cairn.hub.web.verdict_view import repo_badge
 from cairn.hub.web.visit import Visit, endpoint
 from cairn.hub.web.wording import bytes_text, path_url, plural
 from cairn.workflows import browse
@@ -43,6 +44,7 @@ def _commits(visit: Visit) -> Response:
         "commits.html",
         repo=repo,
         tab="commits",
+        safety=repo_badge(visit, repo),
         section=repo.record.id.type.plural,
         now=visit.now,
         revisions=revisions,
@@ -66,6 +68,7 @@ def _commit(visit: Visit) -> Response:
         "commit.html",
         repo=repo,
         tab="commits",
+        safety=repo_badge(visit, repo),
         section=repo.record.id.type.plural,
         now=visit.now,
         revision=repo.revision,

@@ -19,6 +19,7 @@ from cairn.hub.comparisons import (
 from cairn.hub.routing import repo_routes
 from cairn.hub.web.repo_view import RepoView, load_repo
 from cairn.hub.web.revision_choice import revision_choice
+from cairn.hub.web.verdict_view import repo_badge
 from cairn.hub.web.visit import Visit, endpoint
 from cairn.hub.web.wording import shape_text
 from cairn.workflows.access import openable
@@ -56,6 +57,7 @@ def _compare(visit: Visit) -> Response:
         "compare.html",
         repo=repo,
         tab="commits",
+        safety=repo_badge(visit, repo),
         section=repo_id.type.plural,
         now=visit.now,
         ends=[_end(repo, name, view) for name, view in zip(names, views, strict=True)],

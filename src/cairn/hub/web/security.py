@@ -1,6 +1,6 @@
 """What scans found in a revision, and in one file of it with all that was decided about it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,6 +96,7 @@ def _revision(visit: Visit) -> Response:
         safety=badge_of_revision(found),
         sentence=sentence_of(found),
         files=[_file_row(repo, one, MAX_FINDINGS_LISTED) for one in files],
+        loaders=_loaders(files),
         total=len(found.entries),
         filters=[(name, by_verdict[name]) for name in _FILTERS if by_verdict[name]],
         chosen=chosen_filter,
@@ -132,6 +133,7 @@ def _file(visit: Visit) -> Response:
         row=_file_row(repo, found, MAX_FINDINGS),
         safety=repo_badge(visit, repo),
         scan=found.standing.scan if found.standing else None,
+        loaders=_loaders([found]),
         waits=found.state in (ScanState.QUEUED, ScanState.SCANNING),
         title=_title(found),
         consequence=consequence_of(found.verdict, policy),
@@ -150,6 +152,12 @@ def _sarif(visit: Visit) -> Response:
     default = releasing_of(visit.request).default
     found = security_of(visit.house, repo.record, repo.revision, default)
     return sarif_response(visit.request, found)
+
+
+def _loaders(files: Iterable[FileSecurity]) -> list[str]:
+    """Which releases of what loads these files have no flaw that is known."""
+    reports = [file.standing.report for file in files if file.standing is not None]
+    return sorted({str(floor) for report in reports for floor in report.loaders})
 
 
 def _file_row(repo: RepoView, file: FileSecurity, most: int) -> FileRow:

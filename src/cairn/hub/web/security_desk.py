@@ -8,11 +8,12 @@ from starlette.routing import BaseRoute
 
 from cairn.catalog import Appeal, Waiver
 from cairn.domain import Digest
+from cairn.errors import EntryNotFoundError
 from cairn.hub.routing import RawRoute
 from cairn.hub.web.security import FindingRow, rows_of
 from cairn.hub.web.verdict_view import Badge, badge_of
 from cairn.hub.web.visit import Visit, endpoint, whole_number
-from cairn.hub.web.wording import coded, path_url
+from cairn.hub.web.wording import coded, path_url, plural
 from cairn.scanner import RULES, rules_version
 from cairn.scanner.pages import page_of
 from cairn.workflows.access import require_overseer
@@ -58,12 +59,20 @@ def _appeals(visit: Visit) -> Response:
     if visit.actor.account is None:
         return visit.redirect("/login?next=/security/appeals")
     require_overseer(visit.actor)
-    kept = visit.house.catalog.appeals
+    kept, number = visit.house.catalog.appeals, visit.page_number()
+    start = (number - 1) * MAX_APPEALS
+    waiting, answered = kept.open(MAX_APPEALS, start), kept.answered(MAX_APPEALS, start)
+    count, past = kept.count_open(), kept.count_answered()
+    if number > 1 and not waiting and not answered:
+        raise EntryNotFoundError(f"there is no page {number} of these appeals")
     return visit.render(
         "security_appeals.html",
-        waiting=[_appeal_row(visit, one) for one in kept.open(MAX_APPEALS)],
-        count=kept.count_open(),
-        answered=[(one, _file_link(visit, one)) for one in kept.answered(MAX_APPEALS)],
+        waiting=[_appeal_row(visit, one) for one in waiting],
+        count=count,
+        answered=[(one, _file_link(visit, one)) for one in answered],
+        previous=visit.with_query(page=number - 1) if number > 1 else None,
+        next=visit.with_query(page=number + 1) if start + MAX_APPEALS < max(count, past) else None,
+        note=f"{plural(count, 'appeal')} waiting, {past:,} answered",
         now=visit.now,
     )
 

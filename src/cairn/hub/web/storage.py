@@ -10,6 +10,7 @@ from cairn.domain import Digest, Revision
 from cairn.hub.routing import repo_routes
 from cairn.hub.web import svg
 from cairn.hub.web.repo_view import RepoView, load_repo
+from cairn.hub.web.verdict_view import repo_badge
 from cairn.hub.web.visit import Visit, endpoint
 from cairn.hub.web.wording import bytes_text
 from cairn.workflows import browse
@@ -63,6 +64,7 @@ def _storage(visit: Visit) -> Response:
     context: dict[str, Any] = {
         "repo": repo,
         "tab": "storage",
+        "safety": repo_badge(visit, repo),
         "section": repo.record.id.type.plural,
         "key": key,
     }

@@ -7,6 +7,7 @@ from cairn.hub.checkpoints import read_revision
 from cairn.hub.routing import repo_routes
 from cairn.hub.web.anatomy import anatomy_of
 from cairn.hub.web.repo_view import load_repo
+from cairn.hub.web.verdict_view import repo_badge
 from cairn.hub.web.visit import Visit, endpoint
 from cairn.workflows.browse import View
 
@@ -24,6 +25,7 @@ def _tensors(visit: Visit) -> Response:
         "tensors.html",
         repo=repo,
         tab="tensors",
+        safety=repo_badge(visit, repo),
         section=repo.record.id.type.plural,
         now=visit.now,
         anatomy=anatomy,

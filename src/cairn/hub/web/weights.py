@@ -18,6 +18,7 @@ from cairn.hub.checkpoints import read_revision
 from cairn.hub.routing import repo_routes
 from cairn.hub.web import svg
 from cairn.hub.web.repo_view import RepoView, load_repo
+from cairn.hub.web.verdict_view import repo_badge
 from cairn.hub.web.visit import Visit, endpoint
 from cairn.hub.web.wording import path_url, plural, shape_text
 from cairn.hub.weights import Sibling, State, Weighed, weigh
@@ -61,6 +62,7 @@ def _weights(visit: Visit) -> Response:
     context: dict[str, Any] = {
         "repo": repo,
         "tab": "security",
+        "safety": repo_badge(visit, repo),
         "section": repo.record.id.type.plural,
         "now": visit.now,
         "named_base": base,

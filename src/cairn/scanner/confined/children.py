@@ -66,6 +66,7 @@ def spawn(line: socket.socket, program: str = _PROGRAM) -> Child:
         pass_fds=[line.fileno()],
         env={},
         cwd="/",
+        start_new_session=True,  # without a terminal, which could be opened by its name
     )
 
 
@@ -121,6 +122,7 @@ def _run(run: Callable[[], None], keep: int) -> NoReturn:
     try:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_DFL)
+        os.setsid()  # without a terminal, which could be opened by its name
         os.environ.clear()
         os.chdir("/")
         _close_all_but(keep)
