@@ -11,7 +11,9 @@ from cairn.cli.targets import read_target
 
 if TYPE_CHECKING:
     from cairn.estimation.duration import Prices
+    from cairn.estimation.estimate import Estimate
     from cairn.estimation.plan import Plan
+    from cairn.workflows.readable import ReadableCheckpoint
 
 _METHODS = ("full", "lora", "qlora", "last-layer")
 _PRECISIONS = ("fp32", "bf16", "amp")
@@ -120,6 +122,11 @@ _SHARDINGS = ("none", "zero1", "zero2", "zero3", "fsdp")
     help="Energy of the data centre over that of its machines (default: CAIRN_PUE, or 1).",
 )
 @click.option("--watts", type=float, help="What a device draws (default: its maker's limit).")
+@click.option(
+    "--exact",
+    is_flag=True,
+    help="Run the model's own code on tensors without memory: needs cairn-hub[train].",
+)
 @click.option("--devices", "lists_devices", is_flag=True, help="List the catalogue.")
 @data_dir
 @as_json
@@ -128,12 +135,14 @@ def estimate(
     data: Path | None,
     as_json: bool,
     lists_devices: bool,
+    exact: bool,
     devices: tuple[str, ...],
     **asked: Any,
 ) -> None:
     """Say if training fits into memory, how long it takes, and what it costs.
 
     Nothing is loaded and nothing is run: it is reckoned from the names and shapes of the tensors.
+    With --exact two steps of the model's own code are run on tensors without memory.
     """
     from cairn.cli.estimate_tables import print_devices, print_estimate
     from cairn.estimation.devices import catalogue
@@ -156,7 +165,22 @@ def estimate(
         prices=prices,
     )
     told = describe_estimate(reckoned, known, prices)
+    if exact:
+        told["exact"] = _exactly(found, reckoned)
     return print_json(told) if as_json else print_estimate(label, told)
+
+
+def _exactly(found: "ReadableCheckpoint", reckoned: "Estimate") -> dict[str, Any]:
+    from dataclasses import asdict, replace
+
+    from cairn.cli.console import err
+    from cairn.estimation.devices import CPU
+    from cairn.workflows.exact_estimate import estimate_exactly
+
+    on_cpu = any(one.device.name == CPU for one in reckoned.devices)
+    with err().status("running the model on tensors without memory"):
+        exactly = estimate_exactly(found, replace(reckoned.plan, on_cpu=on_cpu))
+    return {"basis": "measured on tensors without memory", **asdict(exactly)}
 
 
 def _plan(asked: dict[str, Any]) -> "Plan":

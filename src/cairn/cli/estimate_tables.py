@@ -27,6 +27,8 @@ def print_estimate(label: str, told: Told) -> None:
         if size:
             console.print(f"  {human_bytes(size):>9}  {_PART_WORDS.get(part, part)}")
     console.print(f"{told['flops_per_step']['count']:.3g} operations a step (estimated)")
+    if "exact" in told:
+        _print_exact(told["exact"])
     if told["devices"]:
         _print_rows(told)
     for one in told["suggestions"]:
@@ -35,6 +37,19 @@ def print_estimate(label: str, told: Told) -> None:
         console.print(
             f"[dim]time: {told['formulas']['time']}. Efficiency: {told['efficiency_source']}.[/dim]"
         )
+
+
+def _print_exact(told: Told) -> None:
+    console = out()
+    console.print(
+        f"exact: {human_bytes(told['peak_bytes'])} of tensors, {told['flops_per_step']:.3g}"
+        " operations a step (measured on tensors without memory):"
+    )
+    for part, size in told["parts"].items():
+        if size:
+            console.print(f"  {human_bytes(size):>9}  {part}")
+    whole = told["peak_bytes"] + told["process_bytes"]
+    console.print(f"  {human_bytes(whole):>9}  a process on this CPU, libraries included")
 
 
 def _print_rows(told: Told) -> None:

@@ -24,11 +24,8 @@ def subject_of(checkpoint: Checkpoint) -> Subject:
     Raises:
         RequestError: there are no weights, or they are an adapter's, or packed into codes.
     """
-    models = [m for m in models_in(checkpoint.layouts, checkpoint.assemblies) if m.has_weights]
-    if not models:
-        raise RequestError(f"{checkpoint.name or 'this'} holds no weights to train")
-    named = {m.folder.rstrip("/").rpartition("/")[2]: m for m in models}
-    chosen = next((named[part] for part in _TRAINED_PARTS if part in named), models[0])
+    models = _models(checkpoint)
+    chosen = trained_model(checkpoint)
     architecture = _architecture(checkpoint, chosen)
     if architecture is not None and architecture.family == "lora":
         raise RequestError("this is an adapter: estimate the model it is for")
@@ -54,6 +51,23 @@ def subject_of(checkpoint: Checkpoint) -> Subject:
         resident=resident,
         evidence=architecture.evidence if architecture else "",
     )
+
+
+def trained_model(checkpoint: Checkpoint) -> Model:
+    """The one of a checkpoint's models that is trained.
+
+    Raises:
+        RequestError: there are no weights.
+    """
+    models = _models(checkpoint)
+    if not models:
+        raise RequestError(f"{checkpoint.name or 'this'} holds no weights to train")
+    named = {m.folder.rstrip("/").rpartition("/")[2]: m for m in models}
+    return next((named[part] for part in _TRAINED_PARTS if part in named), models[0])
+
+
+def _models(checkpoint: Checkpoint) -> list[Model]:
+    return [m for m in models_in(checkpoint.layouts, checkpoint.assemblies) if m.has_weights]
 
 
 def devices_of(names: Iterable[str]) -> tuple[Device, ...]:
