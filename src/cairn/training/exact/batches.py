@@ -95,6 +95,7 @@ def loss_of(model: nn.Module, batch: dict[str, Tensor]) -> Tensor:
     if isinstance(loss, Tensor):
         return loss
     if name.endswith("ForObjectDetection"):
-        return functional.log_softmax(out.logits, dim=-1).sum() + out.pred_boxes.abs().sum()
+        boxes: Tensor = out.pred_boxes
+        return functional.log_softmax(out.logits, dim=-1).sum() + boxes.abs().sum()
     first: Tensor = out[0]
     return first.float().pow(2).mean()
