@@ -1,9 +1,10 @@
 """How far estimates are off: exact ones from measured training here, fast ones from published runs.
 
     python -m benchmarks.estimates exact [NAME...]    # trains on this CPU, some minutes
+    python -m benchmarks.estimates allocator NAME...
     python -m benchmarks.estimates published
 
-Both print a Markdown table. Nothing was fitted to any row: walks follow the code of transformers,
+All print a Markdown table. Nothing was fitted to any row: walks follow the code of transformers,
 and what a row does otherwise stands in its settings, with where that is known from.
 """
 
@@ -147,9 +148,7 @@ CASES: dict[str, tuple[Callable[[], dict[str, Any]], dict[str, Any]]] = {
 
 
 def exact(names: list[str]) -> None:
-    print(
-        "| model | exact | fast | real tensors | exact | fast | process | exact | as malloc likes |"
-    )
+    print("| model | exact | fast | real tensors | exact | fast | process told | real | off |")
     print("|---|---|---|---|---|---|---|---|---|")
     for name, (config_of, settings) in CASES.items():
         if not names or any(name.lower().startswith(one.lower()) for one in names):
@@ -160,16 +159,26 @@ def exact_row(name: str, config: dict[str, Any], settings: dict[str, Any]) -> st
     plan = {**describe_plan(Plan()), "targets": [], "on_cpu": True, **settings}
     told = ask(config, plan, LONGEST_S)
     fast = fast_bytes(config, settings)
-    live = measured(config, plan, live=True)["live_bytes"]
-    steady = measured(config, plan, live=False, env=STEADY)["process_bytes"]
-    usual = measured(config, plan, live=False)["process_bytes"]
+    real = measured(config, plan, STEADY)
+    live, process = real["live_bytes"], real["process_bytes"]
     whole = told["peak_bytes"] + told["process_bytes"]
     cells = [
         *(name, mb(told["peak_bytes"]), mb(fast), mb(live)),
         *(error(told["peak_bytes"], live), error(fast, live)),
-        *(mb(steady), error(whole, steady), mb(usual)),
+        *(mb(whole), mb(process), error(whole, process)),
     ]
     return f"| {' | '.join(cells)} |"
+
+
+def allocator(names: list[str]) -> None:
+    """What glibc's growing threshold keeps: the same training with it and without."""
+    print("| model | process, threshold fixed | as glibc likes | more |")
+    print("|---|---|---|---|")
+    for name in names:
+        config_of, settings = CASES[name]
+        plan = {**describe_plan(Plan()), "targets": [], "on_cpu": True, **settings}
+        steady, usual = (measured(config_of(), plan, env)["process_bytes"] for env in (STEADY, {}))
+        print(f"| {name} | {mb(steady)} | {mb(usual)} | {error(usual, steady)} |", flush=True)
 
 
 def fast_bytes(config: dict[str, Any], settings: dict[str, Any]) -> float:
@@ -180,16 +189,14 @@ def fast_bytes(config: dict[str, Any], settings: dict[str, Any]) -> float:
     return reckon(subject_of(config), Plan(on_cpu=True, **kept)).memory.tensors
 
 
-def measured(
-    config: dict[str, Any], plan: dict[str, Any], *, live: bool, env: dict[str, str] | None = None
-) -> dict[str, int]:
+def measured(config: dict[str, Any], plan: dict[str, Any], env: dict[str, str]) -> dict[str, int]:
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.measured_training"],
-        input=json.dumps({"config": config, "plan": plan, "live": live}),
+        input=json.dumps({"config": config, "plan": plan}),
         capture_output=True,
         text=True,
         check=True,
-        env={**os.environ, **(env or {})},
+        env={**os.environ, **env},
     )
     return json.loads(done.stdout)
 
@@ -251,6 +258,8 @@ def error(found: float, truth: float) -> str:
 if __name__ == "__main__":
     if sys.argv[1:2] == ["exact"]:
         exact(sys.argv[2:])
+    elif sys.argv[1:2] == ["allocator"]:
+        allocator(sys.argv[2:])
     elif sys.argv[1:] == ["published"]:
         published()
     else:

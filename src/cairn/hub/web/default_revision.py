@@ -9,7 +9,10 @@ from cairn.hub.routing import repo_routes
 from cairn.hub.web.repo_view import load_repo
 from cairn.hub.web.visit import Visit, endpoint
 
-TABS = ("tree", "commits", "tensors", "storage", "security", "weights", "training", "card")
+TABS = (
+    *("tree", "commits", "tensors", "storage", "security", "weights", "training", "estimate"),
+    "card",
+)
 
 
 def _to_default(tab: str, visit: Visit) -> Response:
