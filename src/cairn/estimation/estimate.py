@@ -84,18 +84,30 @@ def fits(needed: Memory, device: Device) -> bool:
 
 
 def largest_batch(walker: Walker, plan: Plan, device: Device) -> int:
-    """The most samples at once that fit; 0 if one does not."""
-    if not fits(memory(walker, replace(plan, batch=1)), device):
+    """The most samples at once that fit; 0 if one does not.
+
+    Memory is the larger of two straight lines over the batch, so a line between two points of it
+    lies above it: where that meets the device's memory, the batch still fits.
+    """
+    room = device.memory_bytes
+
+    def total(batch: int) -> float:
+        return memory(walker, replace(plan, batch=batch)).total
+
+    low, high = 1, MAX_BATCH
+    at_low, at_high = total(low), total(high)
+    if at_low > room:
         return 0
-    low, high = 1, 2
-    while high <= MAX_BATCH and fits(memory(walker, replace(plan, batch=high)), device):
-        low, high = high, 2 * high
+    if at_high <= room:
+        return high
     while high - low > 1:
-        middle = (low + high) // 2
-        if fits(memory(walker, replace(plan, batch=middle)), device):
-            low = middle
+        middle = low + int((room - at_low) / (at_high - at_low) * (high - low))
+        middle = min(max(middle, low + 1), high - 1)
+        at_middle = total(middle)
+        if at_middle <= room:
+            low, at_low = middle, at_middle
         else:
-            high = middle
+            high, at_high = middle, at_middle
     return low
 
 

@@ -5,7 +5,7 @@ from enum import Enum
 from math import prod
 
 from cairn.estimation.plan import Method, Optimizer, Plan, Sharding
-from cairn.estimation.subject import Shape, Subject, is_embedding
+from cairn.estimation.subject import Shape
 from cairn.estimation.walking import Walker
 
 # A 4-bit code each, and a float32 scale for 64 of them, as bitsandbytes keeps NF4:
@@ -69,21 +69,20 @@ class Trained:
 
 def trained(walker: Walker, plan: Plan) -> Trained:
     """What of the model is trained under a plan."""
-    subject = walker.subject
     shapes: list[Shape]
     if plan.method is Method.FULL:
-        shapes = [shape for _, shape in subject.parameter_shapes()]
+        shapes = [shape for _, shape in walker.parameter_shapes]
     elif plan.method is Method.LAST_LAYER:
-        shapes = [shape for _, shape in subject.head_shapes()]
+        shapes = [shape for _, shape in walker.subject.head_shapes()]
     else:
         targets = walker.targets(plan)
         shapes = [
             made
-            for name, shape in subject.parameter_shapes()
+            for name, shape in walker.parameter_shapes
             if len(shape) > 1 and _is_target(name, targets)
             for made in _adapter(shape, plan.rank)
         ]
-    return Trained(subject.parameters, tuple(shapes))
+    return Trained(sum(prod(s) for _, s in walker.parameter_shapes), tuple(shapes))
 
 
 def memory(walker: Walker, plan: Plan) -> Memory:
@@ -99,12 +98,12 @@ def memory(walker: Walker, plan: Plan) -> Memory:
     tape = walker.tape(plan)
     found = trained(walker, plan)
     over = _divisors(plan)
-    weights = _weights(walker.subject, plan, found) / over[2]
+    weights = _weights(walker, plan, found) / over[2]
     gradients = found.count * plan.trained_bytes / over[1]
     optimizer = _optimizer(plan, found.shapes) / over[0]
     workspace = tape.passing_bytes + tape.recomputed_bytes
     if plan.method is Method.QLORA:
-        workspace += plan.narrow * _largest(walker.subject)
+        workspace += plan.narrow * max(walker.matrices, default=0)
     if over[2] > 1:
         workspace += _GATHERED_BLOCKS * plan.frozen_bytes * _block_elements(walker)
     held = gradients if plan.accumulation > 1 else 0.0
@@ -128,35 +127,16 @@ def _divisors(plan: Plan) -> tuple[int, int, int]:
     return tuple(plan.gpus if stage >= needed else 1 for needed in (1, 2, 3))  # type: ignore[return-value]
 
 
-def _weights(subject: Subject, plan: Plan, found: Trained) -> float:
-    resident = subject.resident * plan.frozen_bytes
+def _weights(walker: Walker, plan: Plan, found: Trained) -> float:
+    resident = walker.subject.resident * plan.frozen_bytes
     if plan.method is Method.FULL:
         return found.parameters * plan.trained_bytes + resident
     own = found.count * plan.trained_bytes
     frozen = found.parameters - (found.count if plan.method is Method.LAST_LAYER else 0)
     if plan.method is Method.QLORA:
-        codes = _quantised(subject)
+        codes = sum(walker.matrices)
         return own + resident + codes * NF4_BYTES + (frozen - codes) * plan.frozen_bytes
     return own + resident + max(0, frozen) * plan.frozen_bytes
-
-
-def _quantised(subject: Subject) -> int:
-    """Elements of matrices in the blocks; embeddings and output layer stay as they are."""
-    return sum(
-        prod(shape)
-        for name, shape in subject.parameter_shapes()
-        if len(shape) == 2 and not is_embedding(name) and "lm_head" not in name
-    )
-
-
-def _largest(subject: Subject) -> int:
-    """Elements of the largest matrix that is unpacked for a product."""
-    inside = (
-        prod(shape)
-        for name, shape in subject.parameter_shapes()
-        if len(shape) == 2 and not is_embedding(name) and "lm_head" not in name
-    )
-    return max(inside, default=0)
 
 
 def _block_elements(walker: Walker) -> int:
@@ -187,10 +167,8 @@ def _step_workspace(walker: Walker, plan: Plan, shapes: tuple[Shape, ...]) -> fl
     A table of embeddings that is the output layer too gets a second gradient, added to the first.
     On a CPU torch's AdamW makes two more of the largest parameter; its fused kernels make none.
     """
-    subject = walker.subject
-    tables = [prod(s) for n, s in subject.parameter_shapes() if is_embedding(n)]
-    is_doubled = plan.method is Method.FULL and subject.is_tied and tables
-    second = max(tables) * plan.trained_bytes if is_doubled else 0
+    is_doubled = plan.method is Method.FULL and walker.is_tied
+    second = walker.largest_table * plan.trained_bytes if is_doubled else 0
     largest = max((prod(shape) for shape in shapes), default=0)
     is_plain = plan.on_cpu and plan.optimizer is Optimizer.ADAMW
     return float(max(second, 2 * largest * plan.trained_bytes if is_plain else 0))

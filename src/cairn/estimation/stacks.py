@@ -51,57 +51,25 @@ class AttentionPart:
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """Blocks that are alike: `count` of them below `prefix`, the weights of one by their names."""
+    """Blocks that are alike: `count` of them below `prefix`, the weights of one by their names.
+
+    `norms` are name and width of each norm's weight; those that divide by a root mean square have
+    no bias and are not `centred`. Of the feed-forward part, `gate` is put through the activation
+    function and multiplied with `up`; `gate_up` is both in one.
+    """
 
     prefix: str
     count: int
     weights: Mapping[str, Shape]
-    experts: int = 0
-
-    @property
-    def norms(self) -> list[tuple[str, int]]:
-        """Name and width of each norm's weight."""
-        return [
-            (name, shape[0])
-            for name, shape in self.weights.items()
-            if len(shape) == 1 and name.endswith("weight") and "bias" not in name
-        ]
-
-    @property
-    def has_centred_norms(self) -> bool:
-        """Whether norms have a bias too: those that divide by a root mean square have none."""
-        return any(f"{name.removesuffix('weight')}bias" in self.weights for name, _ in self.norms)
-
-    @property
-    def attention(self) -> AttentionPart | None:
-        """Its attention to itself."""
-        return _attention({n: s for n, s in self.weights.items() if not _is_cross(n)})
-
-    @property
-    def cross_attention(self) -> AttentionPart | None:
-        """Its attention to what an encoder made, if it has one."""
-        return _attention({n: s for n, s in self.weights.items() if _is_cross(n)})
-
-    @property
-    def gate(self) -> Product | None:
-        """What is put through the activation function and multiplied with `up`."""
-        return _product(self.weights, _GATE)
-
-    @property
-    def gate_up(self) -> Product | None:
-        """Gate and up in one."""
-        return _product(self.weights, _GATE_UP)
-
-    @property
-    def up(self) -> Product | None:
-        """The first product of the feed-forward part."""
-        return _product(self.weights, _UP)
-
-    @property
-    def down(self) -> Product | None:
-        """The last product of the feed-forward part."""
-        kept = {n: s for n, s in self.weights.items() if "attention" not in n.lower()}
-        return _product(kept, _DOWN)
+    experts: int
+    attention: AttentionPart
+    cross_attention: AttentionPart | None
+    norms: tuple[tuple[str, int], ...]
+    has_centred_norms: bool
+    gate: Product | None
+    gate_up: Product | None
+    up: Product | None
+    down: Product | None
 
 
 def stacks(subject: Subject) -> list[Stack]:
@@ -115,10 +83,35 @@ def stacks(subject: Subject) -> list[Stack]:
     for prefix, blocks in by_prefix.items():
         weights = max(blocks.values(), key=len)
         shared, experts = _without_other_experts(weights)
-        stack = Stack(prefix, len(blocks), shared, experts)
-        if stack.attention is not None:
-            found.append(stack)
+        own = _attention({n: s for n, s in shared.items() if not _is_cross(n)})
+        if own is not None:
+            found.append(_stack(prefix, len(blocks), shared, experts, own))
     return found
+
+
+def _stack(
+    prefix: str, count: int, weights: Mapping[str, Shape], experts: int, own: AttentionPart
+) -> Stack:
+    norms = [
+        (name, shape[0])
+        for name, shape in weights.items()
+        if len(shape) == 1 and name.endswith("weight")
+    ]
+    outside = {n: s for n, s in weights.items() if "attention" not in n.lower()}
+    return Stack(
+        prefix=prefix,
+        count=count,
+        weights=weights,
+        experts=experts,
+        attention=own,
+        cross_attention=_attention({n: s for n, s in weights.items() if _is_cross(n)}),
+        norms=tuple(norms),
+        has_centred_norms=any(f"{n.removesuffix('weight')}bias" in weights for n, _ in norms),
+        gate=_product(weights, _GATE),
+        gate_up=_product(weights, _GATE_UP),
+        up=_product(weights, _UP),
+        down=_product(outside, _DOWN),
+    )
 
 
 def _split(name: str) -> tuple[str, str, str]:

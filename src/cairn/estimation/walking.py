@@ -1,9 +1,11 @@
 """Which walk a model takes: by its family, its stacks, and the class its configuration names."""
 
+from math import prod
+
 from cairn.errors import RequestError
 from cairn.estimation.plan import Plan
 from cairn.estimation.stacks import Stack, stacks
-from cairn.estimation.subject import Subject
+from cairn.estimation.subject import Subject, is_embedding
 from cairn.estimation.tape import Tape
 from cairn.estimation.walks.diffusion import unet
 from cairn.estimation.walks.images import resnet, vision_transformer
@@ -28,12 +30,26 @@ _PICTURES = ("vit", "yolo", "deit", "yolos", "clip")
 
 
 class Walker:
-    """Walks one model under any plan; its stacks are looked for once."""
+    """Walks one model under any plan; what does not depend on the plan is found once.
+
+    `matrices` are elements of each that 4-bit weights replace: not embeddings, not the output
+    layer. `largest_table` is elements of the largest table of embeddings.
+    """
 
     def __init__(self, subject: Subject) -> None:
         """`subject` is what is trained."""
         self.subject = subject
         self.stacks = stacks(subject)
+        self.parameter_shapes = tuple(subject.parameter_shapes())
+        self.largest_table = max(
+            (prod(s) for n, s in self.parameter_shapes if is_embedding(n)), default=0
+        )
+        self.matrices = [
+            prod(shape)
+            for name, shape in self.parameter_shapes
+            if len(shape) == 2 and not is_embedding(name) and "lm_head" not in name
+        ]
+        self.is_tied = subject.is_tied
 
     def targets(self, plan: Plan) -> frozenset[str]:
         """The last names of the modules that an adapter goes to."""

@@ -23,9 +23,7 @@ def vision_transformer(tape: Tape, subject: Subject, stack: Stack) -> None:
     patches = (tall // patch[-1]) * (broad // patch[-1])
     positions = patches + extra
     rows = float(plan.batch * positions)
-    attention = stack.attention
-    assert attention is not None
-    width = attention.out.outputs
+    width = stack.attention.out.outputs
     habits = habits_of(subject, "gelu", 0.0)
     pixels = patch[-1] * patch[-1] * patch[1]
     tape.keep(plan.batch * patches * pixels, plan.narrow)

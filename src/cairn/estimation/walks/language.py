@@ -84,7 +84,6 @@ def _final_norm(tape: Tape, stack: Stack, rows: float, width: int) -> None:
 
 
 def _width(stack: Stack) -> int:
-    assert stack.attention is not None
     return stack.attention.out.outputs
 
 

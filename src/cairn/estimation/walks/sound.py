@@ -42,9 +42,7 @@ def wav2vec2(tape: Tape, subject: Subject, stack: Stack) -> None:
     plan = tape.plan
     length = _convolutions(tape, subject)
     rows = float(plan.batch * length)
-    attention = stack.attention
-    assert attention is not None
-    width = attention.out.outputs
+    width = stack.attention.out.outputs
     habits = habits_of(subject, "gelu", 0.1, inner=0.1)
     projection = subject.shape_of("feature_projection.projection.weight")
     if projection is not None:

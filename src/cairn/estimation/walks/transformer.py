@@ -40,7 +40,6 @@ def block(
     `memory` is rows and keys of what an encoder made, for attention to that.
     """
     own = stack.attention
-    assert own is not None  # a stack has one
     width = own.out.outputs
     heads = habits.heads or max(1, own.inner // _HEAD_WIDTH)
     _norms(tape, stack, own, rows, heads)

@@ -130,11 +130,16 @@ def _duration(found: Sequence[float] | None) -> str:
     if found is None:
         return ""
     unit, seconds = next((u for u in _UNITS if found[1] >= u[1]), _UNITS[-1])
-    return f"{found[0] / seconds:.2g} to {found[1] / seconds:.2g} {unit}"
+    return f"{_short(found[0] / seconds)} to {_short(found[1] / seconds)} {unit}"
+
+
+def _short(number: float) -> str:
+    """Two digits that count, without powers of ten."""
+    return f"{number:,.0f}" if number >= 10 else f"{number:.2g}"
 
 
 def _range(found: Sequence[float] | None, factor: float = 1.0) -> str:
-    return "" if found is None else f"{found[0] * factor:.2g} to {found[1] * factor:.2g}"
+    return "" if found is None else f"{_short(found[0] * factor)} to {_short(found[1] * factor)}"
 
 
 routes: list[BaseRoute] = [
