@@ -17,6 +17,7 @@ from cairn.errors import (
     EntryNotFoundError,
     IntegrityError,
     NamingError,
+    NotFoundError,
     RequestError,
     UnavailableError,
 )
@@ -77,6 +78,19 @@ def test_a_run_is_pushed_fetched_on_another_machine_and_goes_on_to_the_bit() -> 
     assert isinstance(
         cairn("fetch", "store:store/run", "x", "--step", "9").exception, EntryNotFoundError
     )
+
+
+def test_runs_in_a_store_are_listed_shown_and_compared() -> None:
+    train("here", 2)
+    told("push", "here", "store:store/a")
+    train("other", 1)
+    told("push", "other", "store:store/b")
+    a, b = told("list", "store:store")
+    assert (a["name"], a["steps"], b["name"], b["resume_point"]) == ("a", [1, 2], "b", 1)
+    shown = told("show", "store:store/a")
+    assert (shown["status"], shown["changed"]) == ("ended", None)
+    assert told("compare", "here", "store:store/a")["unlike"] == []
+    assert isinstance(cairn("list", "store:nothing").exception, NotFoundError)
 
 
 def test_retention_removes_there_what_was_pushed_from_here_and_nothing_else() -> None:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from cairn.workflows.kept_runs import KeptRun
     from cairn.workflows.run_conditions import Changed
 
+_RUN_HELP = "A folder, a repo of the hub here (org/name@revision), hub:org/name, store:FOLDER/NAME."
+
 trust_code = click.option(
     "--trust-code",
     is_flag=True,
@@ -40,18 +42,22 @@ for command in (push, fetch):
 
 
 @run.command("list")
-@click.argument("folder", type=LOCAL_PATH, default=Path())
+@click.argument("folder", default=".", help="A folder, or store:FOLDER for those in a store.")
 @as_json
-def list_runs(folder: Path, as_json: bool) -> None:
-    """List the runs at and below a folder."""
+def list_runs(folder: str, as_json: bool) -> None:
+    """List the runs at and below a folder, or in a store."""
     from cairn.workflows.local_runs import local_runs
     from cairn.workflows.run_description import describe_listed
+    from cairn.workflows.run_fetching import store_runs
+    from cairn.workflows.run_places import STORE
 
-    found = [(path, kept) for path, kept in local_runs(folder)]
+    in_store = folder.startswith(STORE)
+    place = Path(folder.removeprefix(STORE))
+    found = [(str(name), kept) for name, kept in (store_runs if in_store else local_runs)(place)]
     if as_json:
-        print_json([describe_listed(str(path), kept) for path, kept in found])
+        print_json([describe_listed(name, kept) for name, kept in found])
     elif not found:
-        err().print(f"no training run is in {visible(str(folder))}")
+        err().print(f"no training run is in {visible(folder)}")
     else:
         from cairn.cli.run_show import listing
 
@@ -59,10 +65,12 @@ def list_runs(folder: Path, as_json: bool) -> None:
 
 
 @run.command()
-@click.argument("target", metavar="RUN", help="A folder, or a repo: org/name@revision.")
+@click.argument("target", metavar="RUN", help=_RUN_HELP)
+@at_hub
+@with_token
 @data_dir
 @as_json
-def show(target: str, data: Path | None, as_json: bool) -> None:
+def show(target: str, hub: str | None, token: str | None, data: Path | None, as_json: bool) -> None:
     """Show a run: how it stands, checkpoints, curves, where it goes on, what is otherwise now.
 
     Nothing is run. Threads and flags are not compared here: the program sets them, and says so when
@@ -70,7 +78,7 @@ def show(target: str, data: Path | None, as_json: bool) -> None:
     """
     from cairn.workflows.run_description import describe_run
 
-    kept = read_run_target(target, data)
+    kept = read_run_target(target, data, hub, token)
     changed = _changed(target, kept)
     if as_json:
         print_json(describe_run(kept, changed))
@@ -81,10 +89,14 @@ def show(target: str, data: Path | None, as_json: bool) -> None:
 
 
 @run.command()
-@click.argument("targets", metavar="RUNS...", nargs=-1, required=True)
+@click.argument("targets", metavar="RUNS...", nargs=-1, required=True, help=_RUN_HELP)
+@at_hub
+@with_token
 @data_dir
 @as_json
-def compare(targets: tuple[str, ...], data: Path | None, as_json: bool) -> None:
+def compare(
+    targets: tuple[str, ...], hub: str | None, token: str | None, data: Path | None, as_json: bool
+) -> None:
     """Compare runs with the first of them: recipe, data, environment, and where curves part."""
     from dataclasses import asdict
 
@@ -93,7 +105,7 @@ def compare(targets: tuple[str, ...], data: Path | None, as_json: bool) -> None:
 
     if len(targets) < 2:
         raise RequestError("name two runs or more")
-    found = compare_runs([read_run_target(one, data) for one in targets])
+    found = compare_runs([read_run_target(one, data, hub, token) for one in targets])
     if not as_json:
         from cairn.cli.run_show import print_comparison
 
@@ -210,15 +222,18 @@ def check_trusted(folder: Path, record: "RunRecord", *, trusted: bool) -> None:
         )
 
 
-def read_run_target(text: str, data: Path | None) -> "KeptRun":
-    """The run in a folder of this machine or in a repo of the hub kept here.
+def read_run_target(text: str, data: Path | None, hub: str | None, token: str | None) -> "KeptRun":
+    """The run in a folder of this machine, in a store, or in a repo of a hub, kept here or not.
 
     Raises:
         NotFoundError: it is not there. UntrustedDataError: it cannot be read.
     """
     from cairn.cli.targets import LocalTarget, open_kept, parse_target
     from cairn.workflows.local_runs import local_run
+    from cairn.workflows.run_fetching import placed_run
 
+    if is_place(text):
+        return placed_run(place_at(text, hub, token))[0]
     target = parse_target(text)
     if isinstance(target, LocalTarget):
         return local_run(target.path)

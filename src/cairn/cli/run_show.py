@@ -1,7 +1,6 @@
 """How `cairn run show`, `list` and `compare` put runs on a terminal."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from shlex import join
 from typing import TYPE_CHECKING
 
@@ -22,7 +21,7 @@ _MAX_CURVES = 6
 _COLOURS = {"running": "cyan", "ended": "green", "interrupted": "yellow", "failed": "red"}
 
 
-def listing(found: "Sequence[tuple[Path, KeptRun | CairnError]]") -> "RenderableType":
+def listing(found: "Sequence[tuple[str, KeptRun | CairnError]]") -> "RenderableType":
     """One line for each run."""
     from rich.table import Table
 
@@ -35,14 +34,14 @@ def listing(found: "Sequence[tuple[Path, KeptRun | CairnError]]") -> "Renderable
         table.add_column(heading, justify="right")
     table.add_column("started")
     table.add_column("newest values", overflow="fold")
-    for path, run in found:
+    for name, run in found:
         if isinstance(run, CairnError):
-            table.add_row(visible(str(path)), "[red]unreadable[/red]", *[""] * 5, visible(str(run)))
+            table.add_row(visible(name), "[red]unreadable[/red]", *[""] * 5, visible(str(run)))
             continue
         point = run.resume_point
-        values = [f"{name} {curve[-1][1]:.4g}" for name, curve in run.curves.items()]
+        values = [f"{metric} {curve[-1][1]:.4g}" for metric, curve in run.curves.items()]
         table.add_row(
-            visible(str(path)),
+            visible(name),
             status(run),
             _step(run.last_step),
             str(len(run.steps)),

@@ -3,16 +3,18 @@
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
-from cairn.errors import ConflictError, EntryNotFoundError, IntegrityError
+from cairn.errors import CairnError, ConflictError, EntryNotFoundError, IntegrityError
 from cairn.formats import File
 from cairn.formats.training_metrics import METRICS
+from cairn.formats.training_record import RECORD
 from cairn.formats.training_run import RUN
+from cairn.workflows.folder_store import open_folder
 from cairn.workflows.kept_runs import KeptRun, KeptStep, read_kept_run
 from cairn.workflows.local_runs import is_live, local_run
-from cairn.workflows.run_places import RunPlace
+from cairn.workflows.run_places import RunPlace, StorePlace
 
 _BLOCK_BYTES = 1 << 20
 Progress = Callable[[int], None]
@@ -26,6 +28,21 @@ def placed_run(place: RunPlace) -> tuple[KeptRun, dict[str, File]]:
     """
     files = {path: placed.file for path, placed in place.files().items()}
     return read_kept_run(place.name, files, is_live=None), files
+
+
+def store_runs(folder: Path) -> Iterator[tuple[str, KeptRun | CairnError]]:
+    """Every run in the store in a folder, and of those that cannot be read the reason.
+
+    Raises:
+        NotFoundError: no store is there.
+    """
+    ends = (f"/{RUN}", f"/{RECORD}")
+    names = (one.name for one in open_folder(folder).store.names.list())
+    for run in dict.fromkeys(name.partition("/")[0] for name in names if name.endswith(ends)):
+        try:
+            yield run, placed_run(StorePlace(folder, run))[0]
+        except CairnError as error:
+            yield run, error
 
 
 def chosen_steps(run: KeptRun, step: int | None, *, every: bool) -> list[KeptStep]:
