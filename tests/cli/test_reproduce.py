@@ -17,6 +17,7 @@ from torch import nn
 
 from cairn.cli.main import app
 from cairn.errors import (
+    CairnError,
     ConflictError,
     ForbiddenError,
     InexactError,
@@ -89,6 +90,10 @@ def cairn(*arguments: str) -> Result:
     return CliRunner().invoke(app, ["reproduce", *arguments])
 
 
+def verify(*arguments: str) -> Result:
+    return CliRunner().invoke(app, ["run", "verify", *arguments])
+
+
 @pytest.mark.parametrize(
     ("how", "code", "words"),
     [
@@ -143,6 +148,30 @@ def test_the_report_is_signed_about_the_files_of_the_last_checkpoint() -> None:
     record = json.loads(Path("run/step-4/checkpoint.json").read_text())
     for name, said in record["files"].items():
         assert named[f"step-4/{name}"] == {"blake3": said["digest"].removeprefix("blake3:")}
+    Path("key.pub").write_bytes(public)
+    signed = ("run-again/reproduction.sig", "--key", "key.pub")
+    done = verify(*signed, "--run", "run")
+    assert done.exit_code == 0
+    assert done.stdout.splitlines()[1:] == ["about the checkpoints of run", "it says: identical"]
+    train("other", data=data_at("train.csv"))
+    shutil.rmtree("other/step-4")
+    assert verify(*signed, "--run", "other").exit_code == 1
+    stranger = ec.generate_private_key(ec.SECP256R1()).public_key()
+    Path("key.pub").write_bytes(
+        stranger.public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+    )
+    done = verify(*signed, "--json")
+    assert done.exit_code == 1
+    assert json.loads(done.stdout)["signature"] == "unknown"
+
+
+def test_the_signature_of_something_else_is_no_report() -> None:
+    Path("a.sig").write_text("{}")
+    Path("key.pub").write_text("")
+    assert isinstance(verify("missing.sig", "--key", "key.pub").exception, CairnError)
+    assert isinstance(verify("a.sig").exception, RequestError)
 
 
 @pytest.mark.parametrize(

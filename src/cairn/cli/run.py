@@ -10,6 +10,7 @@ import click
 from cairn.cli.console import err, out, print_json, visible
 from cairn.cli.options import LOCAL_PATH, as_json, data_dir
 from cairn.cli.run_push import at_hub, fetch, fetch_into, is_place, place_at, push, with_token
+from cairn.cli.run_verify import verify
 from cairn.errors import ConflictError, ForbiddenError, InexactError, RequestError
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def run() -> None:
     """Training runs: list, show, compare, and go on with one."""
 
 
-for command in (push, fetch):
+for command in (push, fetch, verify):
     run.add_command(command)
 
 

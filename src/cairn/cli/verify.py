@@ -19,34 +19,50 @@ if TYPE_CHECKING:
     from cairn.workflows.verifying import Verification
 
 
+def trust_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Who may have signed: what `trusted_by` takes, given to the command one by one."""
+    for option in reversed(
+        [
+            click.option(
+                "--key",
+                "keys",
+                metavar="FILE",
+                type=EXISTING_FILE,
+                multiple=True,
+                help="Public key in PEM that may have signed. May be given several times.",
+            ),
+            click.option(
+                "--trust",
+                "roots",
+                metavar="FILE",
+                type=EXISTING_FILE,
+                multiple=True,
+                help="Root certificate in PEM whose holders may have signed. May be given several"
+                " times.",
+            ),
+            click.option(
+                "--identity",
+                default="",
+                help="Only the holder of this name: an address, URI, host or name.",
+            ),
+            click.option(
+                "--sigstore",
+                metavar="FILE",
+                type=EXISTING_FILE,
+                help="Sigstore trusted root (trusted_root.json) that vouches for --identity.",
+            ),
+            click.option(
+                "--issuer", metavar="URL", default="", help="Who says who a Sigstore identity is."
+            ),
+        ]
+    ):
+        command = option(command)
+    return command
+
+
 @click.command()
 @click.argument("model", metavar="MODEL")
-@click.option(
-    "--key",
-    "keys",
-    metavar="FILE",
-    type=EXISTING_FILE,
-    multiple=True,
-    help="Public key in PEM that may have signed. May be given several times.",
-)
-@click.option(
-    "--trust",
-    "roots",
-    metavar="FILE",
-    type=EXISTING_FILE,
-    multiple=True,
-    help="Root certificate in PEM whose holders may have signed. May be given several times.",
-)
-@click.option(
-    "--identity", default="", help="Only the holder of this name: an address, URI, host or name."
-)
-@click.option(
-    "--sigstore",
-    metavar="FILE",
-    type=EXISTING_FILE,
-    help="Sigstore trusted root (trusted_root.json) that vouches for --identity.",
-)
-@click.option("--issuer", metavar="URL", default="", help="Who says who a Sigstore identity is.")
+@trust_options
 @click.option(
     "--signature",
     metavar="FILE",
@@ -108,7 +124,7 @@ def verify(
             raise RequestError("a revision is verified against `cairn trust` alone: no options")
         verify_revision(target, data, as_json=as_json)
         return
-    trusted = _trusted(keys, roots, sigstore, identity, issuer)
+    trusted = trusted_by(keys, roots, sigstore, identity, issuer)
     tolerance = Tolerance((*ALLOWED_UNSIGNED, *allow_unsigned), follow_links)
     with _begun_progress() as begin:
         found = verify_files(
@@ -134,13 +150,18 @@ def _begun_progress() -> Iterator[Callable[[int], Callable[[int], None]]]:
         yield lambda total: stack.enter_context(byte_progress("hashing", total))
 
 
-def _trusted(
+def trusted_by(
     keys: tuple[Path, ...],
     roots: tuple[Path, ...],
     sigstore: Path | None,
     identity: str,
     issuer: str,
 ) -> list["Trusted"]:
+    """Those whom the options of a command name.
+
+    Raises:
+        RequestError: nobody, or by options that do not go together.
+    """
     from cairn.provenance.signing import TrustedIdentity, check_root, read_trusted
 
     if not keys and not roots and sigstore is None:
