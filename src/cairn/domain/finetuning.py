@@ -18,6 +18,7 @@ class TaskName(StrEnum):
     TEXT2TEXT_GENERATION = "text2text-generation"
     IMAGE_CLASSIFICATION = "image-classification"
     OBJECT_DETECTION = "object-detection"
+    TEXT_TO_IMAGE = "text-to-image"
     SPEECH_RECOGNITION = "automatic-speech-recognition"
 
 

@@ -19,6 +19,7 @@ _BY_CLASS = {
     "MarianMTModel": TaskName.TEXT2TEXT_GENERATION,
     "ForImageClassification": TaskName.IMAGE_CLASSIFICATION,
     "ForObjectDetection": TaskName.OBJECT_DETECTION,
+    "StableDiffusionPipeline": TaskName.TEXT_TO_IMAGE,
     "ForCTC": TaskName.SPEECH_RECOGNITION,
     "WhisperForConditionalGeneration": TaskName.SPEECH_RECOGNITION,
 }

@@ -218,3 +218,54 @@ def whisper(folder: Path) -> Path:
         tokens,
     ).save_pretrained(folder)
     return folder
+
+
+def stable_diffusion(folder: Path) -> Path:
+    """A pipeline from texts to pictures of 16 pixels."""
+    import diffusers
+    import transformers
+
+    torch.manual_seed(0)
+    special = ("<|startoftext|>", "<|endoftext|>")
+    letters = [f"{letter}{end}" for end in ("", "</w>") for letter in "abcdefghijklmnopqrstuvwxyz"]
+    numbers = {one: n for n, one in enumerate((*letters, *special))}
+    tokens = transformers.CLIPTokenizer(
+        vocab=numbers, merges=[], model_max_length=16, unk_token="<|endoftext|>"
+    )
+    texts = transformers.CLIPTextConfig(
+        vocab_size=len(numbers),
+        hidden_size=8,
+        intermediate_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        max_position_embeddings=16,
+        eos_token_id=len(numbers) - 1,
+    )
+    unet = diffusers.UNet2DConditionModel(
+        sample_size=8,
+        block_out_channels=(8, 16),
+        layers_per_block=1,
+        cross_attention_dim=8,
+        attention_head_dim=4,
+        norm_num_groups=4,
+        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
+    )
+    vae = diffusers.AutoencoderKL(
+        block_out_channels=(8, 8),
+        down_block_types=("DownEncoderBlock2D",) * 2,
+        up_block_types=("UpDecoderBlock2D",) * 2,
+        norm_num_groups=4,
+        sample_size=16,
+    )
+    diffusers.StableDiffusionPipeline(
+        vae=vae,
+        text_encoder=transformers.CLIPTextModel(texts),
+        tokenizer=tokens,
+        unet=unet,
+        scheduler=diffusers.DDPMScheduler(),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    ).save_pretrained(folder)
+    return folder

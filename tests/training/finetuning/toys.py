@@ -137,6 +137,20 @@ def squares(folder: Path, count: int = 60) -> Path:
     return folder
 
 
+def captions(folder: Path, count: int = 30) -> Path:
+    """Pictures of one colour, and its name as their caption."""
+
+    def rows() -> Iterator[dict[str, Any]]:
+        for number in range(count):
+            name = tuple(COLOURS)[number % len(COLOURS)]
+            _picture(folder / f"{number}.png", np.full((16, 16, 3), COLOURS[name]))
+            yield {"file_name": f"{number}.png", "text": f"a {name} picture {number}"}
+
+    folder.mkdir(parents=True)
+    _json_lines(folder / "metadata.jsonl", rows())
+    return folder
+
+
 def _picture(path: Path, pixels: Any) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)).save(path)

@@ -20,10 +20,7 @@ from cairn.training.libraries import library
 CONFIG, PIPELINE, ADAPTER = "config.json", "model_index.json", "adapter_config.json"
 _SAFE = ".safetensors"
 _PICKLED = frozenset((".bin", ".pt", ".pth", ".ckpt", ".pkl", ".h5", ".msgpack"))
-_ALONE: dict[str, Any] = {
-    "trust_remote_code": False,
-    "local_files_only": True,
-}
+_NO_CODE = {"trust_remote_code": False}
 
 
 def config_of(base: Path) -> dict[str, Any]:
@@ -71,6 +68,17 @@ def load_tokenizer(base: Path, **settings: Any) -> Any:
     return loaded("AutoTokenizer", base, **settings)
 
 
+def load_part(kind: str, base: Path, folder: str) -> Any:
+    """A part of a pipeline of diffusers: `kind` is module and class, `folder` where it lies."""
+    module, _, name = kind.partition(".")
+    weights = (base / folder / CONFIG).is_file()  # tokenizers and schedulers have none
+    return _from_folder(
+        getattr(library(module), name),
+        base / folder,
+        **({"use_safetensors": True, "torch_dtype": torch.float32} if weights else {}),
+    )
+
+
 def load_model(loader: str, base: Path, **settings: Any) -> tuple[Any, Heads]:
     """A model in float32, and its heads."""
     model, told = loaded(
@@ -91,13 +99,16 @@ def loaded(loader: str, base: Path, **settings: Any) -> Any:
     Raises:
         RequestError: it does not take it; in its words.
     """
-    kind = getattr(library("transformers"), loader)
+    return _from_folder(getattr(library("transformers"), loader), base, **_NO_CODE, **settings)
+
+
+def _from_folder(kind: Any, base: Path, **settings: Any) -> Any:
     try:
         with quiet():
-            return kind.from_pretrained(str(base), **_ALONE, **settings)
+            return kind.from_pretrained(str(base), local_files_only=True, **settings)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         words = str(error).strip().partition("\n")[0]
-        raise RequestError(f"{base.name} does not load as {loader}: {words}") from error
+        raise RequestError(f"{base.name} does not load as {kind.__name__}: {words}") from error
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cairn.domain.finetuning import FineTuning
+from cairn.domain.finetuning import ADAPTERS, FineTuning
 from cairn.training.finetuning.bases import check_weights, quiet
 from cairn.training.finetuning.devices import device_of, seed_everything
 from cairn.training.finetuning.loop import Ended, Story, Training
@@ -73,12 +73,13 @@ def finetune(
         model_folder.mkdir(parents=True, exist_ok=True)
         with quiet():
             task.save(model, model_folder)
+    is_adapter = recipe.method in ADAPTERS
     return Finetuned(
         ended,
         len(sides.learnt),
         len(sides.held_out),
         sum(one.numel() for one in model.parameters() if one.requires_grad),
         sum(one.numel() for one in model.parameters()),
-        "peft" if hasattr(model, "peft_config") else task.library_name,
+        "peft" if is_adapter and task.library_name == "transformers" else task.library_name,
         str(place),
     )

@@ -21,6 +21,7 @@ _TASKS: dict[TaskName, str] = {
     TaskName.TEXT2TEXT_GENERATION: "text2text_generation:Text2TextGeneration",
     TaskName.IMAGE_CLASSIFICATION: "image_classification:ImageClassification",
     TaskName.OBJECT_DETECTION: "object_detection:ObjectDetection",
+    TaskName.TEXT_TO_IMAGE: "text_to_image:TextToImage",
     TaskName.SPEECH_RECOGNITION: "speech:speech",
 }
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from cairn.domain.finetuning import FineTuning
+from cairn.domain.finetuning import FineTuning, Method
 from cairn.errors import RequestError
 from cairn.training.finetuning.heads import Heads
 from cairn.training.rows import Row, Rows
@@ -60,6 +60,7 @@ class Task(ABC):
     extra_roles: ClassVar[Roles] = {}
     library_name: ClassVar[str] = "transformers"
     head_stays: ClassVar[bool] = False
+    methods: ClassVar[Sequence[Method]] = tuple(Method)
 
     objective: Objective
     processor: Any  # what makes numbers of texts, pictures or sounds
@@ -73,7 +74,10 @@ class Task(ABC):
         Raises:
             RequestError: base, data and task do not go together.
         """
-        self.recipe = materials.recipe
+        self.recipe = recipe = materials.recipe
+        if recipe.method not in self.methods:
+            known = ", ".join(self.methods)
+            raise RequestError(f"{recipe.task} is not learnt by {recipe.method}, only by {known}")
         self.columns = chosen_columns(
             self.roles, self.extra_roles, materials.rows, materials.recipe.columns
         )
