@@ -25,6 +25,7 @@ from cairn.errors import (
 )
 from cairn.training import RecipeKind as Kind
 from cairn.training import Run, TrainingData, TrainingRecipe, data_at
+from cairn.workflows import run_conditions
 
 # Stands for a program that trains: says what it is asked, and does not need torch for that.
 PROGRAM = """
@@ -203,6 +204,17 @@ def test_a_run_that_somebody_else_began_is_not_executed_unasked(program: None) -
     assert cairn("resume", "runs/a", "--trust-code").exit_code == 3
     shutil.rmtree("state")
     assert isinstance(cairn("resume", "runs/a").exception, ForbiddenError)
+
+
+def test_of_a_run_from_elsewhere_only_its_own_files_are_read(
+    program: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train("runs/a", data=data_at("train.csv"))
+    shutil.rmtree("state")
+    monkeypatch.setattr(run_conditions, "code_revision", pytest.fail)
+    monkeypatch.setattr(run_conditions, "content_digest", pytest.fail)
+    assert told("show", "runs/a")["changed"] is None
+    assert "not begun here by you" in cairn("show", "runs/a").output
 
 
 def test_another_program_is_not_taken_for_the_one_that_trained(program: None) -> None:

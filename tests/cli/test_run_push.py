@@ -224,8 +224,8 @@ def test_a_lost_connection_is_told_and_tried_again_and_training_goes_on(command:
 def test_what_stays_behind_is_told_with_the_command_that_sends_it(command: None) -> None:
     run = Run("here", push="org/name", model=nn.Linear(2, 2))
     Path("answer").write_text("the hub does not answer")
-    run.save(1)
     with pytest.warns(UserWarning, match="`cairn run push here org/name` sends them"):
+        run.save(1)
         run.close()
     assert steps("here") == [1]
 

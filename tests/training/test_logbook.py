@@ -1,6 +1,7 @@
 """The record and the curves of a run, whatever becomes of its process and of the disk."""
 
 import errno
+import fcntl
 import hashlib
 import json
 import math
@@ -218,9 +219,16 @@ def test_a_full_disk_at_the_end_leaves_the_checkpoints(
 def test_one_process_at_a_time_writes_a_run(tmp_path: Path) -> None:
     with (
         Run(tmp_path, model=model()),
-        pytest.raises(ConflictError, match=f"being written by process {os.getpid()}"),
+        pytest.raises(ConflictError, match="is open in this process: close it first"),
     ):
         Run(tmp_path, model=model())
+    with (tmp_path / ".run.lock").open("r+") as another:
+        fcntl.flock(another, fcntl.LOCK_EX)  # of its own, as that of another process is
+        another.write("12345")
+        another.truncate()
+        another.flush()
+        with pytest.raises(ConflictError, match="being written by process 12345"):
+            Run(tmp_path, model=model())
     Run(tmp_path, model=model()).close()
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cairn.cli.console import err, out, print_json, visible
+from cairn.cli.console import err, out, print_ascii_json, visible
 from cairn.cli.options import LOCAL_PATH, as_json
 from cairn.cli.run import check_trusted, directory, recorded, trust_code
 from cairn.cli.run_push import at_hub, fetch_into, is_place, place_at, with_token
@@ -118,7 +118,7 @@ def reproduce(
     if signer is not None:
         (fresh / BUNDLE).write_bytes(signer.sign(statement(found, report)).as_bytes())
     if as_json:
-        print_json({**report, "report": str(fresh / REPORT), "signed": signer is not None})
+        print_ascii_json({**report, "report": str(fresh / REPORT), "signed": signer is not None})
     else:
         for line in in_words(found, different):
             out().print(visible(line))

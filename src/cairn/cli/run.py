@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cairn.cli.console import err, out, print_json, visible
+from cairn.cli.console import err, out, print_ascii_json, visible
 from cairn.cli.options import LOCAL_PATH, as_json, data_dir
 from cairn.cli.run_push import at_hub, fetch, fetch_into, is_place, place_at, push, with_token
 from cairn.cli.run_verify import verify
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from cairn.workflows.run_conditions import Changed
 
 _RUN_HELP = "A folder, a repo of the hub here (org/name@revision), hub:org/name, store:FOLDER/NAME."
+
+_MOST_DATA_BYTES = 256 << 20
+"""Of data that `show` reads to compare them: a second."""
 
 trust_code = click.option(
     "--trust-code",
@@ -56,7 +59,7 @@ def list_runs(folder: str, as_json: bool) -> None:
     place = Path(folder.removeprefix(STORE))
     found = [(str(name), kept) for name, kept in (store_runs if in_store else local_runs)(place)]
     if as_json:
-        print_json([describe_listed(name, kept) for name, kept in found])
+        print_ascii_json([describe_listed(name, kept) for name, kept in found])
     elif not found:
         err().print(f"no training run is in {visible(folder)}")
     else:
@@ -82,7 +85,7 @@ def show(target: str, hub: str | None, token: str | None, data: Path | None, as_
     kept = read_run_target(target, data, hub, token)
     changed = _changed(target, kept)
     if as_json:
-        print_json(describe_run(kept, changed))
+        print_ascii_json(describe_run(kept, changed))
     else:
         from cairn.cli.run_show import print_run
 
@@ -112,7 +115,7 @@ def compare(
 
         print_comparison(out(), found)
         return
-    print_json(
+    print_ascii_json(
         {
             "schema": 1,
             "runs": [describe_run(one, None) for one in found.runs],
@@ -185,7 +188,7 @@ def resume(
         "from_step": step,
     }
     if dry_run:
-        print_json(told) if as_json else out().print(visible(join(start.command)))
+        print_ascii_json(told) if as_json else out().print(visible(join(start.command)))
         return
     check_trusted(folder, record, trusted=trust_code)
     _check_program(kept, place, allow)
@@ -194,7 +197,9 @@ def resume(
     if as_json:
         after = local_run(folder)
         status = after.status.value if after.status else None
-        print_json({**told, "exit_code": code, "status": status, "last_step": after.last_step})
+        print_ascii_json(
+            {**told, "exit_code": code, "status": status, "last_step": after.last_step}
+        )
     click.get_current_context().exit(code)
 
 
@@ -245,14 +250,19 @@ def read_run_target(text: str, data: Path | None, hub: str | None, token: str | 
 
 
 def _changed(target: str, kept: "KeptRun") -> "Sequence[Changed] | None":
-    """What is otherwise where the run was trained; None where that is elsewhere."""
+    """What is otherwise where the run was trained; None where that is elsewhere.
+
+    Of a run that somebody else may have written nothing is looked for: its record would say where.
+    """
+    from cairn.provenance.run_seal import is_own
     from cairn.workflows.run_conditions import changed
     from cairn.workflows.run_restart import working_folder
 
-    if kept.record is None or kept.is_live is None:
+    if kept.record is None or kept.is_live is None or not is_own(Path(target), kept.record):
         return None
     session = kept.record.sessions[-1]
-    return changed(kept.record, session, working_folder(Path(target), session))
+    place = working_folder(Path(target), session)
+    return changed(kept.record, session, place, most_data_bytes=_MOST_DATA_BYTES)
 
 
 def _point(kept: "KeptRun") -> int | None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cairn.cli.console import byte_progress, err, human_bytes, out, print_json, visible
+from cairn.cli.console import byte_progress, err, human_bytes, out, print_ascii_json, visible
 from cairn.cli.options import LOCAL_PATH, as_json
 from cairn.errors import NamingError
 
@@ -52,7 +52,7 @@ def push(
 
     done = push_run(folder, place, told)
     if as_json:
-        print_json(
+        print_ascii_json(
             {
                 "place": place.name,
                 "sent": list(done.sent),
@@ -88,7 +88,7 @@ def fetch(
     """
     told = fetch_into(place_at(source, hub, token), folder, step, every=every)
     if as_json:
-        print_json(told)
+        print_ascii_json(told)
     else:
         steps = ", ".join(map(str, told["steps"])) or "none"
         out().print(f"{visible(str(folder))}: steps {steps} of {visible(source)}")

@@ -81,7 +81,9 @@ def print_run(console: "Console", run: "KeptRun", changed: "Sequence[Changed] | 
         console.print("[yellow]not exact here and now[/yellow], because")
         for one in changed:
             console.print(f"  {visible(str(one))}")
-    elif changed is not None:
+    elif changed is None:
+        console.print("not begun here by you: what is otherwise here and now was not looked for")
+    else:
         console.print("program, data, machine and libraries are as they were")
 
 
@@ -132,7 +134,7 @@ def print_comparison(console: "Console", found: "RunComparison") -> None:
     for heading in ("", *names):
         table.add_column(visible(heading), overflow="fold")
     for row in found.unlike:
-        table.add_row(row.name, *(visible(value) for value in row.values))
+        table.add_row(visible(row.name), *(visible(value) for value in row.values))
     console.print(table if found.unlike else "made from the same, in the same environment")
     for name, partings in found.partings.items():
         for other, one in zip(names[1:], partings, strict=True):

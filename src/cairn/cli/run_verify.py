@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from cairn.cli.console import out, print_json, visible
+from cairn.cli.console import out, print_ascii_json, visible
 from cairn.cli.options import LOCAL_PATH, as_json
 from cairn.cli.verify import trust_options, trusted_by
 
@@ -40,7 +40,7 @@ def verify(
     found = check_report(report, trusted, datetime.now(UTC), kept)
     signature = found.signature
     if as_json:
-        print_json(
+        print_ascii_json(
             {
                 "schema": 1,
                 "verified": found.is_verified,

@@ -31,6 +31,9 @@ LOCK = ".run.lock"
 ORDERS = "CAIRN_RUN"
 """The environment variable that tells a program what to do with its run."""
 
+PUSHED = ".run.pushed.json"
+"""Which checkpoints a folder pushed where; what retention removes here goes there as well."""
+
 FORMAT = "cairn-run"
 VERSION = 1
 """The newest version of the format, and the only one so far."""

@@ -7,6 +7,11 @@ from cairn.errors import EntryNotFoundError
 from cairn.provenance.signing.folders import hash_files, list_model
 
 
+def content_bytes(path: Path) -> int:
+    """How many bytes `content_digest` would read."""
+    return list_model(path, follow_links=True, besides=path).size_bytes
+
+
 def content_digest(path: Path) -> str:
     """`sha256:...` of a file; of a folder, that of the listing `sha256sum` makes of its files.
 

@@ -22,7 +22,7 @@ _KEY_BYTES = 32
 
 def write_seal(folder: Path, run: RunRecord) -> None:
     """Seal the run in a folder; without a place for the key it stays unsealed."""
-    with suppress(OSError):
+    with suppress(OSError, RuntimeError):  # nobody has a home
         (folder / SEAL).write_text(_seal(run, _key()))
 
 
@@ -31,7 +31,7 @@ def is_own(folder: Path, run: RunRecord) -> bool:
     try:
         found = (folder / SEAL).read_text()
         return hmac.compare_digest(found, _seal(run, _key()))
-    except (OSError, ValueError, TypeError):  # none, or no text of a seal
+    except (OSError, RuntimeError, ValueError, TypeError):  # none, or no text of a seal
         return False
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from cairn.domain import RunStatus
 from cairn.errors import RequestError, UnavailableError
 from cairn.formats.training_record import RECORD, step_of
-from cairn.formats.training_run import RUN
+from cairn.formats.training_run import PUSHED, RUN
 
 FIRST_RETRY_S, LONGEST_RETRY_S = 5.0, 300.0
 _NOT_THERE = 3  # the exit code of NotFoundError
@@ -35,7 +35,7 @@ class Pushing:
             raise RequestError("push names no place: org/name or store:FOLDER/NAME")
         self.place = place
         self._folder = folder
-        self._sent: set[str] = set()
+        self._sent = _sent_before(folder, place)
         self._wanted = threading.Event()
         self._ending = threading.Event()
         self._abandoned = False
@@ -140,6 +140,15 @@ def fetch_begun(folder: Path, place: str) -> None:
             f"{_last_line(done.stderr, done.returncode)}: whether the run began already is not"
             f" known; try again, or begin without push and send it later"
         )
+
+
+def _sent_before(folder: Path, place: str) -> set[str]:
+    """What earlier processes sent, for words alone: the command looks for itself."""
+    try:
+        said = json.loads((folder / PUSHED).read_bytes())
+        return {*said.get(place, ()), *said.get(f"hub:{place}", ())}
+    except (OSError, ValueError, AttributeError, TypeError):
+        return set()
 
 
 def _last_line(errors: str, code: int) -> str:

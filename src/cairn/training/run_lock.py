@@ -32,6 +32,8 @@ class RunLock:
             self._file.seek(0)
             holder = self._file.read(20).strip() or "unknown"
             self._file.close()
+            if holder == str(os.getpid()):
+                raise ConflictError(f"the run in {folder} is open in this process: close it first")
             raise ConflictError(
                 f"the run in {folder} is being written by process {holder}: wait for its end or"
                 " stop it, or give this run another folder"

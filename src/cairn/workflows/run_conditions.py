@@ -13,7 +13,7 @@ from pathlib import Path
 from cairn.domain import RecipeKind, RunRecord, TrainingSession
 from cairn.domain.runs import Setting
 from cairn.provenance.code_revision import code_revision
-from cairn.provenance.content import content_digest
+from cairn.provenance.content import content_bytes, content_digest
 from cairn.provenance.machine import LIBRARIES, library_version, processor, system
 
 
@@ -30,9 +30,20 @@ class Changed:
         return f"{self.name} was {was} and is {now}"
 
 
-def changed(run: RunRecord, session: TrainingSession, directory: Path) -> tuple[Changed, ...]:
-    """What differs between a session of a run and a start in this working folder now."""
-    pairs = (*_program(session, directory), *_data(run, directory), *_machine(session))
+def changed(
+    run: RunRecord,
+    session: TrainingSession,
+    directory: Path,
+    *,
+    most_data_bytes: float = float("inf"),
+) -> tuple[Changed, ...]:
+    """What differs between a session of a run and a start in this working folder now.
+
+    Only of a run that may be executed: files are read wherever its record says, and git is asked
+    in the folder of its program, which may have git run programs. Larger data are not read.
+    """
+    data = _data(run, directory, most_data_bytes)
+    pairs = (*_program(session, directory), *data, *_machine(session))
     return tuple(Changed(name, was, now) for name, was, now in pairs if was != now)
 
 
@@ -54,7 +65,9 @@ def _digest(path: Path) -> str | None:
         return None
 
 
-def _data(run: RunRecord, directory: Path) -> Iterator[tuple[str, Setting, Setting]]:
+def _data(
+    run: RunRecord, directory: Path, most_bytes: float
+) -> Iterator[tuple[str, Setting, Setting]]:
     """Data that lie on this machine and have a name that is computed from their content.
 
     Built-in recipes look at folders themselves: they may take some of the files.
@@ -63,7 +76,8 @@ def _data(run: RunRecord, directory: Path) -> Iterator[tuple[str, Setting, Setti
     for one in run.data:
         path = directory / one.where
         is_there = path.is_file() if looks_itself else path.exists()
-        if one.digest is not None and one.digest.startswith("sha256:") and is_there:
+        is_named = one.digest is not None and one.digest.startswith("sha256:")
+        if is_named and is_there and content_bytes(path) <= most_bytes:
             yield f"data {one.where}", one.digest, content_digest(path)
 
 

@@ -15,12 +15,9 @@ from cairn.errors import ConflictError, MalformedError
 from cairn.formats.strict_json import parse_json
 from cairn.formats.training_metrics import METRICS
 from cairn.formats.training_record import RECORD, step_of
-from cairn.formats.training_run import RUN, read_run
+from cairn.formats.training_run import PUSHED, RUN, read_run
 from cairn.workflows.local_runs import run_files
 from cairn.workflows.run_places import Content, PlacedFile, RunPlace
-
-PUSHED = ".run.pushed.json"
-"""Which checkpoints this folder pushed where; what retention removes here goes there as well."""
 
 _LOCK = ".run.push.lock"
 _ATTEMPTS = 5
