@@ -10,8 +10,8 @@ import click
 
 from cairn.cli.console import err, out, print_ascii_json, visible
 from cairn.cli.options import LOCAL_PATH, as_json
-from cairn.cli.run import check_trusted, directory, recorded, trust_code
 from cairn.cli.run_push import at_hub, fetch_into, is_place, place_at, with_token
+from cairn.cli.run_resume import check_trusted, directory, recorded, trust_code
 from cairn.cli.signers import SignerOptions, signer_options
 from cairn.errors import InexactError, UnavailableError
 
@@ -98,7 +98,8 @@ def reproduce(
     fresh = into or folder.resolve().with_name(f"{folder.resolve().name}-again")
     start, run_folder = reproducing.start_again(session, place, fresh)
     if dry_run:
-        out().print(visible(join(start.command)))
+        told = {"command": list(start.command), "directory": str(place)}
+        print_ascii_json(told) if as_json else out().print(visible(join(start.command)))
         return
     check_trusted(folder, record, trusted=trust_code)
     different = changed(record, session, place)
