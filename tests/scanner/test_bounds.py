@@ -98,3 +98,14 @@ def test_templates_of_a_file_are_parsed_up_to_a_number_of_characters_in_all() ->
         text = json.dumps({f"template {n}": template for n in range(count)})
         found = gather(BytesSource(text.encode(), "tokenizer_config.json"))
         assert sum(isinstance(one, Unread) for one in found) == unread
+
+
+def test_long_python_source_is_read_when_it_says_little_and_bounded_when_it_says_much() -> None:
+    table = b"T = [" + b"1250000, " * 60_000 + b"]\n"
+    told = gather(BytesSource(table + b"import os\nos.system('x')\n", "table.py"))
+    assert not any(isinstance(one, Unread) for one in told)
+    assert report_of("table.py", len(table), told).verdict is Verdict.MALICIOUS
+    begun = time.process_time()
+    found = gather(BytesSource(b"a()\n" * 500_000, "calls.py"))
+    assert time.process_time() - begun < MOST_CPU_S
+    assert any(isinstance(one, Unread) for one in found)

@@ -26,6 +26,11 @@ def is_absolute(target: str) -> bool:
     return plain.startswith(("/", "\\", "~/", "~\\")) or bool(_DRIVE.match(plain))
 
 
+def is_share(target: str) -> bool:
+    """Whether a path is on another machine, to which Windows then shows who the user is."""
+    return target.startswith(("\\\\", "//"))
+
+
 def is_address(target: str) -> bool:
     """Whether it is a URL rather than a path."""
     return bool(_SCHEME.match(target)) or target.startswith("file:")

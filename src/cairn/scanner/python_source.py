@@ -7,15 +7,23 @@ the ways around them whose words stand in the file: `getattr(os, "system")`,
 
 import ast
 import io
+import re
 import tokenize
 from collections.abc import Iterator
+from itertools import islice
 from typing import NamedTuple
 
 from cairn.errors import LimitError, MalformedError
 from cairn.scanner.paths import leads_elsewhere
 
-# The longest models of transformers have 250 KB; as many bytes of calls take two seconds.
-MAX_SOURCE_BYTES = 256 << 10
+# Generated modules and tables are that long. What takes time is not bytes but what they say.
+MAX_SOURCE_BYTES = 4 << 20
+
+# Words and opening brackets: no node of the syntax that names or calls has none. The longest module
+# of torch, 1.4 MB, has 139,000, models of transformers have 31,000; as many calls, which take four
+# bytes each, take some two seconds.
+MAX_SOURCE_WORDS = 150_000
+_WORD = re.compile(r"\w+|[(\[{]")
 
 COMPUTED = "?"
 """A part of a name that only the running program knows."""
@@ -102,6 +110,9 @@ def parsed(text: str) -> ParsedSource:
     """
     if len(text) > MAX_SOURCE_BYTES:
         raise LimitError(f"Python source of {len(text)} characters")
+    words = sum(1 for _ in islice(_WORD.finditer(text), MAX_SOURCE_WORDS + 1))
+    if words > MAX_SOURCE_WORDS:
+        raise LimitError(f"Python source of more than {MAX_SOURCE_WORDS:,} words")
     try:
         return ParsedSource(ast.parse(text))
     except (SyntaxError, ValueError):

@@ -17,7 +17,7 @@ from cairn.scanner.encoded_texts import note_encoded
 from cairn.scanner.evidence.contents import Reference
 from cairn.scanner.evidence.settings import KerasObject, NamedCode
 from cairn.scanner.evidence.templates import TemplateUse
-from cairn.scanner.paths import climbs, is_address, leads_elsewhere
+from cairn.scanner.paths import climbs, is_address, is_share, leads_elsewhere
 from cairn.scanner.serialized_settings import SERIALIZED_KEY, enter_serialized
 from cairn.scanner.trace import Trace
 
@@ -151,7 +151,7 @@ def _note_text(pointer: str, text: str, trace: Trace) -> None:
     within = next((key for key in keys if key in _WITHIN), None)
     if within is not None and leads_elsewhere(text):
         trace.note(Reference(place, within, text[:_MOST_SHOWN]))
-    if keys[-1] in _FOLLOWED and (climbs(text) or is_address(text)):
+    if keys[-1] in _FOLLOWED and (climbs(text) or is_address(text) or is_share(text)):
         trace.note(Reference(place, keys[-1], text[:_MOST_SHOWN]))
     if keys[-1] in _VOCABULARY_KEYS:
         trace.note(Reference(place, "Keras vocabulary", text[:_MOST_SHOWN]))

@@ -20,6 +20,8 @@ from cairn.errors import LimitError, MalformedError
 _FRAMES = pattern(r"(?:gi|cr|ag|f|tb|co|func|im)_\w+|mro")
 # The rounds of a loop or the length of a text beyond which a template costs more than it says.
 _MOST_ROUNDS = 100_000
+# The width of a number in a text that `%` formats.
+_WIDTH = pattern(r"%[#0 +-]*(?:\d*\.)?(\d{5,18})")
 _MOST_POWER = 300  # digits, beyond which a float is infinite
 
 # Filters whose arguments name attributes, filters or tests of each element.
@@ -139,15 +141,56 @@ def _uses_of(node: nodes.Node, built: Mapping[str, str]) -> Iterator[tuple[str, 
             yield from _call(callee, node)
         case nodes.For(recursive=True):
             yield "node", "recursive loop"
-        case nodes.Mul() | nodes.Pow():
-            product = _product(node)
-            if product > _MOST_ROUNDS:
-                yield "work", _shown_number(product)
+    yield from _work_of(node)
     spelled = _spelled(node)
     if "__" in spelled:
         yield "text", spelled
     if not isinstance(node, _STRUCTURE):
         yield "node", type(node).__name__
+
+
+def _work_of(node: nodes.Node) -> Iterator[tuple[str, str]]:
+    """What makes much of little, as far as its constants say."""
+    match node:
+        case nodes.Mul() | nodes.Pow():
+            product = _product(node)
+            if product > _MOST_ROUNDS:
+                yield "work", _shown_number(product)
+        case nodes.Const(value=str() as text):
+            for width in map(int, _WIDTH.findall(text)):
+                if width > _MOST_ROUNDS:
+                    yield "work", _shown_number(width)
+        case nodes.Assign(target=target, node=value) if _doubles(target, value):
+            yield "node", "a text or list made of itself twice"
+
+
+def _doubles(target: nodes.Node, value: nodes.Node) -> bool:
+    """Whether a variable becomes something that holds it twice: thirty times take a gigabyte."""
+    name = _variable(target)
+    waiting, found = [value], 0
+    while waiting:
+        match waiting.pop():
+            case nodes.Add(left=left, right=right):
+                waiting += (left, right)
+            case nodes.Concat(nodes=parts) | nodes.List(items=parts) | nodes.Tuple(items=parts):
+                waiting += parts
+            case nodes.Filter(node=nodes.Node() as filtered):
+                waiting.append(filtered)
+            case part:
+                found += name is not None and _variable(part) == name
+    return found > 1
+
+
+def _variable(node: nodes.Node) -> tuple[str, str] | None:
+    """A variable, or one in a namespace; None for anything else."""
+    match node:
+        case nodes.Name(name=name):
+            return name, ""
+        case (
+            nodes.NSRef(name=name, attr=attr) | nodes.Getattr(node=nodes.Name(name=name), attr=attr)
+        ):
+            return name, attr
+    return None
 
 
 def _spelled(node: nodes.Node) -> str:

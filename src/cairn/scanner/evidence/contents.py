@@ -5,6 +5,9 @@ from typing import ClassVar
 
 from cairn.scanner.evidence.base import Evidence
 
+LAUNCHER = "launcher"
+"""The family of files that desktops start at a click for their name alone."""
+
 
 @dataclass(frozen=True, slots=True)
 class Program(Evidence):

@@ -21,7 +21,7 @@ _STARTUP = pattern(rb"^import[ \t]", MULTILINE)
 class PythonExtractor(Extractor):
     """Source by its name: that is what importers go by."""
 
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
 
     @property
     def name(self) -> str:

@@ -6,7 +6,7 @@ from typing import ClassVar
 from cairn.domain import Finding, Verdict
 from cairn.scanner.evidence.base import Evidence
 from cairn.scanner.evidence.contents import Reference
-from cairn.scanner.paths import climbs, is_absolute, is_address, leads_elsewhere
+from cairn.scanner.paths import climbs, is_absolute, is_address, is_share, leads_elsewhere
 from cairn.scanner.rule import Rule
 
 # Which base an adapter was trained on is said by such paths, too, by mistake.
@@ -62,4 +62,6 @@ def _how(target: str) -> str:
         return ", which climbs out of the folder"
     if is_address(target):
         return ", an address"
+    if is_share(target):
+        return ", a folder of another machine"
     return ", an absolute path" if is_absolute(target) else ""
