@@ -20,16 +20,20 @@ from cairn.cli.options import EXISTING_FILE, LOCAL_PATH, as_json
 from cairn.cli.run_push import at_hub, with_token
 from cairn.cli.targets import LocalTarget, parse_repo, parse_target
 from cairn.domain import RepoId, RepoType
+from cairn.domain.finetuning import TaskName
 from cairn.errors import RequestError
 
 if TYPE_CHECKING:
+    from cairn.domain.finetuning import FineTuning
     from cairn.training.finetuning import Progress
     from cairn.workflows.finetune import Place, Work
 
 
 @click.command()
 @click.argument("base", required=False)
-@click.option("--data", metavar="FILE_OR_REPO", help="What to learn from: see the guide.")
+@click.option(
+    "--data", metavar="FILE_OR_REPO", help="What to learn from; for agents an environment's name."
+)
 @click.option("--out", type=LOCAL_PATH, help="The folder to write (default: BASE-TASK-METHOD).")
 @click.option("--recipe", "file", type=EXISTING_FILE, help="Do again what this recipe.json says.")
 @recipe_options
@@ -80,12 +84,16 @@ def finetune(
     fetched = _Repos(hub, token)
     target = None if publish is None else fetched.target(publish)
     found = fetched.place(values["base"], RepoType.MODEL)
-    recipe = recipe_of(values if "task" in values else {**values, "task": task_for(found.path)})
+    if "task" not in values:
+        values["task"] = task_for(found.path)
+    if values["task"] == TaskName.REINFORCEMENT_LEARNING:
+        values.setdefault("method", "full")  # the only one
+    recipe = recipe_of(values)
     eval_data = recipe.eval_data
     work = Work(
         recipe,
         found,
-        fetched.place(recipe.data, RepoType.DATASET),
+        fetched.data(recipe),
         None if eval_data is None else fetched.place(eval_data, RepoType.DATASET),
         out or _usual_folder(found, recipe.task, recipe.method),
         device,
@@ -131,6 +139,14 @@ class _Repos:
         with self._shown(f"fetching {repo.full_name}"):
             found = fetch(repo, revision, hub, self._token)
         return Place(found.folder, text, repo.full_name, found.commit)
+
+    def data(self, recipe: "FineTuning") -> "Place":
+        """What is learnt from: rows, or an environment, which has a name and no files."""
+        from cairn.workflows.finetune import Place
+
+        if recipe.task is TaskName.REINFORCEMENT_LEARNING:
+            return Place(Path(), recipe.data)
+        return self.place(recipe.data, RepoType.DATASET)
 
     def target(self, text: str) -> RepoId:
         """The model that is to be published."""
@@ -215,11 +231,12 @@ def _as_bar(folder: Path) -> "Iterator[Callable[[Progress], None]]":
                 task,
                 total=progress.total,
                 completed=progress.step,
-                loss=f"{progress.loss:.4f}",
+                loss="" if math.isnan(progress.loss) else f"{progress.loss:.4f}",
             )
             if progress.measured:
-                numbers = ", ".join(f"{n} {v:.4f}" for n, v in progress.measured.items())
-                bar.console.print(f"step {progress.step}: loss {progress.loss:.4f}, {numbers}")
+                said = {"loss": progress.loss, **progress.measured}
+                numbers = (f"{n} {v:.4f}" for n, v in said.items() if not math.isnan(v))
+                bar.console.print(f"step {progress.step}: {', '.join(numbers)}")
 
         yield told
 
@@ -241,4 +258,4 @@ def _print(results: Mapping[str, Any], folder: Path) -> None:
         f" {results['trained_parameters']:,} of {results['parameters']:,} parameters trained"
     )
     if numbers:
-        console.print(f"held out ({results['held_out']:,} rows): {numbers}")
+        console.print(f"in {results['held_out']:,} {results['measured_in']}: {numbers}")

@@ -19,6 +19,7 @@ class TaskName(StrEnum):
     IMAGE_CLASSIFICATION = "image-classification"
     OBJECT_DETECTION = "object-detection"
     TEXT_TO_IMAGE = "text-to-image"
+    REINFORCEMENT_LEARNING = "reinforcement-learning"
     SPEECH_RECOGNITION = "automatic-speech-recognition"
 
 

@@ -17,9 +17,9 @@ from cairn.errors import (
     UnavailableError,
 )
 
-# What a model is loaded from: no pickle is fetched, and no code.
+# What a model is loaded from: no code, and no pickle but an agent's, which nobody unpickles.
 _OF_MODELS = (
-    *("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja", "*.tiktoken"),
+    *("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja", "*.tiktoken", "*.zip"),
     *("README.md", "LICENSE*", "NOTICE*"),
 )
 

@@ -7,6 +7,7 @@ The folder has what stock loaders load, `recipe.json`, `results.json` and a draf
 import hashlib
 import json
 import os
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
@@ -15,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import cairn
 from cairn.domain import BaseModel, Digest, RecipeKind, TrainingData, TrainingRecipe
-from cairn.domain.finetuning import ADAPTERS, FineTuning
+from cairn.domain.finetuning import ADAPTERS, FineTuning, TaskName
 from cairn.errors import ConflictError, RequestError
+from cairn.workflows.finetune_agent import agent_data, agent_file
 from cairn.workflows.finetune_card import drafted_card
 from cairn.workflows.finetune_recipe import (
     RECIPE,
@@ -27,7 +29,7 @@ from cairn.workflows.finetune_recipe import (
 )
 
 if TYPE_CHECKING:
-    from cairn.training.finetuning import Finetuned, Watcher
+    from cairn.training.finetuning import Finetuned, Story, Watcher
 
 RUN, RESULTS, CARD = "run", "results.json", "README.md"
 _LIBRARIES = ("torch", "transformers", "peft")
@@ -83,7 +85,16 @@ def finetune(work: Work, watcher: "Watcher") -> dict[str, Any]:
     if results.is_file():
         found: dict[str, Any] = json.loads(results.read_text("utf-8"))
         return found
-    from cairn.training.finetuning import Story
+    done = _trained_agent(work, watcher) if _is_agent(work) else _trained(work, watcher)
+    told = {"name": work.out.absolute().name, **_told(done)}
+    if not done.ended.is_interrupted:
+        card = drafted_card(work.recipe, work.base, work.data, told)
+        (work.out / CARD).write_text(card, "utf-8")
+        results.write_text(json.dumps(told, indent=1) + "\n", "utf-8")  # last: it is over
+    return told
+
+
+def _trained(work: Work, watcher: "Watcher") -> "Finetuned":
     from cairn.training.finetuning import finetune as train
     from cairn.training.rows import Data, open_data
 
@@ -94,33 +105,42 @@ def finetune(work: Work, watcher: "Watcher") -> dict[str, Any]:
         parts.append(TrainingData(work.eval_data.called, measured.digest))
         both = hashlib.sha256(f"{data.digest} {measured.digest}".encode()).hexdigest()
         data = Data(data.rows, measured.rows, f"sha256:{both}")
-    weights = dict(_weights(work.base.path))
-    work.out.mkdir(parents=True, exist_ok=True)
-    write_recipe(work.out / RECIPE, work.recipe, _made(work, weights, data.digest))
-    story = Story(
-        work.out / RUN,
-        work.out.absolute().name,
-        BaseModel(work.base.called, work.base.revision, weights),
-        parts,
-        data.digest,
-        _started(work),
-    )
-    done = train(
+    return train(
         work.recipe,
         work.base.path,
         data,
-        story,
+        _story(work, parts, data.digest),
         work.out,
         device=work.device,
         allow=work.allow,
         watcher=watcher,
     )
-    told = {"name": work.out.absolute().name, **_told(done)}
-    if not done.ended.is_interrupted:
-        card = drafted_card(work.recipe, work.base, work.data, told, data.digest)
-        (work.out / CARD).write_text(card, "utf-8")
-        results.write_text(json.dumps(told, indent=1) + "\n", "utf-8")  # last: it is over
-    return told
+
+
+def _is_agent(work: Work) -> bool:
+    return work.recipe.task is TaskName.REINFORCEMENT_LEARNING
+
+
+def _trained_agent(work: Work, watcher: "Watcher") -> "Finetuned":
+    from cairn.training.finetuning import finetune_agent
+
+    environment = work.recipe.data
+    story = _story(work, [TrainingData(environment)], f"environment {environment}")
+    with tempfile.TemporaryDirectory(prefix="cairn-agent.") as folder:
+        base = agent_data(work.base.path, Path(folder))
+        return finetune_agent(work.recipe, base, story, work.out, allow=work.allow, watcher=watcher)
+
+
+def _story(work: Work, data: Sequence[TrainingData], digest: str) -> "Story":
+    """Begins the folder: what its run and recipe say."""
+    from cairn.training.finetuning import Story
+
+    weights = dict(_weights(work.base.path))
+    work.out.mkdir(parents=True, exist_ok=True)
+    write_recipe(work.out / RECIPE, work.recipe, _made(work, weights, digest))
+    base = BaseModel(work.base.called, work.base.revision, weights)
+    name = work.out.absolute().name
+    return Story(work.out / RUN, name, base, data, digest, _started(work))
 
 
 def check_publishable(work: Work) -> None:
@@ -180,10 +200,12 @@ def _made(work: Work, weights: Mapping[str, Digest], data_digest: str) -> dict[s
 
 def _weights(base: Path) -> Iterator[tuple[str, Digest]]:
     """The SHA-256 of every file with weights: lineage that does not depend on names."""
-    for path in sorted(base.rglob("*.safetensors")):
+    agent = agent_file(base)
+    for path in [agent] if agent else sorted(base.rglob("*.safetensors")):
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        yield path.relative_to(base).as_posix(), Digest.sha256(digest)
+        name = path.name if agent else path.relative_to(base).as_posix()
+        yield name, Digest.sha256(digest)
 
 
 def _versions() -> Iterator[tuple[str, str]]:

@@ -20,15 +20,13 @@ _LICENCE_KEYS = ("license", "license_name", "license_link")
 _METRICS = (*("accuracy", "f1", "precision", "recall", "perplexity", "exact_match", "wer", "cer"),)
 
 
-def drafted_card(
-    recipe: FineTuning, base: "Place", data: "Place", told: Mapping[str, Any], data_digest: str
-) -> str:
+def drafted_card(recipe: FineTuning, base: "Place", data: "Place", told: Mapping[str, Any]) -> str:
     """A README.md with the metadata of the hub, and what people need to check before they rely."""
     terms = _terms(base.path)
     front = yaml.safe_dump(
         _metadata(recipe, base, data, told, terms), sort_keys=False, allow_unicode=True
     )
-    body = "\n\n".join(_paragraphs(recipe, base, data, told, terms, data_digest))
+    body = "\n\n".join(_paragraphs(recipe, base, data, told, terms))
     return f"---\n{front}---\n\n{body}\n"
 
 
@@ -92,7 +90,6 @@ def _paragraphs(
     data: "Place",
     told: Mapping[str, Any],
     terms: Mapping[str, Any],
-    data_digest: str,
 ) -> Iterator[str]:
     origin = f"[{base.repo}](/{base.repo})" if base.repo else f"`{Path(base.name).name}`"
     yield f"# {told['name']}"
@@ -103,14 +100,13 @@ def _paragraphs(
     )
     yield "## Data"
     yield (
-        f"{told['learnt']:,} rows of `{data.repo or Path(data.name).name}` were learnt from"
-        f" (digest `{data_digest}`). Whose data these are, and under which terms, is not known"
-        " here."
+        f"{told['learnt']:,} {told['learnt_of']} of `{data.repo or Path(data.name).name}` were"
+        " learnt from. Whose data these are, and under which terms, is not known here."
     )
     yield "## Evaluation"
     if measured := _measured(told):
         table = "\n".join(f"| {name} | {value:.4f} |" for name, value in measured.items())
-        yield f"On {told['held_out']:,} rows that were held out, at step {told['chosen_step']:,}:"
+        yield f"In {told['held_out']:,} {told['measured_in']}, at step {told['chosen_step']:,}:"
         yield f"| measure | value |\n|---|---|\n{table}"
     else:
         yield "Nothing was held out, so nothing was measured."

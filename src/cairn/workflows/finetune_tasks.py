@@ -6,6 +6,7 @@ from typing import Any
 
 from cairn.domain.finetuning import TaskName
 from cairn.errors import RequestError
+from cairn.workflows.finetune_agent import agent_file
 
 _CONFIGURATIONS = ("config.json", "model_index.json")
 # Endings of the classes that `architectures` names.
@@ -31,6 +32,8 @@ def task_for(base: Path) -> TaskName:
     Raises:
         RequestError: it says none; the message lists the choices.
     """
+    if agent_file(base) is not None:
+        return TaskName.REINFORCEMENT_LEARNING
     for name in _named_classes(base):
         for ending, task in _BY_CLASS.items():
             if name.endswith(ending):

@@ -1,8 +1,9 @@
 """The verb finetune: from base, data and recipe to a trained model in a folder."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from cairn.domain.finetuning import ADAPTERS, FineTuning
 from cairn.training.finetuning.bases import check_weights, quiet
@@ -12,16 +13,24 @@ from cairn.training.finetuning.methods import prepared
 from cairn.training.finetuning.progress import Watcher
 from cairn.training.finetuning.samples import Samples
 from cairn.training.finetuning.tasks import Materials, task_of
+from cairn.training.libraries import library
 from cairn.training.rows import Data, Split, split
+
+AGENT = "agent.zip"
 
 
 @dataclass(frozen=True, slots=True)
 class Finetuned:
-    """What came out: how training ended, how many samples it saw, and how many it trained."""
+    """What came out: how training ended, what was learnt from and measured in, and of how many.
+
+    `learnt` and `held_out` are counts of what `learnt_of` and `measured_in` say.
+    """
 
     ended: Ended
     learnt: int
     held_out: int
+    learnt_of: str
+    measured_in: str
     trained_parameters: int
     parameters: int
     library: str
@@ -78,8 +87,48 @@ def finetune(
         ended,
         len(sides.learnt),
         len(sides.held_out),
+        "rows",
+        "rows that were held out",
         sum(one.numel() for one in model.parameters() if one.requires_grad),
         sum(one.numel() for one in model.parameters()),
         "peft" if is_adapter and task.library_name == "transformers" else task.library_name,
         str(place),
+    )
+
+
+def finetune_agent(
+    recipe: FineTuning,
+    base: tuple[str, Mapping[str, Any], Path],
+    story: Story,
+    model_folder: Path,
+    *,
+    allow: Sequence[str] = (),
+    watcher: Watcher | None = None,
+) -> Finetuned:
+    """The same for an agent of Stable-Baselines3, which learns from an environment.
+
+    `base` is the name of its algorithm, its settings, and its weights as safetensors.
+
+    Raises:
+        RequestError: base, environment and method do not go together.
+        InexactError: the run there would not go on to the bit. MissingExtraError.
+    """
+    library("stable_baselines3")
+    from cairn.training.finetuning.agents import EPISODES, AgentBase, learn
+
+    agent, ended = learn(recipe, AgentBase(*base), story, allow, watcher or Watcher())
+    if not ended.is_interrupted:
+        model_folder.mkdir(parents=True, exist_ok=True)
+        agent.save(model_folder / AGENT)
+    count = sum(one.numel() for one in agent.policy.parameters())
+    return Finetuned(
+        ended,
+        ended.step,
+        EPISODES,
+        "steps of the environment",
+        "episodes",
+        count,
+        count,
+        "stable-baselines3",
+        "cpu",
     )

@@ -30,7 +30,7 @@ from cairn.training.sampler import EpochSampler
 
 NEWEST_KEPT = 2  # beside the best
 # The program is Cairn, whose release is recorded; the code where a user calls it says nothing.
-_CODE = Path(Path(cairn.__file__).anchor)
+CODE = Path(Path(cairn.__file__).anchor)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +168,7 @@ class Training:
             data=story.data,
             recipe=story.started,
             data_digest=story.data_digest,
-            code=_CODE,
+            code=CODE,
             **self._parts(),
         )
 
@@ -253,7 +253,7 @@ class Training:
                 step=best,
                 allow=set(allow),
                 data_digest=story.data_digest,
-                code=_CODE,
+                code=CODE,
                 **self._parts(),
             )
         return Ended(step, self.total, best or step, self._standing.measured)

@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import cast
 
 from cairn.domain.finetuning import TaskName
+from cairn.errors import RequestError
 from cairn.training.finetuning.tasks.base import (
     Batch,
     Example,
@@ -27,7 +28,13 @@ _TASKS: dict[TaskName, str] = {
 
 
 def task_of(name: TaskName) -> MakesTask:
-    """What makes the task of this name."""
+    """What makes the task of this name.
+
+    Raises:
+        RequestError: agents learn otherwise.
+    """
+    if name not in _TASKS:
+        raise RequestError(f"{name} is learnt from an environment, not from rows")
     module, _, kind = _TASKS[name].partition(":")
     return cast("MakesTask", getattr(import_module(f"{__name__}.{module}"), kind))
 
