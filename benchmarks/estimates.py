@@ -108,7 +108,7 @@ CASES: dict[str, tuple[Callable[[], dict[str, Any]], dict[str, Any]]] = {
         lambda: of_transformers("ResNet", "ForImageClassification"),
         {"batch": 8, "image": 128},
     ),
-    "YOLOS, 6 layers of 192, b2, 256 pixels": (
+    "YOLOS, 6 layers of 192, b6, 256 pixels": (
         lambda: of_transformers(
             *("Yolos", "ForObjectDetection"),
             num_hidden_layers=6,
@@ -118,7 +118,7 @@ CASES: dict[str, tuple[Callable[[], dict[str, Any]], dict[str, Any]]] = {
             image_size=[256, 256],
             num_labels=91,
         ),
-        {"batch": 2},
+        {"batch": 6},
     ),
     "Stable Diffusion UNet, 96-384 channels, b2": (unet, {"batch": 2}),
     "Whisper tiny, b2 s64": (

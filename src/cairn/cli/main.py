@@ -45,6 +45,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "estimate:estimate",
         "Say if training fits into memory, how long it takes, and what it costs.",
     ),
+    "merge": (
+        "merge:merge",
+        "Merge adapters and models, and take them apart again, one tensor at a time.",
+    ),
     "convert": ("convert:convert", "Write the weights of any checkpoint as safetensors."),
     "finetune": (
         "finetune:finetune",

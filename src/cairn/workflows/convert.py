@@ -3,8 +3,7 @@
 Planning reads no values: names, sizes and what cannot be written are known before a byte is.
 """
 
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -19,6 +18,7 @@ from cairn.formats.reframing import Outgoing, Reframing, reframe, size_bytes
 from cairn.formats.safetensors_index import INDEX_SUFFIX
 from cairn.workflows.describe import PREFERRED_FORMATS
 from cairn.workflows.readable import ReadableCheckpoint
+from cairn.workflows.shards import SUFFIX, index_text, shard_names, shards
 from cairn.workflows.state_dicts import (
     DEFAULT_ROLES,
     NamedTensor,
@@ -29,7 +29,6 @@ from cairn.workflows.state_dicts import (
 )
 from cairn.workflows.written import check_target, replacing, write_copy, write_reframed
 
-SUFFIX = ".safetensors"
 FORMAT = "pt"
 """Value of the metadata key `format`, without which transformers refuses a file."""
 
@@ -77,7 +76,7 @@ def plan(found: ReadableCheckpoint, name: str, choice: Choice, source: str) -> C
         RequestError: nothing is chosen, the choice is ambiguous, or safetensors cannot hold it.
         LimitError: a header would become too large, or the values far larger than the files.
     """
-    tensors, others = _one_model(found.checkpoint, choice.roles)
+    tensors, others = one_model(found.checkpoint, choice.roles)
     kept = [(p, t) for p, t in tensors if not any(fnmatchcase(t.name, g) for g in choice.exclude)]
     state = state_dict(kept, choice.roles)
     state = renamed(state, strip=choice.strip, prefix=choice.prefix)
@@ -92,10 +91,10 @@ def plan(found: ReadableCheckpoint, name: str, choice: Choice, source: str) -> C
             f"{written} bytes of values would be written, which these files cannot hold",
             source=source,
         )
-    shards = list(_shards(outgoing, choice.shard_bytes))
-    names = _shard_names(name, len(shards))
-    files = {file: reframe(shard, metadata) for file, shard in zip(names, shards, strict=True)}
-    index = _index(names, shards) if len(shards) > 1 else None
+    parts = list(shards(outgoing, choice.shard_bytes))
+    names = shard_names(name, len(parts))
+    files = {file: reframe(part, metadata) for file, part in zip(names, parts, strict=True)}
+    index = index_text(names, parts) if len(parts) > 1 else None
     return Conversion(name, state, files, index, others)
 
 
@@ -125,7 +124,7 @@ def _provenance(checkpoint: Checkpoint, state: StateDict, source: str) -> dict[s
 # --- which of several models ---------------------------------------------------------------
 
 
-def _one_model(
+def one_model(
     checkpoint: Checkpoint, roles: Sequence[Role]
 ) -> tuple[list[tuple[str, TensorInfo]], tuple[str, ...]]:
     """The tensors of one model, and the paths of what else has tensors of these roles.
@@ -157,42 +156,6 @@ def _one_model(
     mine = (top, best or within[0])
     others = {path for key in able if key != mine for path, _ in groups[key]}
     return groups[mine], tuple(sorted(others))
-
-
-# --- shards --------------------------------------------------------------------------------
-
-
-def _shards(tensors: Sequence[Outgoing], shard_bytes: int | None) -> Iterator[Sequence[Outgoing]]:
-    """Tensors in order, a new shard before the one that would make it larger than allowed."""
-    if shard_bytes is None:
-        yield tensors
-        return
-    shard: list[Outgoing] = []
-    held = 0
-    for outgoing in tensors:
-        size = size_bytes(outgoing)
-        if shard and held + size > shard_bytes:
-            yield shard
-            shard, held = [], 0
-        shard.append(outgoing)
-        held += size
-    yield shard
-
-
-def _shard_names(name: str, count: int) -> list[str]:
-    if count == 1:
-        return [name]
-    stem = name.removesuffix(SUFFIX)
-    return [f"{stem}-{number:05}-of-{count:05}{SUFFIX}" for number in range(1, count + 1)]
-
-
-def _index(names: Sequence[str], shards: Sequence[Sequence[Outgoing]]) -> str:
-    total = sum(size_bytes(outgoing) for shard in shards for outgoing in shard)
-    places = {
-        outgoing.name: name for name, shard in zip(names, shards, strict=True) for outgoing in shard
-    }
-    index = {"metadata": {"total_size": total}, "weight_map": dict(sorted(places.items()))}
-    return json.dumps(index, indent=2, ensure_ascii=False) + "\n"
 
 
 # --- writing -------------------------------------------------------------------------------

@@ -58,7 +58,8 @@ def _of_transformers(config: Mapping[str, Any], attention: str) -> nn.Module:
     for key, value in _WITHOUT_CHANCE.items():
         if hasattr(known, key):
             setattr(known, key, value)
-    known._attn_implementation = attention
+    if attention == "eager" or getattr(found, "_supports_sdpa", False):
+        known._attn_implementation = attention
     made: nn.Module = found(known)
     return made
 

@@ -1,0 +1,140 @@
+"""One weight made of the same weight of several models.
+
+    linear   sum(w_i x_i) / sum(w_i)
+    slerp    along the arc between two, at the part `t` of it (Shoemake, 1985)
+    ties     base + l * mean of what agrees in sign: arXiv 2306.01708, section 3
+    dare     base + l * sum(w_i d_i / density) of changes d_i dropped by chance: arXiv 2311.03099
+
+Trimming and dropping are done weight by weight.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cairn.errors import RequestError
+
+Floats = NDArray[np.float32]
+_PARALLEL = 0.9995  # above this cosine the arc is as good as the line between them
+
+
+class Method(Enum):
+    """How the weights of several models become one."""
+
+    LINEAR = "linear"
+    SLERP = "slerp"
+    TIES = "ties"
+    DARE = "dare"
+
+    @property
+    def needs_base(self) -> bool:
+        """Whether changes from a common base are merged."""
+        return self in (Method.TIES, Method.DARE)
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How to merge: `weights` one for each model; `t` from 0, the first of two, to 1.
+
+    `density` is the share of each change that is kept, `scale` multiplies the merged change.
+
+    Raises:
+        RequestError: a number is out of its range, or does not fit the method.
+    """
+
+    method: Method
+    weights: tuple[float, ...]
+    t: float = 0.5
+    density: float = 0.2
+    scale: float = 1.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not all(np.isfinite(self.weights)) or not np.isfinite(self.scale):
+            raise RequestError("weights and scale are finite numbers")
+        if not 0 < self.density <= 1:
+            raise RequestError(f"density {self.density} is not above 0 and at most 1")
+        if not 0 <= self.t <= 1:
+            raise RequestError(f"t {self.t} is not in 0 to 1")
+        if self.method is Method.SLERP and len(self.weights) != 2:
+            raise RequestError(f"slerp is between 2 models, there are {len(self.weights)}")
+        if self.method is Method.LINEAR and not abs(sum(self.weights)) > 1e-9:
+            raise RequestError("the weights add up to 0, and linear divides by that")
+
+
+def merge(recipe: Recipe, name: str, values: Sequence[Floats], base: Floats | None) -> Floats:
+    """The merged weight called `name`; `base` where the method needs one."""
+    if recipe.method is Method.LINEAR:
+        return _linear(values, recipe.weights)
+    if recipe.method is Method.SLERP:
+        return slerp(values[0], values[1], recipe.t)
+    assert base is not None  # whoever calls this has seen `needs_base`
+    changes = [value - base for value in values]
+    if recipe.method is Method.TIES:
+        merged = ties(changes, recipe.weights, recipe.density)
+    else:
+        merged = _dare(changes, recipe, name)
+    return base + np.float32(recipe.scale) * merged
+
+
+def _linear(values: Sequence[Floats], weights: Sequence[float]) -> Floats:
+    total = np.zeros_like(values[0])
+    for value, weight in zip(values, weights, strict=True):
+        total += np.float32(weight / sum(weights)) * value
+    return total
+
+
+def slerp(first: Floats, second: Floats, t: float) -> Floats:
+    """Between two weights taken as vectors; a zero vector and parallel ones have no arc."""
+    norms = float(np.linalg.norm(first)) * float(np.linalg.norm(second))
+    cosine = float(np.vdot(first, second)) / norms if norms else 1.0
+    if abs(cosine) > _PARALLEL:
+        return (1 - np.float32(t)) * first + np.float32(t) * second
+    angle = np.arccos(np.clip(cosine, -1.0, 1.0))
+    parts = np.sin((1 - t) * angle) / np.sin(angle), np.sin(t * angle) / np.sin(angle)
+    return np.float32(parts[0]) * first + np.float32(parts[1]) * second
+
+
+def ties(changes: Sequence[Floats], weights: Sequence[float], density: float) -> Floats:
+    """Trim each change to its largest, elect a sign, and take the mean of those that have it."""
+    trimmed = [trim(change, density) for change in changes]
+    votes = np.zeros_like(trimmed[0])
+    for change, weight in zip(trimmed, weights, strict=True):
+        votes += np.float32(weight) * change
+    elected = np.sign(votes)
+    total, share = np.zeros_like(votes), np.zeros_like(votes)
+    for change, weight in zip(trimmed, weights, strict=True):
+        agrees = (np.sign(change) == elected) & (change != 0)
+        total += np.where(agrees, np.float32(weight) * change, np.float32(0))
+        share += np.where(agrees, np.float32(weight), np.float32(0))
+    return np.divide(total, share, out=np.zeros_like(total), where=share != 0)
+
+
+def trim(change: Floats, density: float) -> Floats:
+    """The largest of a change by magnitude, as many as `density` of all; the others are zero."""
+    kept = max(1, round(density * change.size)) if change.size else 0
+    if kept >= change.size:
+        return change
+    sizes = np.abs(change).ravel()
+    least = np.partition(sizes, change.size - kept)[change.size - kept]
+    return np.where(np.abs(change) >= least, change, np.float32(0))
+
+
+def _dare(changes: Sequence[Floats], recipe: Recipe, name: str) -> Floats:
+    total = np.zeros_like(changes[0])
+    for at, (change, weight) in enumerate(zip(changes, recipe.weights, strict=True)):
+        kept = drawn(recipe.seed, at, name, change.shape) < recipe.density
+        factor = np.float32(weight / recipe.density)
+        total += np.where(kept, factor * change, np.float32(0))
+    return total
+
+
+def drawn(seed: int, model: int, name: str, shape: tuple[int, ...]) -> Floats:
+    """Numbers from 0 to 1 for a weight of a model: its own, whatever was drawn before."""
+    key = hashlib.sha256(f"{seed}/{model}/{name}".encode()).digest()
+    rng = np.random.Generator(np.random.Philox(key=int.from_bytes(key[:16], "little")))
+    return rng.random(shape, dtype=np.float32)

@@ -1,0 +1,99 @@
+"""The verb that merges siblings: models of the same architecture, weight by weight."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cairn.errors import RequestError
+from cairn.merging.siblings import Recipe, merge
+from cairn.workflows.computed_weights import FLOATS, Compute, Computed, Weights, copied
+from cairn.workflows.merge_card import Parents, card_of, noted
+
+_MOST_NAMED = 3
+_FEWEST_WORDS = 1000  # more rows than layers are wide in models with so few
+
+
+def merged_models(models: Sequence[Weights], base: Weights | None, recipe: Recipe) -> Computed:
+    """Names, types and order are those of the first model; sums are made in float32.
+
+    Raises:
+        RequestError: the models are fewer than two or not alike, the base is missing, or the
+            numbers of weights and models differ.
+    """
+    if len(models) < 1 + (not recipe.method.needs_base):
+        raise RequestError("merging takes two models or more")
+    if recipe.method.needs_base and base is None:
+        raise RequestError(f"{recipe.method.value} merges changes from a base: name it with --base")
+    if len(recipe.weights) != len(models):
+        raise RequestError(f"{len(recipe.weights)} weights for {len(models)} models")
+    first = models[0]
+    others = [*models[1:], *([base] if base is not None else [])]
+    for other in others:
+        _check_alike(first, other)
+    computed: dict[str, Compute] = {}
+    for name, named in first.tensors.items():
+        if named.tensor.dtype in FLOATS:
+            computed[name] = partial(_merged, models, base, recipe, name)
+        else:
+            computed[name] = partial(_same, models, name)
+    told = {
+        "method": recipe.method.value,
+        "models": [model.label for model in models],
+        "base": None if base is None else base.label,
+        "weights": list(recipe.weights),
+        "t": recipe.t,
+        "density": recipe.density,
+        "scale": recipe.scale,
+        "seed": recipe.seed,
+    }
+    parents = Parents((*(m.label for m in models), *((base.label,) if base else ())))
+    tensors = [copied(named) for named in first.tensors.values()]
+    return Computed(tensors, computed, noted(told), card_of(parents, "merge", told))
+
+
+def _merged(
+    models: Sequence[Weights], base: Weights | None, recipe: Recipe, name: str
+) -> NDArray[np.float32]:
+    values = [model.floats(name) for model in models]
+    start = base.floats(name) if base is not None and recipe.method.needs_base else None
+    return merge(recipe, name, values, start)
+
+
+def _same(models: Sequence[Weights], name: str) -> NDArray[Any]:
+    """What is no float, such as positions, has to be the same in all."""
+    first = models[0].array(name)
+    for model in models[1:]:
+        if not np.array_equal(first, model.array(name)):
+            raise RequestError(
+                f"{name} holds whole numbers that differ between {models[0].label} and"
+                f" {model.label}: there is nothing between them"
+            )
+    return first
+
+
+def _check_alike(first: Weights, other: Weights) -> None:
+    missing = sorted(first.tensors.keys() - other.tensors.keys())
+    more = sorted(other.tensors.keys() - first.tensors.keys())
+    if missing or more:
+        of, names = (other, missing) if missing else (first, more)
+        raise RequestError(
+            f"{first.label} and {other.label} are not alike: {of.label} lacks"
+            f" {', '.join(names[:_MOST_NAMED])}"
+            + (f" and {len(names) - _MOST_NAMED:,} more" if len(names) > _MOST_NAMED else "")
+        )
+    for name, named in first.tensors.items():
+        shape, theirs = named.tensor.shape, other.tensors[name].tensor.shape
+        if shape != theirs:
+            hint = ": their vocabularies differ" if _is_vocabulary(shape, theirs) else ""
+            raise RequestError(
+                f"{name} is {shape} in {first.label} and {theirs} in {other.label}{hint}"
+            )
+
+
+def _is_vocabulary(shape: tuple[int, ...], theirs: tuple[int, ...]) -> bool:
+    return (
+        len(shape) == len(theirs) == 2 and shape[1] == theirs[1] and max(shape[0], theirs[0]) > 999
+    )
