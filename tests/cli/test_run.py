@@ -115,6 +115,14 @@ def test_a_run_is_shown_with_curves_checkpoints_and_where_it_goes_on(program: No
     assert "not exact here and now, because" in cairn("show", "runs/a").output
 
 
+def test_of_a_folder_around_a_run_the_run_is_named(program: None) -> None:
+    train("tuned/run")
+    wrong = cairn("show", "tuned").exception
+    assert isinstance(wrong, EntryNotFoundError) and "tuned/run does" in str(wrong)
+    train("tuned/again")
+    assert "several folders in it do" in str(cairn("show", "tuned").exception)
+
+
 def test_a_run_is_shown_while_a_process_writes_it(program: None) -> None:
     with Run("runs/a", model=nn.Linear(2, 2)) as run:
         with pytest.warns(UserWarning, match="loss is nan"):

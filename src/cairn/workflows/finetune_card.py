@@ -91,7 +91,7 @@ def _paragraphs(
     told: Mapping[str, Any],
     terms: Mapping[str, Any],
 ) -> Iterator[str]:
-    origin = f"[{base.repo}](/{base.repo})" if base.repo else f"`{Path(base.name).name}`"
+    origin = f"`{base.repo or Path(base.name).name}`"
     yield f"# {told['name']}"
     yield (
         f"{origin}, fine-tuned for {recipe.task.value} by the method `{recipe.method.value}`."

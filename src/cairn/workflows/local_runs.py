@@ -3,6 +3,7 @@
 import fcntl
 import os
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 from cairn.errors import CairnError, EntryNotFoundError, RequestError
@@ -21,9 +22,14 @@ def local_run(folder: Path) -> KeptRun:
     """The run in a folder.
 
     Raises:
-        As `read_kept_run`.
+        EntryNotFoundError: there is none; one that lies right below is named. Else as
+            `read_kept_run`.
     """
-    return read_kept_run(str(folder), run_files(folder), is_live=is_live(folder))
+    files = run_files(folder)
+    if not files and (below := list(islice(_run_folders(folder), 2))):
+        named = f"{below[0]} does" if len(below) == 1 else "several folders in it do: name one"
+        raise EntryNotFoundError(f"{folder} holds no training run; {named}")
+    return read_kept_run(str(folder), files, is_live=is_live(folder))
 
 
 def local_runs(root: Path) -> Iterator[tuple[Path, KeptRun | CairnError]]:

@@ -13,6 +13,7 @@ from cairn.hub.web.svg import figure, tag, text_tag
 WIDTH, HEIGHT = 1000, 200
 _MAX_POINTS = 600
 _EDGE = 6
+_DASH = 20  # to each side of a point that stands alone
 
 Curve = Sequence[tuple[int, float]]
 
@@ -53,9 +54,9 @@ def line_chart(curve: Curve, marks: Sequence[int], title: str) -> Markup:
     ]
     for part in _parts(_thinned(curve)):
         points = " ".join(f"{x(step)},{y(value)}" for step, value in part)
-        if len(part) == 1:
+        if len(part) == 1:  # as wide as can be seen
             step, value = part[0]
-            points = f"{x(step) - 2},{y(value)} {x(step) + 2},{y(value)}"
+            points = f"{x(step) - _DASH},{y(value)} {x(step) + _DASH},{y(value)}"
         drawn.append(tag("polyline", points=points, **{"class": "line"}))
     return figure(drawn, title, words, view=f"0 0 {WIDTH} {HEIGHT}", css_class="curve")
 
