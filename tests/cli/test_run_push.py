@@ -176,6 +176,9 @@ def test_places_that_mean_nothing_are_refused() -> None:
     for text, error in (("store:", NamingError), ("here", NamingError), ("org/name", RequestError)):
         assert isinstance(cairn("push", "here", text).exception, error)
     assert isinstance(cairn("fetch", "store:nothing/run", "x").exception, EntryNotFoundError)
+    for folder in ("nowhere", "store"):
+        refused = cairn("push", folder, "store:store/run").exception
+        assert isinstance(refused, EntryNotFoundError) and "has no run.json" in str(refused)
 
 
 # Stands for the command: notes what it is asked, answers as the file says.

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cairn.domain import RunRecord
-from cairn.errors import ConflictError, MalformedError
+from cairn.errors import ConflictError, EntryNotFoundError, MalformedError
 from cairn.formats.strict_json import parse_json
 from cairn.formats.training_metrics import METRICS
 from cairn.formats.training_record import RECORD, step_of
@@ -42,9 +42,12 @@ def push_run(
     before it is sent.
 
     Raises:
+        EntryNotFoundError: the folder holds no run.
         UnavailableError: the place cannot be reached; the folder is as it was.
         ConflictError: it has another run, or the run went on elsewhere.
     """
+    if not (folder / RUN).is_file():
+        raise EntryNotFoundError(f"{folder} has no {RUN}: what is pushed is what a Run wrote")
     with _one_at_a_time(folder):
         return _push(folder, place, told)
 
