@@ -67,7 +67,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("train.py").write_text(PROGRAM)
     Path("train.csv").write_text("text,label\n")
     Path("how").write_text("the same")
-    monkeypatch.setattr(sys.modules["__main__"], "__file__", "train.py")
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", "train.py", raising=False)
     monkeypatch.setattr(sys, "orig_argv", [sys.executable, "train.py"])
     train("run", data=data_at("train.csv"))
 

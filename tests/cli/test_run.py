@@ -49,7 +49,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def program(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """This process is one of the program."""
-    monkeypatch.setattr(sys.modules["__main__"], "__file__", "train.py")
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", "train.py", raising=False)
     monkeypatch.setattr(sys, "orig_argv", [sys.executable, "train.py", "0.1", "3"])
     yield
 
@@ -283,7 +283,7 @@ def test_what_was_typed_in_or_trained_by_several_is_not_started(
     assert "by their launcher" in str(cairn("resume", "several", "--trust-code").exception)
     train("built", recipe=TrainingRecipe(Kind.BUILTIN, "rules", arguments=("rules", "--help")))
     assert cairn("resume", "built").exit_code == 0
-    monkeypatch.delattr(sys.modules["__main__"], "__file__")
+    monkeypatch.delattr(sys.modules["__main__"], "__file__", raising=False)
     train("typed")
     assert "typed in" in str(cairn("resume", "typed").exception)
 

@@ -91,7 +91,7 @@ def test_a_script_is_recorded_by_the_words_of_its_process(
 ) -> None:
     (tmp_path / "train.py").write_text(SCRIPT)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys.modules["__main__"], "__file__", "train.py")
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", "train.py", raising=False)
     monkeypatch.setattr(sys, "orig_argv", [sys.executable, "-u", "train.py", "--lr", "0.1"])
     Run("runs/a", model=model()).close()
     check_recipe(tmp_path)
@@ -108,7 +108,7 @@ def check_recipe(folder: Path) -> None:
 def test_what_was_typed_in_cannot_be_started_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delattr(sys.modules["__main__"], "__file__")
+    monkeypatch.delattr(sys.modules["__main__"], "__file__", raising=False)
     Run(tmp_path, model=model()).close()
     assert record(tmp_path).recipe.kind is RecipeKind.TYPED_IN
 
