@@ -41,7 +41,11 @@ _OPTIONS: tuple[tuple[str, Any, str], ...] = (
     ("--steps", WHOLE, "How many steps, whatever the epochs."),
     ("--batch-size", WHOLE, "Rows of a forward pass (default: 8)."),
     ("--accumulate", WHOLE, "Batches of a step (default: 1)."),
-    ("--learning-rate", float, "The highest (default: 5e-4 lora, 5e-5 full, 1e-3 last-layer)."),
+    (
+        "--learning-rate",
+        float,
+        "The highest (default: 5e-4 for adapters, 5e-5 full, 1e-3 last-layer).",
+    ),
     ("--schedule", OneOf(Schedule), "How the rate goes down (default: linear)."),
     ("--warmup", SHARE, "The share of steps in which it goes up (default: 0.06)."),
     ("--weight-decay", float, "Of matrices (default: 0.01)."),

@@ -28,10 +28,11 @@ class Method(StrEnum):
 
     FULL = "full"
     LORA = "lora"
+    QLORA = "qlora"
     LAST_LAYER = "last-layer"
 
 
-ADAPTERS = frozenset((Method.LORA,))
+ADAPTERS = frozenset((Method.LORA, Method.QLORA))
 """What comes out is of use with its base alone."""
 
 
@@ -52,7 +53,7 @@ class Precision(StrEnum):
 
 
 USUAL_LEARNING_RATES = MappingProxyType(
-    {Method.FULL: 5e-5, Method.LORA: 5e-4, Method.LAST_LAYER: 1e-3}
+    {Method.FULL: 5e-5, Method.LORA: 5e-4, Method.QLORA: 5e-4, Method.LAST_LAYER: 1e-3}
 )
 """Where nobody says: fewer trained numbers bear larger steps."""
 

@@ -37,17 +37,17 @@ def tokenizer() -> Any:
     )
 
 
-def bert(folder: Path) -> Path:
+def bert(folder: Path, width: int = 16) -> Path:
     """A masked language model, as encoders are published, under a licence."""
     import transformers
 
     torch.manual_seed(0)
     config = transformers.BertConfig(
         vocab_size=len(WORDS) + 5,
-        hidden_size=16,
+        hidden_size=width,
         num_hidden_layers=2,
         num_attention_heads=2,
-        intermediate_size=32,
+        intermediate_size=2 * width,
         max_position_embeddings=32,
     )
     transformers.BertForMaskedLM(config).save_pretrained(folder)

@@ -1,6 +1,7 @@
 """Every method trains what it says, and stock loaders load what it wrote."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,10 @@ import torch
 from safetensors.torch import load_file
 
 from cairn.domain.finetuning import Method
+from cairn.errors import MissingExtraError, RequestError
 from cairn.training.rows import open_data, split
-from tests.training.finetuning.work import done
+from tests.training.finetuning import bases
+from tests.training.finetuning.work import done, weights
 
 LEARNS = {"steps": 80, "learning_rate": 0.03, "batch_size": 16, "evaluate_every": 40, "rank": 16}
 
@@ -64,7 +67,30 @@ def test_the_last_layer_alone_changes(bert: Path, reviews: Path, tmp_path: Path)
 
 
 def test_a_method_that_finds_nothing_is_refused(bert: Path, reviews: Path, tmp_path: Path) -> None:
-    from cairn.errors import RequestError
-
     with pytest.raises(RequestError, match="no adapter fits"):
         done(bert, reviews, tmp_path / "out", targets=("nothing",))
+
+
+def test_four_bits_without_their_library_name_the_extra(
+    bert: Path, reviews: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "bitsandbytes", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'cairn-hub\[qlora\]'"):
+        done(bert, reviews, tmp_path / "out", method=Method.QLORA)
+
+
+@pytest.mark.slow
+def test_an_adapter_beside_four_bits_learns_and_goes_on_to_the_bit(
+    reviews: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("bitsandbytes")
+    bert = bases.bert(tmp_path / "base", width=64)
+    settings = {**LEARNS, "method": Method.QLORA, "learning_rate": 0.005}
+    results, _ = done(bert, reviews, tmp_path / "straight", **settings)
+    assert results["measured"]["eval_accuracy"] > 0.75, "chance is 0.5"
+    done(bert, reviews, tmp_path / "cut", stop_after=50, **settings)
+    done(bert, reviews, tmp_path / "cut", **settings)
+    assert weights(tmp_path / "cut") == weights(tmp_path / "straight")
+    assert loaded(tmp_path / "cut", bert) is not None
+    kept = load_file(tmp_path / "cut" / "run" / "step-80" / "model.safetensors")
+    assert not any("embeddings" in name and name.endswith("weight") for name in kept)

@@ -11,15 +11,22 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
+from cairn.domain.finetuning import Method
 from cairn.errors import RequestError
 from cairn.formats.strict_json import parse_json
-from cairn.training.finetuning.heads import Heads, heads_of
+from cairn.training.finetuning.heads import Heads, heads_of, is_in
 from cairn.training.libraries import library
 
 CONFIG, PIPELINE, ADAPTER = "config.json", "model_index.json", "adapter_config.json"
 _SAFE = ".safetensors"
 _PICKLED = frozenset((".bin", ".pt", ".pth", ".ckpt", ".pkl", ".h5", ".msgpack"))
+# Modules that are trained whole and so stay as they are, as libraries call them.
+_HEADS = (
+    *("classifier", "score", "pre_classifier", "pooler.dense", "lm_head", "proj_out"),
+    *("class_labels_classifier", "bbox_predictor", "classification_head"),
+)
 _NO_CODE = {"trust_remote_code": False}
 
 
@@ -79,8 +86,10 @@ def load_part(kind: str, base: Path, folder: str) -> Any:
     )
 
 
-def load_model(loader: str, base: Path, **settings: Any) -> tuple[Any, Heads]:
-    """A model in float32, and its heads."""
+def load_model(loader: str, base: Path, method: Method, **settings: Any) -> tuple[Any, Heads]:
+    """A model in float32, and its heads; for QLoRA with matrices in 4 bits."""
+    if method is Method.QLORA:
+        settings["quantization_config"] = _four_bits()
     model, told = loaded(
         loader,
         base,
@@ -90,7 +99,36 @@ def load_model(loader: str, base: Path, **settings: Any) -> tuple[Any, Heads]:
         **settings,
     )
     missing = (*told["missing_keys"], *(key for key, *_ in told["mismatched_keys"]))
-    return model, heads_of(model, missing)
+    heads = heads_of(model, missing)
+    if method is Method.QLORA:
+        _prepare_four_bits(model, heads)
+    return model, heads
+
+
+def _four_bits() -> Any:
+    """NF4 with constants that are quantised too: Dettmers et al., 2023, arXiv:2305.14314."""
+    library("bitsandbytes")
+    return library("transformers").BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=torch.bfloat16 if torch.cuda.is_available() else torch.float32,
+        llm_int8_skip_modules=list(_HEADS),
+    )
+
+
+def _prepare_four_bits(model: nn.Module, heads: Heads) -> None:
+    """Refuse what would not learn, and keep what is in 4 bits as it is.
+
+    On some CPUs bitsandbytes lays matrices out anew when a model is measured, and what it puts
+    back for training is not the same to the bit: a run that was stopped in between would differ.
+    """
+    for name, module in model.named_modules():
+        if type(module).__name__ != "Linear4bit":
+            continue
+        if any(is_in(name, head) for head in heads.fresh):
+            raise RequestError(f"{name} is new, and what is in 4 bits does not learn: use lora")
+        module.support_avx512bf16_for_cpu = False
 
 
 def loaded(loader: str, base: Path, **settings: Any) -> Any:

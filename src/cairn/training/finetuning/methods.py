@@ -45,7 +45,7 @@ def prepared(task: Task, base_name: str, revision: str | None) -> nn.Module:
             pass
         case Method.LAST_LAYER:
             _only_heads(model, task.heads.names)
-        case Method.LORA:
+        case Method.LORA | Method.QLORA:
             model = _adapted(task, base_name, revision)
     return model
 
@@ -84,6 +84,10 @@ def _is_in_any(name: str, modules: Sequence[str]) -> bool:
 
 def _adapted(task: Task, base_name: str, revision: str | None) -> nn.Module:
     peft, recipe, model = library("peft"), task.recipe, task.model
+    if recipe.method is Method.QLORA:
+        model = peft.prepare_model_for_kbit_training(
+            model, use_gradient_checkpointing=recipe.gradient_checkpointing
+        )
     whole = task.heads.fresh if task.head_stays else task.heads.names
     config = peft.LoraConfig(
         r=recipe.rank,

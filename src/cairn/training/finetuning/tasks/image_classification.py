@@ -37,7 +37,10 @@ class ImageClassification(Task):
         names = class_names(labels, known_labels(materials.base), column)
         self._classes = {name: number for number, name in enumerate(names)}
         self.model, self.heads = load_model(
-            "AutoModelForImageClassification", materials.base, **as_labels(names)
+            "AutoModelForImageClassification",
+            materials.base,
+            self.recipe.method,
+            **as_labels(names),
         )
 
     def example(self, row: Row) -> Example:

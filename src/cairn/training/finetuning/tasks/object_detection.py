@@ -44,7 +44,10 @@ class ObjectDetection(Task):
         names = class_names(kinds, known_labels(materials.base), column)
         self._classes = {name: number for number, name in enumerate(names)}
         self.model, self.heads = load_model(
-            "AutoModelForObjectDetection", materials.base, **as_labels(names)
+            "AutoModelForObjectDetection",
+            materials.base,
+            self.recipe.method,
+            **as_labels(names),
         )
         size = getattr(self.model.config, "image_size", None)
         if isinstance(size, list | tuple):

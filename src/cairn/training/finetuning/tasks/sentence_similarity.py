@@ -48,7 +48,7 @@ class SentenceSimilarity(Task):
         measure = "spearman" if "score" in self.columns else "cosine_accuracy"
         self.objective = Objective(measure, highest=True)
         self.processor = load_tokenizer(materials.base)
-        self.model, _ = load_model("AutoModel", materials.base)
+        self.model, _ = load_model("AutoModel", materials.base, self.recipe.method)
         self._is_first_token = _pools_first_token(materials.base)
         self._length = length_of(self.processor, self.model, self.recipe.max_length)
 

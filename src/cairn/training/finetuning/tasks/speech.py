@@ -41,7 +41,7 @@ class Speech(Task):
         self.processor = loaded("AutoProcessor", materials.base)
         if not hasattr(self.processor, "tokenizer"):
             raise RequestError(f"{materials.base.name} has no tokenizer: take a base that has one")
-        self.model, self.heads = load_model(self.loader, materials.base)
+        self.model, self.heads = load_model(self.loader, materials.base, self.recipe.method)
 
     def _features(self, row: Row) -> Any:
         rate = self.processor.feature_extractor.sampling_rate

@@ -28,7 +28,9 @@ class Text2TextGeneration(Task):
     def __init__(self, materials: Materials) -> None:
         super().__init__(materials)
         self.processor = load_tokenizer(materials.base)
-        self.model, self.heads = load_model("AutoModelForSeq2SeqLM", materials.base)
+        self.model, self.heads = load_model(
+            "AutoModelForSeq2SeqLM", materials.base, self.recipe.method
+        )
         self._length = length_of(self.processor, self.model, self.recipe.max_length)
 
     def example(self, row: Row) -> Example:

@@ -31,7 +31,10 @@ class TextClassification(Task):
         names = class_names(labels, known_labels(materials.base), column)
         self.classes = {name: number for number, name in enumerate(names)}
         self.model, self.heads = load_model(
-            "AutoModelForSequenceClassification", materials.base, **as_labels(names)
+            "AutoModelForSequenceClassification",
+            materials.base,
+            self.recipe.method,
+            **as_labels(names),
         )
         if self.processor.pad_token_id is None:  # GPT-2: the head looks for the last other token
             self.processor.pad_token = self.processor.eos_token

@@ -26,7 +26,9 @@ class TextGeneration(Task):
     def __init__(self, materials: Materials) -> None:
         super().__init__(materials)
         self.processor = load_tokenizer(materials.base)
-        self.model, self.heads = load_model("AutoModelForCausalLM", materials.base)
+        self.model, self.heads = load_model(
+            "AutoModelForCausalLM", materials.base, self.recipe.method
+        )
         if self.processor.eos_token_id is None:
             raise RequestError(f"{materials.base.name} has no token that ends a text")
         self._length = length_of(self.processor, self.model, self.recipe.max_length)

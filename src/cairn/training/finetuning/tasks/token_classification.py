@@ -34,7 +34,10 @@ class TokenClassification(Task):
         self.names = class_names(tags, known_labels(materials.base), column)
         self._numbers = {name: number for number, name in enumerate(self.names)}
         self.model, self.heads = load_model(
-            "AutoModelForTokenClassification", materials.base, **as_labels(self.names)
+            "AutoModelForTokenClassification",
+            materials.base,
+            self.recipe.method,
+            **as_labels(self.names),
         )
         self._length = length_of(self.processor, self.model, self.recipe.max_length)
 
