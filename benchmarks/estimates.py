@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.published_training import ROWS, Published
+from benchmarks.published_training import CLAIMS, ROWS, Published
 from cairn.estimation.estimate import Estimate, estimate
 from cairn.estimation.plan import Plan
 from cairn.estimation.subject import Subject
@@ -59,7 +59,7 @@ def unet() -> dict[str, Any]:
             down_block_types=("CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
             up_block_types=("UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
         )
-    return dict(model.config)
+    return {**dict(model.config), "_class_name": type(model).__name__}
 
 
 WORDS = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
@@ -217,7 +217,14 @@ def published() -> None:
             f"| {row.name} | {row.settings} | {row.gb:.2f} GB | {found / 1e9:.2f} GB |"
             f" {100 * off:+.1f} % | {verdict} |"
         )
-    print(f"\n{within} of {len(rows)} within 15 %.")
+    print(f"\n{within} of {len(rows)} within 15 %.\n")
+    print("| claim | fast | |")
+    print("|---|---|---|")
+    for claim in CLAIMS:
+        found = reckon(claim.subject(), claim.plan).memory
+        size = found.tensors if claim.whole else found.weights + found.gradients + found.optimizer
+        holds = claim.low_gb <= size / 1e9 <= claim.high_gb
+        print(f"| {claim.name} | {size / 1e9:.1f} GB | {'holds' if holds else 'miss'} |")
 
 
 def published_rows() -> Iterator[tuple[Published, float]]:

@@ -28,7 +28,8 @@ def main(megabytes: int) -> None:
     count = max(2, megabytes * 1_000_000 // BYTES)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        make(folder, count)
+        # In a process of its own: a child begins with the memory that its parent ever had.
+        run([str(count), "--make", name])
         size = count * BYTES
         print(f"{count} tensors of {BYTES / 1e6:.0f} MB, {size / 1e9:.2f} GB a model\n")
         print("| what | written | CPU s | GB/CPU s | CPU of a copy | wall s | memory held |")
@@ -96,17 +97,27 @@ def make(folder: Path, count: int) -> None:
 
 
 def measured(folder: Path, arguments: list[str]) -> dict[str, float]:
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.merging", "--child", str(folder), *arguments],
+    return json.loads(run(["--child", str(folder), *arguments]).splitlines()[-1])
+
+
+def run(arguments: list[str]) -> str:
+    return subprocess.run(
+        [sys.executable, "-m", "benchmarks.merging", *arguments],
         capture_output=True,
         text=True,
         check=True,
-    )
-    return json.loads(done.stdout.splitlines()[-1])
+    ).stdout
 
 
 def child(folder: Path, arguments: list[str]) -> None:
+    # All that the commands import, which is not what is measured.
     from cairn.cli.merge import merge
+    from cairn.workflows import (  # noqa: F401
+        extract_adapter,
+        inspect,
+        merge_adapter,
+        merge_models,
+    )
 
     places = [str(folder / one) if (folder / one).exists() else one for one in arguments[1:]]
     before = used()
@@ -134,5 +145,7 @@ def used() -> tuple[float, int]:
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--child"]:
         child(Path(sys.argv[2]), sys.argv[3:])
+    elif sys.argv[2:3] == ["--make"]:
+        make(Path(sys.argv[3]), int(sys.argv[1]))
     else:
         main(int(sys.argv[1]) if len(sys.argv) > 1 else 500)

@@ -213,3 +213,47 @@ ROWS = (
         checkpointing=True,
     ),
 )
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A bound that somebody published, in 10^9 bytes; `whole`: of everything, not states alone."""
+
+    name: str
+    config: Callable[[], dict[str, Any]]
+    plan: Plan
+    low_gb: float
+    high_gb: float
+    whole: bool = True
+
+    def subject(self) -> Subject:
+        from benchmarks.estimates import subject_of
+
+        return subject_of(self.config())
+
+
+LLAMA_65B = llama(
+    hidden_size=8192, intermediate_size=22016, num_hidden_layers=80, num_attention_heads=64
+)
+GPT2_XL = _made("GPT2", "LMHeadModel", n_embd=1600, n_layer=48, n_head=25)
+ALL_LINEAR = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+CLAIMS = (
+    Claim(
+        "QLoRA (arXiv 2305.14314): 65B fits into 48 GB",
+        LLAMA_65B,
+        Plan(Q, 1, 512, precision=Precision.BF16, rank=64, targets=ALL_LINEAR, checkpointing=True),
+        *(30.0, 48.0),
+    ),
+    Claim(
+        "the same: full 16-bit fine-tuning of 65B takes more than 780 GB",
+        LLAMA_65B,
+        Plan(Method.FULL, 1, 512, precision=Precision.AMP, accumulation=2),
+        *(780.0, 1200.0),
+    ),
+    Claim(
+        "ZeRO (arXiv 1910.02054): states of GPT-2 1.5B take at least 24 GB",
+        GPT2_XL,
+        Plan(Method.FULL, 1, 64, precision=Precision.AMP, accumulation=2),
+        *(24.0, 26.0, False),
+    ),
+)

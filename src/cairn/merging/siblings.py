@@ -67,24 +67,30 @@ class Recipe:
 
 
 def merge(recipe: Recipe, name: str, values: Sequence[Floats], base: Floats | None) -> Floats:
-    """The merged weight called `name`; `base` where the method needs one."""
+    """The merged weight called `name`; `base` where the method needs one.
+
+    The arrays handed over are worked in and hold nothing of use afterwards.
+    """
     if recipe.method is Method.LINEAR:
         return _linear(values, recipe.weights)
     if recipe.method is Method.SLERP:
         return slerp(values[0], values[1], recipe.t)
     assert base is not None  # whoever calls this has seen `needs_base`
-    changes = [value - base for value in values]
+    changes = [np.subtract(value, base, out=value) for value in values]
     if recipe.method is Method.TIES:
         merged = ties(changes, recipe.weights, recipe.density)
     else:
         merged = _dare(changes, recipe, name)
-    return base + np.float32(recipe.scale) * merged
+    merged *= np.float32(recipe.scale)
+    merged += base
+    return merged
 
 
 def _linear(values: Sequence[Floats], weights: Sequence[float]) -> Floats:
-    total = np.zeros_like(values[0])
-    for value, weight in zip(values, weights, strict=True):
-        total += np.float32(weight / sum(weights)) * value
+    shares = [np.float32(weight / sum(weights)) for weight in weights]
+    total = np.multiply(values[0], shares[0], out=values[0])
+    for value, share in zip(values[1:], shares[1:], strict=True):
+        total += np.multiply(value, share, out=value)
     return total
 
 
@@ -105,13 +111,14 @@ def ties(changes: Sequence[Floats], weights: Sequence[float], density: float) ->
     votes = np.zeros_like(trimmed[0])
     for change, weight in zip(trimmed, weights, strict=True):
         votes += np.float32(weight) * change
-    elected = np.sign(votes)
     total, share = np.zeros_like(votes), np.zeros_like(votes)
+    elected = votes > 0, votes < 0
     for change, weight in zip(trimmed, weights, strict=True):
-        agrees = (np.sign(change) == elected) & (change != 0)
-        total += np.where(agrees, np.float32(weight) * change, np.float32(0))
-        share += np.where(agrees, np.float32(weight), np.float32(0))
-    return np.divide(total, share, out=np.zeros_like(total), where=share != 0)
+        agrees = ((change > 0) & elected[0]) | ((change < 0) & elected[1])
+        change *= np.float32(weight)
+        total += change * agrees
+        share += np.float32(weight) * agrees
+    return np.divide(total, share, out=total, where=share != 0)
 
 
 def trim(change: Floats, density: float) -> Floats:
@@ -119,17 +126,18 @@ def trim(change: Floats, density: float) -> Floats:
     kept = max(1, round(density * change.size)) if change.size else 0
     if kept >= change.size:
         return change
-    sizes = np.abs(change).ravel()
-    least = np.partition(sizes, change.size - kept)[change.size - kept]
-    return np.where(np.abs(change) >= least, change, np.float32(0))
+    sizes = np.abs(change)
+    least = np.partition(sizes, change.size - kept, axis=None)[change.size - kept]
+    kept_ones: Floats = change * (sizes >= least)
+    return kept_ones
 
 
 def _dare(changes: Sequence[Floats], recipe: Recipe, name: str) -> Floats:
     total = np.zeros_like(changes[0])
     for at, (change, weight) in enumerate(zip(changes, recipe.weights, strict=True)):
-        kept = drawn(recipe.seed, at, name, change.shape) < recipe.density
-        factor = np.float32(weight / recipe.density)
-        total += np.where(kept, factor * change, np.float32(0))
+        change *= drawn(recipe.seed, at, name, change.shape) < recipe.density
+        change *= np.float32(weight / recipe.density)
+        total += change
     return total
 
 

@@ -37,7 +37,7 @@ class Weights:
     label: str
 
     def floats(self, name: str) -> NDArray[np.float32]:
-        """The values of one as float32, in its shape.
+        """The values of one as float32, in its shape, the caller's own.
 
         Raises:
             RequestError: it holds no floating-point numbers of 16 bits or more.
@@ -46,7 +46,7 @@ class Weights:
         tensor = self.tensors[name].tensor
         if tensor.dtype not in FLOATS:
             raise RequestError(f"{name} of {self.label} is {tensor.dtype.label}, not a float")
-        return self.array(name).astype(np.float32)
+        return self.array(name).astype(np.float32, copy=False)
 
     def array(self, name: str) -> NDArray[Any]:
         """The values of one as they are.
@@ -61,8 +61,12 @@ class Weights:
             raise RequestError(
                 f"{name} of {self.label} is {named.tensor.dtype.label}: dequantise it first"
             )
-        data = b"".join(self.found.blocks(named.path, named.tensor))
-        return np.frombuffer(data, kind).reshape(named.tensor.shape)
+        values = np.empty(named.tensor.shape, kind)
+        room, at = values.reshape(-1).view(np.uint8), 0
+        for block in self.found.blocks(named.path, named.tensor):
+            room[at : at + len(block)] = block
+            at += len(block)
+        return values
 
 
 def weights_of(found: ReadableCheckpoint, label: str) -> Weights:
