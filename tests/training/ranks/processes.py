@@ -39,8 +39,10 @@ def in_launched_ranks(size: int, folder: Path, program: Callable[[], Any]) -> No
         port = server.getsockname()[1]
 
     def launched(rank: int) -> None:
-        told = {"RANK": rank, "WORLD_SIZE": size, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+        told = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": size, "LOCAL_WORLD_SIZE": size}
+        told |= {"GROUP_RANK": 0, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
         os.environ.update({name: str(value) for name, value in told.items()})
+        os.environ["TORCHELASTIC_RUN_ID"] = "none"
         dist.destroy_process_group()
         program()
 
