@@ -30,6 +30,7 @@ from cairn.workflows.finetune_recipe import (
 
 if TYPE_CHECKING:
     from cairn.training.finetuning import Finetuned, Story, Watcher
+    from cairn.training.ranks import Ranks
 
 RUN, RESULTS, CARD = "run", "results.json", "README.md"
 _LIBRARIES = ("torch", "transformers", "peft")
@@ -73,7 +74,8 @@ class Work:
 def finetune(work: Work, watcher: "Watcher") -> dict[str, Any]:
     """Train, or go on; returns what `results.json` says when training is over.
 
-    Interrupted, the result has `"is_interrupted": True`, and nothing but the run is written.
+    Under `torchrun` every process calls this, and the first writes what comes out. Interrupted, the
+    result has `"is_interrupted": True`, and nothing but the run is written.
 
     Raises:
         ConflictError: the folder is of another recipe.
@@ -81,20 +83,49 @@ def finetune(work: Work, watcher: "Watcher") -> dict[str, Any]:
         InexactError: the run there would not go on to the bit. MissingExtraError.
     """
     results = work.out / RESULTS
-    _check_folder(work)
-    if results.is_file():
-        found: dict[str, Any] = json.loads(results.read_text("utf-8"))
-        return found
-    done = _trained_agent(work, watcher) if _is_agent(work) else _trained(work, watcher)
+    if not is_launched():
+        _check_folder(work)
+        if results.is_file():  # without importing torch
+            found: dict[str, Any] = json.loads(results.read_text("utf-8"))
+            return found
+        return _finetune(work, watcher, None)
+    if _is_agent(work):
+        raise RequestError("an agent is trained by one process: start it without a launcher")
+    from cairn.training.ranks import launched_ranks
+
+    with launched_ranks(on_cpu=work.device == "cpu") as ranks:
+        with ranks.agreeing():
+            if ranks.is_first:
+                _check_folder(work)
+        kept = results.read_text("utf-8") if ranks.is_first and results.is_file() else None
+        kept = ranks.shared(kept)
+        if kept is not None:
+            over: dict[str, Any] = json.loads(kept)
+            return over
+        return _finetune(work, watcher, ranks)
+
+
+def is_launched() -> bool:
+    """Whether this process is one of several that a launcher such as `torchrun` started."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+
+
+def _finetune(work: Work, watcher: "Watcher", ranks: "Ranks | None") -> dict[str, Any]:
+    done = _trained_agent(work, watcher) if _is_agent(work) else _trained(work, watcher, ranks)
     told = {"name": work.out.absolute().name, **_told(done)}
-    if not done.ended.is_interrupted:
+    if not done.ended.is_interrupted and _is_first(ranks):
         card = drafted_card(work.recipe, work.base, work.data, told)
         (work.out / CARD).write_text(card, "utf-8")
-        results.write_text(json.dumps(told, indent=1) + "\n", "utf-8")  # last: it is over
+        results = json.dumps(told, indent=1) + "\n"
+        (work.out / RESULTS).write_text(results, "utf-8")  # last: it is over
     return told
 
 
-def _trained(work: Work, watcher: "Watcher") -> "Finetuned":
+def _is_first(ranks: "Ranks | None") -> bool:
+    return ranks is None or ranks.is_first
+
+
+def _trained(work: Work, watcher: "Watcher", ranks: "Ranks | None") -> "Finetuned":
     from cairn.training.finetuning import finetune as train
     from cairn.training.rows import Data, open_data
 
@@ -109,11 +140,12 @@ def _trained(work: Work, watcher: "Watcher") -> "Finetuned":
         work.recipe,
         work.base.path,
         data,
-        _story(work, parts, data.digest),
+        _story(work, parts, data.digest, ranks),
         work.out,
         device=work.device,
         allow=work.allow,
         watcher=watcher,
+        ranks=ranks,
     )
 
 
@@ -125,19 +157,21 @@ def _trained_agent(work: Work, watcher: "Watcher") -> "Finetuned":
     from cairn.training.finetuning import finetune_agent
 
     environment = work.recipe.data
-    story = _story(work, [TrainingData(environment)], f"environment {environment}")
+    digest = f"environment {environment}"
+    story = _story(work, [TrainingData(environment)], digest, None)
     with tempfile.TemporaryDirectory(prefix="cairn-agent.") as folder:
         base = agent_data(work.base.path, Path(folder))
         return finetune_agent(work.recipe, base, story, work.out, allow=work.allow, watcher=watcher)
 
 
-def _story(work: Work, data: Sequence[TrainingData], digest: str) -> "Story":
+def _story(work: Work, data: Sequence[TrainingData], digest: str, ranks: "Ranks | None") -> "Story":
     """Begins the folder: what its run and recipe say."""
     from cairn.training.finetuning import Story
 
     weights = dict(_weights(work.base.path))
-    work.out.mkdir(parents=True, exist_ok=True)
-    write_recipe(work.out / RECIPE, work.recipe, _made(work, weights, digest))
+    if _is_first(ranks):
+        work.out.mkdir(parents=True, exist_ok=True)
+        write_recipe(work.out / RECIPE, work.recipe, _made(work, weights, digest))
     base = BaseModel(work.base.called, work.base.revision, weights)
     name = work.out.absolute().name
     return Story(work.out / RUN, name, base, data, digest, _started(work))

@@ -14,7 +14,9 @@ from cairn.training.finetuning.progress import Watcher
 from cairn.training.finetuning.samples import Samples
 from cairn.training.finetuning.tasks import Materials, task_of
 from cairn.training.libraries import library
+from cairn.training.ranks.group import Ranks
 from cairn.training.rows import Data, Split, split
+from cairn.training.seeds import sample_seed
 
 AGENT = "agent.zip"
 
@@ -47,17 +49,20 @@ def finetune(
     device: str = "auto",
     allow: Sequence[str] = (),
     watcher: Watcher | None = None,
+    ranks: Ranks | None = None,
 ) -> Finetuned:
     """Train, going on with the run of `story`, and write the model when training is over.
 
-    `base` is a folder; an adapter calls it as the story does. `data.measured` holds the rows to
-    measure with; without them the recipe's share is held out.
+    Where several `ranks` train, all of them call this, and share the batches of the recipe; the
+    first one writes. `base` is a folder; an adapter calls it as the story does. `data.measured`
+    holds the rows to measure with; without them the recipe's share is held out.
 
     Raises:
         RequestError: base, data, task and method do not go together; a loss is not a number.
         InexactError: the run there would not go on to the bit, and `allow` does not name why.
         MissingExtraError: a library is not installed.
     """
+    ranks = ranks or Ranks()
     check_weights(base)
     place = device_of(device)
     rows, measured = data.rows, data.measured
@@ -76,9 +81,12 @@ def finetune(
         Samples(task, rows, sides.learnt, are_learnt=True),
         held_out if len(held_out) else None,
         place,
+        ranks,
     )
+    if ranks.size > 1:
+        seed_everything(sample_seed(recipe.seed, 0, ranks.number))  # dropout of its own on each
     ended = training.run(story, allow, watcher or Watcher())
-    if not ended.is_interrupted:
+    if not ended.is_interrupted and ranks.is_first:
         model_folder.mkdir(parents=True, exist_ok=True)
         with quiet():
             task.save(model, model_folder)

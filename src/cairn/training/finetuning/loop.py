@@ -24,6 +24,8 @@ from cairn.training.finetuning.samples import Samples
 from cairn.training.finetuning.schedules import scheduler
 from cairn.training.finetuning.tasks.base import Batch, Objective, Task
 from cairn.training.finetuning.trained import Trained
+from cairn.training.ranks.group import Ranks
+from cairn.training.ranks.launched import average_gradients, mean_of
 from cairn.training.resuming import resume
 from cairn.training.run import Run
 from cairn.training.sampler import EpochSampler
@@ -99,13 +101,21 @@ class Training:
         learnt: Samples,
         held_out: Samples | None,
         device: torch.device,
+        ranks: Ranks,
     ) -> None:
         recipe = self._recipe = task.recipe
+        self._ranks = ranks
         self._task, self._model, self._held_out, self._device = task, model, held_out, device
-        self._sampler = EpochSampler(len(learnt), seed=recipe.seed)
-        self._loader = DataLoader(
-            learnt, recipe.batch_size, sampler=self._sampler, collate_fn=task.collate
+        self._sampler = EpochSampler(
+            len(learnt), seed=recipe.seed, rank=ranks.number, ranks=ranks.size
         )
+        share, rest = divmod(recipe.batch_size, ranks.size)
+        if rest:
+            raise RequestError(
+                f"{ranks.size} processes cannot share a batch of {recipe.batch_size} equally: give"
+                f" a --batch-size that {ranks.size} divides"
+            )
+        self._loader = DataLoader(learnt, share, sampler=self._sampler, collate_fn=task.collate)
         micro_batches = math.ceil(len(learnt) / recipe.batch_size)
         self._in_epoch = max(1, math.ceil(micro_batches / recipe.accumulate))
         self.total = recipe.steps or max(
@@ -131,7 +141,7 @@ class Training:
                     step, self._standing = back.step, Standing(**back.values["standing"])
                 for loss in self._losses(run, step):
                     step += 1
-                    is_to_stop = watcher.is_to_stop()
+                    is_to_stop = any(self._ranks.gathered(watcher.is_to_stop()))
                     watcher.told(self._noted(run, step, loss, is_to_stop=is_to_stop))
                     if self._standing.is_over or step == self.total:
                         break
@@ -192,7 +202,9 @@ class Training:
             for _ in range(self._recipe.accumulate):
                 loss += self._accumulated(next(batches))
             step += 1
+            (loss,) = mean_of(self._ranks, [loss])
             self._check(run, step, "the loss", loss)
+            average_gradients(self._ranks, self._model.parameters())
             norm = clip_grad_norm_(self._model.parameters(), self._recipe.clip or math.inf)
             self._check(run, step, "the gradient", float(norm))
             self._optimizer.step()
@@ -231,7 +243,11 @@ class Training:
         is_due = self._is_due(self._recipe.evaluate_every or self._in_epoch, step)
         if self._held_out is None or not (is_due or step == self.total):
             return {}
-        found = evaluate(self._task, self._model, self._held_out, self._device, self._computing)
+        found: dict[str, float] = {}
+        if self._ranks.is_first:  # the weights are the same everywhere
+            model, held_out = self._model, self._held_out
+            found = evaluate(self._task, model, held_out, self._device, self._computing)
+        found = self._ranks.shared(found)
         self._standing.note(step, found, self._objective)
         patience = self._recipe.patience
         self._standing.is_over = bool(patience) and self._standing.without_better >= patience

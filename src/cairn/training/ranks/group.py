@@ -114,6 +114,18 @@ class Ranks:
             torch.distributed.gather(padded, found, 0, group=self._group)
         return [_unpacked(one[:size]) for one, size in zip(found or [], sizes, strict=False)]
 
+    def most(self, numbers: Tensor) -> Tensor:
+        """The largest that any rank has, place by place; on the CPU.
+
+        Raises:
+            UnavailableError: a rank is gone.
+        """
+        if self._group is not None:
+            with _reached("go on"):
+                operation = torch.distributed.ReduceOp.MAX
+                torch.distributed.all_reduce(numbers, operation, group=self._group)
+        return numbers
+
     def _padded(self, data: Tensor) -> tuple[Tensor, list[int]]:
         """As long as the longest, and how long each rank's is."""
         sizes = [int(size) for size in self._all(torch.tensor([data.numel()]))]
