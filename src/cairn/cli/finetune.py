@@ -105,7 +105,7 @@ def finetune(
     told = _run(work, verb, as_json=as_json)
     if told["is_interrupted"]:
         raise click.exceptions.Exit(EXIT_INTERRUPTED)
-    if target is not None:
+    if target is not None and _is_first():
         commit = fetched.published(work, target)
         if as_json:
             _print_line({"event": "published", "repo": target.full_name, "commit": commit})
@@ -175,13 +175,20 @@ def _run(work: "Work", verb: Callable[..., dict[str, Any]], *, as_json: bool) ->
 
     with stoppable() as wait:
         shown = _as_lines() if as_json else _as_bar(work.out)
-        with shown as told:
+        with shown if _is_first() else nullcontext(lambda _: None) as told:
             results = verb(work, Watcher(told, lambda: wait(0)))
+    if not _is_first():
+        return results
     if as_json:
         _print_line({"event": "ended", **results, "out": str(work.out)})
     else:
         _print(results, work.out)
     return results
+
+
+def _is_first() -> bool:
+    """Whether this process speaks for all that a launcher started."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import click
 
 from cairn.cli.console import err, out, print_ascii_json, visible
 from cairn.cli.options import as_json, data_dir
+from cairn.cli.run_launch import launch
 from cairn.cli.run_push import at_hub, fetch, is_place, place_at, push, with_token
 from cairn.cli.run_resume import resume
 from cairn.cli.run_verify import verify
@@ -28,7 +29,7 @@ def run() -> None:
     """Training runs: list, show, compare, and go on with one."""
 
 
-for command in (resume, push, fetch, verify):
+for command in (resume, push, fetch, verify, launch):
     run.add_command(command)
 
 
