@@ -180,7 +180,12 @@ def run(model: Any, inputs: dict[str, Any]) -> tuple[int, torch.Tensor]:
     return sum(storage.nbytes() for storage in kept.values()), loss
 
 
-@pytest.mark.parametrize("name", CASES)
+QUICK = ("bert", "llama", "resnet")
+
+
+@pytest.mark.parametrize(
+    "name", [one if one in QUICK else pytest.param(one, marks=pytest.mark.slow) for one in CASES]
+)
 def test_a_walk_keeps_what_autograd_keeps_and_counts_what_torch_counts(name: str) -> None:
     case = CASES[name]
     torch.manual_seed(0)

@@ -80,6 +80,7 @@ def test_what_is_alive_is_told_by_part_and_forgotten_when_it_dies() -> None:
     assert live.peak_bytes == scores.numel() * 4
 
 
+@pytest.mark.slow
 def test_an_adapter_trains_its_own_parameters_alone(config: dict[str, Any]) -> None:
     plan = {**PLAN, "method": "lora", "rank": 2, "targets": ["c_attn"]}
     told = run_plan(config, plan)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from cairn.errors import RequestError
 from cairn.estimation.devices import CPU, Catalogue, Device, catalogue
 from cairn.estimation.duration import Duration, Prices, duration
 from cairn.estimation.memory import Memory, memory, trained
@@ -11,6 +12,8 @@ from cairn.estimation.subject import Subject
 from cairn.estimation.walking import Walker
 
 _MOST_GPUS = 1024
+MAX_TENSORS = 100_000
+"""Tensors of one model that are looked at; mixtures of a hundred experts have some 40,000."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +67,29 @@ def estimate(
     Raises:
         RequestError: there is no closed form for this model, or it lacks a number.
     """
+    if len(subject.tensors) > MAX_TENSORS:
+        raise RequestError(f"{len(subject.tensors):,} tensors; estimates take {MAX_TENSORS:,}")
+    try:
+        return _estimate(subject, plan, devices, steps, prices or Prices(), known or catalogue())
+    except (ArithmeticError, LookupError, ValueError) as error:  # shapes come from strangers
+        raise RequestError(
+            f"the tensors are not shaped as those of {subject.family or 'a known family'}: {error}"
+        ) from error
+
+
+def _estimate(
+    subject: Subject,
+    plan: Plan,
+    devices: tuple[Device, ...],
+    steps: int,
+    prices: Prices,
+    known: Catalogue,
+) -> Estimate:
     walker = Walker(subject)
-    known = known or catalogue()
     found = trained(walker, plan)
     needed = memory(walker, plan)
     flops = _flops(walker, plan)
-    rows = tuple(_on(walker, plan, device, known, steps, prices or Prices()) for device in devices)
+    rows = tuple(_on(walker, plan, device, known, steps, prices) for device in devices)
     advice: tuple[Suggestion, ...] = ()
     if rows and not rows[0].fits:
         advice = tuple(_suggestions(walker, plan, rows[0].device))

@@ -45,6 +45,9 @@ class Subject:
     class_name: str = ""
     resident: int = 0
     evidence: str = ""
+    _seen: dict[tuple[str, ...], Shape | None] = field(
+        default_factory=dict, compare=False, repr=False
+    )
 
     @property
     def parameters(self) -> int:
@@ -118,12 +121,16 @@ class Subject:
         return default
 
     def shape_of(self, *endings: str) -> Shape | None:
-        """The shape of the first weight whose name ends so."""
-        for ending in endings:
-            for name, shape in self.tensors.items():
-                if name.endswith(ending):
-                    return shape
-        return None
+        """The shape of the first weight whose name ends so; searched for once."""
+        if endings not in self._seen:
+            found = (
+                shape
+                for ending in endings
+                for name, shape in self.tensors.items()
+                if name.endswith(ending)
+            )
+            self._seen[endings] = next(found, None)
+        return self._seen[endings]
 
 
 def is_embedding(name: str) -> bool:

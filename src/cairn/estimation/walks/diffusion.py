@@ -52,16 +52,15 @@ def _numbered(weights: dict[str, dict[str, Shape]], kind: str) -> Iterator[str]:
 
 def _level(tape: Tape, subject: Subject, weights: dict[str, Shape], pixels: float) -> float:
     """Its residual layers and transformers; returns the pixels after it."""
-    numbers = sorted({n.split(".")[1] for n in weights if n.startswith("resnets.")}, key=int)
+    parts = _parts(weights)
+    numbers = sorted((key[1] for key in parts if key[0] == "resnets"), key=int)
     width = 0
     for number in numbers:
-        prefix = f"resnets.{number}."
-        inner = {n.removeprefix(prefix): s for n, s in weights.items() if n.startswith(prefix)}
+        inner = parts["resnets", number]
         width = inner["conv1.weight"][0]
         entry = pixels * inner["conv1.weight"][1] * tape.plan.wide
         tape.block(1, entry, lambda inner=inner: _residual(tape, inner, pixels))  # type: ignore[misc]
-        prefix = f"attentions.{number}."
-        inner = {n.removeprefix(prefix): s for n, s in weights.items() if n.startswith(prefix)}
+        inner = parts.get(("attentions", number), {})
         if inner:
             tape.block(
                 1,
@@ -76,6 +75,16 @@ def _level(tape: Tape, subject: Subject, weights: dict[str, Shape], pixels: floa
             pixels *= 4
             tape.convolution("conv", shape, pixels, pixels)
     return pixels
+
+
+def _parts(weights: dict[str, Shape]) -> dict[tuple[str, str], dict[str, Shape]]:
+    """Weights of a level by kind and number of the layer they are of."""
+    found: dict[tuple[str, str], dict[str, Shape]] = {}
+    for name, shape in weights.items():
+        kind, _, rest = name.partition(".")
+        number, _, inner = rest.partition(".")
+        found.setdefault((kind, number), {})[inner] = shape
+    return found
 
 
 def _residual(tape: Tape, weights: dict[str, Shape], pixels: float) -> None:
