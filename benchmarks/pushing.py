@@ -6,11 +6,12 @@ The real MiniLM (all-MiniLM-L6-v2, 22.7 M parameters, float32) learns the sentim
 made here, all of it, under AdamW; a checkpoint is weights, both moments, random numbers. Each is
 pushed when it is saved. Full copies are the files as they lie in the run's folder; what a store
 takes is counted on its disk. With --hub the same folder goes to a hub that is started here,
-through a proxy that counts what the client sends; what the hub keeps is counted when it has made
+through a proxy that counts what the client sends; what its store keeps is counted when that made
 everything small. 1 MB is 10^6 bytes.
 """
 
 import argparse
+import json
 import os
 import random
 import socket
@@ -131,8 +132,9 @@ def through_hub(folder: Path, place: Path) -> None:
         full = size(folder)
         print(f"\nsent to a hub: {proxy.sent / 1e6:.0f} MB of {full / 1e6:.0f} in {took:.0f} s")
         hub.cairn("store", "optimize")  # what the hub does by itself when it has time
-        kept = size(place)
-        print(f"kept by the hub: {kept / 1e6:.0f} MB, {kept / full:.2f} of it")
+        totals = json.loads(hub.cairn("store", "stats", "--json"))
+        kept = totals["stored_bytes"]
+        print(f"kept by the hub's store: {kept / 1e6:.0f} MB, {kept / full:.2f} of it")
 
 
 def main() -> None:
