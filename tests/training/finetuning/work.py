@@ -4,6 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from safetensors.torch import load_file
+
 from cairn.domain.finetuning import FineTuning, Method, TaskName
 from cairn.training.finetuning import Progress, Watcher
 from cairn.workflows.finetune import Place, Work, finetune
@@ -41,10 +43,14 @@ def done(
     return finetune(work, watcher), told
 
 
-def weights(out: Path) -> dict[str, bytes]:
-    """Every safetensors file of an output, by its path."""
+def weights(out: Path) -> dict[str, tuple[str, bytes]]:
+    """Type and bytes of every tensor that came out, by file and name.
+
+    Heads of files have what libraries say beside it in any order.
+    """
+    files = [path for path in out.rglob("*.safetensors") if path.relative_to(out).parts[0] != "run"]
     return {
-        path.relative_to(out).as_posix(): path.read_bytes()
-        for path in out.rglob("*.safetensors")
-        if path.relative_to(out).parts[0] != "run"
+        f"{path.relative_to(out).as_posix()}: {name}": (str(tensor.dtype), tensor.numpy().tobytes())
+        for path in files
+        for name, tensor in load_file(path).items()
     }
