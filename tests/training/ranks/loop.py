@@ -29,7 +29,11 @@ class RankLoop:
         model: nn.Module = nn.Sequential(nn.Linear(4, 7), norm, nn.Dropout(0.2), nn.Linear(7, 3))
         self.is_sharded = sharded and dist.is_initialized()
         if self.is_sharded:
-            mesh = init_device_mesh("cpu", (self.size,))
+            # On four ranks copies of two pieces each, as on two machines of two devices.
+            shape = (2, 2) if self.size == 4 else (self.size,)
+            mesh = init_device_mesh(
+                "cpu", shape, mesh_dim_names=("copies", "pieces")[-len(shape) :]
+            )
             fully_shard(model[0], mesh=mesh)
             fully_shard(model, mesh=mesh)
         elif self.size > 1:

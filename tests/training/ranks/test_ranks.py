@@ -149,6 +149,8 @@ def test_two_ranks_take_the_state_of_one_and_of_four(tmp_path: Path) -> None:
         wanted = in_ranks(size, tmp_path / f"save-{size}", lambda _, run=run: save(run))
         found = in_ranks(2, tmp_path / f"take-{size}", lambda _, run=run: take(run))
         assert set(found) == set(wanted)
+    files = {path.name for path in (tmp_path / "4/step-4").glob("model.*")}
+    assert files == {"model.rank-0.safetensors", "model.rank-1.safetensors"}  # copies are not kept
 
 
 # --- what can go wrong ---------------------------------------------------------------------
