@@ -184,8 +184,9 @@ BOUNDED = settings(
 CHECKED = [not_a_server_error, status_code_conformance, response_schema_conformance]
 ATTACHED = ("signatures/{rev}", "provenance/{rev}", "bundle/{sha256}/{rev}")
 SCANNED = ("security/{rev}", "sarif/{rev}", "scan-policy", "appeals")
+ESTIMATED = ("estimate/{rev}",)
 REPO_PATHS = tuple(
-    f"/{{kind}}/{{namespace}}/{{name}}/{v}" for v in (*OF_A_REPO, *ATTACHED, *SCANNED)
+    f"/{{kind}}/{{namespace}}/{{name}}/{v}" for v in (*OF_A_REPO, *ATTACHED, *SCANNED, *ESTIMATED)
 )
 DECIDED_PATHS = (
     *("/waivers", "/waivers/{number}/revoke"),
@@ -194,7 +195,7 @@ DECIDED_PATHS = (
 LOG_PATHS = ("/log/checkpoint", "/log/key", "/log/keys", "/log/witnessed", "/log/tile/{path}")
 SCAN_PATHS = ("/rescans", "/scan-policy", "/recalls", "/recalls/{sha256}", "/advisories")
 TOLD_PATHS = ("/notifications", "/notifications/read")
-PATHS = ("/health", "/store", "/store/pause", *LOG_PATHS, *SCAN_PATHS, *TOLD_PATHS)
+PATHS = ("/health", "/devices", "/store", "/store/pause", *LOG_PATHS, *SCAN_PATHS, *TOLD_PATHS)
 PATHS += (*DECIDED_PATHS, *REPO_PATHS)
 
 
