@@ -44,6 +44,7 @@ class Subject:
         return peft.PeftModel.from_pretrained(bare, out)
 
 
+SLOWLY = {"schedule": Schedule.COSINE, "evaluate_every": 50}
 FULL = {"method": Method.FULL, "learning_rate": 0.02, "batch_size": 16}
 
 SUBJECTS = {
@@ -149,7 +150,7 @@ SUBJECTS = {
         0.9,  # nothing heard: 1
         file="sounds",
         short={"held_out": 0.2},
-        learns={**FULL, "steps": 300, "learning_rate": 0.005, "schedule": Schedule.COSINE},
+        learns={**FULL, "steps": 400, "learning_rate": 0.005, **SLOWLY},
         is_lower_better=True,
     ),
     "speech that is written": Subject(
