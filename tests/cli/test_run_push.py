@@ -20,8 +20,10 @@ from cairn.errors import (
     NotFoundError,
     RequestError,
     UnavailableError,
+    UntrustedDataError,
 )
 from cairn.training import Run, pushing, steps
+from cairn.workflows.run_fetching import placed_run
 from cairn.workflows.run_places import StorePlace
 from cairn.workflows.run_pushing import push_run
 
@@ -132,6 +134,46 @@ def test_another_run_and_a_way_that_was_left_are_not_overwritten() -> None:
     refused = cairn("push", "here", "store:store/run").exception
     assert isinstance(refused, ConflictError) and "went on elsewhere" in str(refused)
     assert isinstance(cairn("fetch", "store:store/run", "other").exception, ConflictError)
+
+
+@pytest.mark.parametrize("ahead", ["steps", "sessions"])
+def test_what_was_trained_here_since_is_not_overwritten_by_a_fetch(ahead: str) -> None:
+    train("here", 1)
+    told("push", "here", "store:store/run")
+    if ahead == "sessions":
+        train("here", 1)  # a start that did no step yet
+    else:
+        with Path("here/metrics.jsonl").open("a") as file:
+            file.write('{"step":2,"seconds":1,"values":{"loss":0.5}}\n')
+    before = {path: path.read_bytes() for path in Path("here").glob("*.json*")}
+    refused = cairn("fetch", "store:store/run", "here").exception
+    assert isinstance(refused, ConflictError) and "`cairn run push`" in str(refused)
+    assert {path: path.read_bytes() for path in Path("here").glob("*.json*")} == before
+
+
+@pytest.mark.parametrize(
+    "odd", ["step-1/../../.bashrc", "step-1//home/u/.bashrc", "step-1/..", "step-1/a/b", "step-1/"]
+)
+def test_no_path_of_a_stranger_leads_out_of_a_checkpoint(odd: str) -> None:
+    train("here", 1)
+    told("push", "here", "store:store/run")
+
+    class Strange(StorePlace):
+        def files(self) -> dict[str, Any]:
+            files = super().files()
+            return {**files, odd: files["run.json"]}
+
+    with pytest.raises(UntrustedDataError, match="cannot be one of a checkpoint"):
+        placed_run(Strange(Path("store"), "run"))
+
+
+def test_the_best_checkpoint_comes_with_the_newest() -> None:
+    model = nn.Linear(2, 2)
+    with Run("here", keep=Retention(last=2, best=1), model=model) as run:
+        for step, loss in enumerate((3.0, 1.0, 2.0, 4.0), 1):
+            run.save(step, metrics={"loss": loss})
+    told("push", "here", "store:store/run")
+    assert told("fetch", "store:store/run", "there")["steps"] == [2, 4]
 
 
 class Breaking(StorePlace):

@@ -84,7 +84,7 @@ def fetch(
 ) -> None:
     """Fetch a run from a hub or a store: the checkpoint to go on from, record and curves.
 
-    Nothing of it is executed.
+    Those that it keeps as its best come too. Nothing of it is executed.
     """
     told = fetch_into(place_at(source, hub, token), folder, step, every=every)
     if as_json:

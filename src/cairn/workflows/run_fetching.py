@@ -4,12 +4,19 @@ import os
 import secrets
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
-from cairn.errors import CairnError, ConflictError, EntryNotFoundError, IntegrityError
+from cairn.errors import (
+    CairnError,
+    ConflictError,
+    EntryNotFoundError,
+    IntegrityError,
+    UntrustedDataError,
+)
 from cairn.formats import File
 from cairn.formats.training_metrics import METRICS
-from cairn.formats.training_record import RECORD
+from cairn.formats.training_record import RECORD, step_of
 from cairn.formats.training_run import RUN
 from cairn.workflows.folder_store import open_folder
 from cairn.workflows.kept_runs import KeptRun, KeptStep, read_kept_run
@@ -25,9 +32,23 @@ def placed_run(place: RunPlace) -> tuple[KeptRun, dict[str, File]]:
 
     Raises:
         EntryNotFoundError: there is none. UnavailableError: the place cannot be reached.
+        UntrustedDataError: a file of a checkpoint has a path that could lead out of its folder.
     """
     files = {path: placed.file for path, placed in place.files().items()}
+    for path in files:
+        _check_path(path, place.name)
     return read_kept_run(place.name, files, is_live=None), files
+
+
+def _check_path(path: str, place: str) -> None:
+    """Refuse what no save makes: a checkpoint's files, also those of ranks, lie flat in it."""
+    folder, slash, name = path.partition("/")
+    is_odd = name in ("", ".", "..") or "/" in name or "\0" in name
+    if slash and is_odd and step_of(folder) is not None:
+        raise UntrustedDataError(
+            f"{place} has the file {path[:200]!r}, which cannot be one of a checkpoint: nothing"
+            " is fetched; ask whoever put it there"
+        )
 
 
 def store_runs(folder: Path) -> Iterator[tuple[str, KeptRun | CairnError]]:
@@ -46,7 +67,7 @@ def store_runs(folder: Path) -> Iterator[tuple[str, KeptRun | CairnError]]:
 
 
 def chosen_steps(run: KeptRun, step: int | None, *, every: bool) -> list[KeptStep]:
-    """The checkpoints to fetch: all that are whole, that of a step, the newest to go on from.
+    """The checkpoints to fetch: all that are whole, that of a step, or what going on needs.
 
     Raises:
         EntryNotFoundError: there is no such step. IntegrityError: it is not whole.
@@ -54,13 +75,26 @@ def chosen_steps(run: KeptRun, step: int | None, *, every: bool) -> list[KeptSte
     if every:
         return [one for one in run.steps if not one.trouble]
     if step is None:
-        return [run.resume_point] if run.resume_point else []
+        return _to_go_on_from(run)
     found = [one for one in run.steps if one.step == step]
     if not found:
         raise EntryNotFoundError(f"step {step} is not in {run.name}")
     if found[0].trouble:
         raise IntegrityError(f"step {step} in {run.name} is not whole: {found[0].trouble}")
     return found
+
+
+def _to_go_on_from(run: KeptRun) -> list[KeptStep]:
+    """The newest whole checkpoint, and those until then that the run keeps as its best."""
+    point = run.resume_point
+    if point is None:
+        return []
+    keep = run.record.keep if run.record else None
+    if keep is None or not keep.best:
+        return [point]
+    whole = {one.step: one for one in run.steps if not one.trouble and one.step <= point.step}
+    metrics = {step: one.metrics or {} for step, one in whole.items()}
+    return [whole[step] for step in sorted(replace(keep, last=1, every=0).kept(metrics))]
 
 
 def fetch_run(
@@ -75,7 +109,7 @@ def fetch_run(
     What is there already is not fetched again. Digests are compared when the run is resumed.
 
     Raises:
-        ConflictError: the folder has another run, or a process writes it.
+        ConflictError: the folder has another run or is ahead of the place, or a process writes it.
         UnavailableError: the place cannot be reached, or the disk is full; again goes on.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -111,6 +145,22 @@ def _check_folder(folder: Path, run: KeptRun) -> None:
     same = here.record is not None and run.record is not None and here.record.id == run.record.id
     if not same:
         raise ConflictError(f"{folder} has another run: name another folder")
+    if _is_ahead(here, run):
+        raise ConflictError(
+            f"{folder} went on after what {run.name} has, and would lose its record and curves:"
+            f" go on with `cairn run resume {folder}`, send it with `cairn run push`, or fetch"
+            " into another folder"
+        )
+
+
+def _is_ahead(here: KeptRun, there: KeptRun) -> bool:
+    """Whether a run was trained here where the same run elsewhere does not know of it."""
+    ours, theirs = _sessions(here), _sessions(there)
+    return ours != theirs[: len(ours)] or (here.last_step or 0) > (there.last_step or 0)
+
+
+def _sessions(run: KeptRun) -> list[str]:
+    return [one.started for one in run.record.sessions] if run.record else []
 
 
 def _write(file: File, target: Path, progress: Progress) -> None:
