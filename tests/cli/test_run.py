@@ -159,6 +159,26 @@ def test_a_truncated_checkpoint_is_told_and_not_the_one_to_go_on_from(program: N
     assert json.loads(Path("asked.json").read_text())["step"] == 2
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"metrics": {"loss": {"$int": "f" * 300}}},
+        {"metrics": {"loss": {"$float": "7ff8"}}},
+        {"version": [[]]},
+        {"files": {"model.safetensors": {"digest": "", "bytes": "many"}}},
+    ],
+)
+def test_a_record_of_nonsense_is_told_and_the_rest_is_shown(
+    odd: dict[str, Any], program: None
+) -> None:
+    train("runs/a")
+    path = Path("runs/a/step-6/checkpoint.json")
+    path.write_text(json.dumps({**json.loads(path.read_text()), **odd}))
+    found = told("show", "runs/a")
+    assert found["resume_point"] == 4
+    assert found["steps"][2]["trouble"]
+
+
 def test_checkpoints_without_a_record_are_a_run_too(program: None) -> None:
     train("runs/a")
     Path("runs/a/run.json").unlink()

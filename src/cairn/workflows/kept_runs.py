@@ -139,7 +139,8 @@ def _described(found: KeptStep, sizes: Mapping[str, int], files: Files) -> KeptS
         return replace(found, trouble=f"{RECORD} is not that of a training checkpoint")
     version = said.get("version")
     if type(version) is not int or not 1 <= version <= VERSION:
-        return replace(found, trouble=f"version {str(version)[:20]} of the format is not read")
+        said_version = version if type(version) is int else "that is no number"
+        return replace(found, trouble=f"version {said_version} of the format is not read")
     try:
         metrics = value_of(said, "metrics", dict)
         listed = value_of(said, "files", dict)
@@ -152,7 +153,14 @@ def _described(found: KeptStep, sizes: Mapping[str, int], files: Files) -> KeptS
             },
             trouble=_missing(listed, sizes),
         )
-    except (KeyError, MisstatedError, ValueError, TypeError, struct.error) as error:
+    except (
+        KeyError,
+        MisstatedError,
+        ArithmeticError,
+        ValueError,
+        TypeError,
+        struct.error,
+    ) as error:
         raise MalformedError(f"{RECORD} lacks or misstates {error}", source=path) from None
 
 
@@ -161,8 +169,9 @@ def _missing(listed: Mapping[str, Any], sizes: Mapping[str, int]) -> str:
     for name, said in listed.items():
         if name not in sizes:
             return f"{name} is missing"
-        if sizes[name] != said.get("bytes"):
-            return f"{name} has {sizes[name]:,} bytes, {said.get('bytes')} were written"
+        written = value_of(said, "bytes", int)
+        if sizes[name] != written:
+            return f"{name} has {sizes[name]:,} bytes, {written} were written"
     return ""
 
 
