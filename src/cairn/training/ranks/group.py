@@ -19,6 +19,9 @@ from cairn.errors import CairnError, InexactError, IntegrityError, UnavailableEr
 
 # A rank that comes this late to a save is taken for one that will not: each step is taken by all.
 _MEETING = timedelta(minutes=10)
+# All wait for the first while it measures alone, for hours where much is held out, and torch's 30
+# minutes would end the run. A rank that is gone closes its connection: that is noticed at once.
+_WAIT = timedelta(days=7)
 # What a message alone makes.
 _SAID = (
     "RequestError",
@@ -171,7 +174,7 @@ def new_ranks() -> Ranks:
     """The processes of torch's process group, with a group of their own; all have to call this."""
     if not _is_ready():
         return Ranks()
-    return Ranks(torch.distributed.new_group(backend="gloo"))
+    return Ranks(torch.distributed.new_group(backend="gloo", timeout=_WAIT))
 
 
 def ranks() -> Ranks:
