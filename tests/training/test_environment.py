@@ -56,3 +56,11 @@ def test_libraries_are_compared_by_what_is_installed_and_not_by_what_is_imported
 def test_what_only_one_side_knows_is_a_difference() -> None:
     found = differences({"a": 1, "b": 2, "cairn": "1"}, {"a": 1, "c": None, "d": 3, "cairn": "2"})
     assert [str(one) for one in found] == ["b was 2 and is None", "d was None and is 3"]
+
+
+def test_a_checkpoint_of_before_devices_were_noted_goes_on_as_before() -> None:
+    was = environment(None, None)
+    del was["device"]
+    assert differences(was, environment(None, None, "cuda")) == ()
+    (found,) = differences(environment(None, None, "cpu"), environment(None, None, "cuda"))
+    assert found.name == "device"

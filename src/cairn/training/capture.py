@@ -16,7 +16,7 @@ from torch.optim import Optimizer
 from cairn.errors import RequestError
 from cairn.provenance.code_revision import code_revision, program_folder
 from cairn.training.environment import environment
-from cairn.training.modules import GradientsPart, ModulePart, parameter_names
+from cairn.training.modules import GradientsPart, ModulePart, device_kinds, parameter_names
 from cairn.training.optimizers import OptimizerPart
 from cairn.training.parts import Part
 from cairn.training.record import Record, SavedPart
@@ -98,7 +98,9 @@ def captured(
         accumulated=accumulated,
         metrics={name: _number(name, value) for name, value in metrics.items()},
         values=Encoder(own, VALUES).encode(dict(values)),
-        environment=environment(code_revision(code or program_folder()), data_digest),
+        environment=environment(
+            code_revision(code or program_folder()), data_digest, device_kinds(objects)
+        ),
         parts=saved,
     )
     _file(VALUES, own, tables)

@@ -37,12 +37,19 @@ class Difference:
         return f"{self.name} was {self.was!r} and is {self.now!r}"
 
 
-def environment(code: str | None, data_digest: str | None) -> dict[str, Setting]:
-    """The record of this process; `code` is the revision of its source, as far as known."""
+def environment(
+    code: str | None, data_digest: str | None, device: str | None = None
+) -> dict[str, Setting]:
+    """The record of this process; `code` is the revision of its source, as far as known.
+
+    `device` is the kind that its models are on: another kind rounds otherwise, and may compute in
+    another type.
+    """
     return dict(
         (
             *_versions(),
             *_machine(),
+            (_DEVICE, device),
             *_flags(),
             *((f"variable_{name}", os.environ.get(name)) for name in _VARIABLES),
             ("processes", _processes()),
@@ -60,6 +67,7 @@ def differences(was: Mapping[str, Setting], now: Mapping[str, Setting]) -> tuple
     """
     current = {**now, **{name: library_version(name) for name in LIBRARIES if name in was}}
     later = {name for name in LIBRARIES if name not in was}  # the run did without
+    later |= {_DEVICE} - set(was)  # an older Cairn did not note it
     return tuple(
         Difference(name, was.get(name), current.get(name))
         for name in dict.fromkeys((*was, *current))
@@ -67,7 +75,7 @@ def differences(was: Mapping[str, Setting], now: Mapping[str, Setting]) -> tuple
     )
 
 
-_OWN = "cairn"
+_OWN, _DEVICE = "cairn", "device"
 
 
 def _versions() -> Iterator[tuple[str, Setting]]:

@@ -16,10 +16,17 @@ _NOT_FINITE = "not finite"
 
 
 def differences_now(
-    record: Record, rank: int, data_digest: str | None, code: Path | None
+    record: Record,
+    rank: int,
+    data_digest: str | None,
+    code: Path | None,
+    device: str | None,
 ) -> Iterator[Difference]:
-    """What makes a resume of this rank, here and now, one that is not exact."""
-    now = environment(code_revision(code or program_folder()), data_digest)
+    """What makes a resume of this rank, here and now, one that is not exact.
+
+    `device` is the kind that the models to resume are on.
+    """
+    now = environment(code_revision(code or program_folder()), data_digest, device)
     own = record.ranks.own.get(rank)
     was = record.environment if own is None or own.environment is None else own.environment
     yield from differences(was, now)

@@ -147,6 +147,16 @@ class GradientsPart(Part):
             parameter.grad = None if gradient is None else gradient.to(parameter.device)
 
 
+def device_kinds(objects: Mapping[str, object]) -> str | None:
+    """The kinds of devices that the models among objects are on: `cpu`, or `cpu, cuda`.
+
+    None where there is no model with parameters.
+    """
+    modules = [one for one in objects.values() if isinstance(one, nn.Module)]
+    kinds = {parameter.device.type for one in modules for parameter in one.parameters()}
+    return ", ".join(sorted(kinds)) or None
+
+
 def parameter_names(modules: Mapping[str, nn.Module]) -> Iterator[tuple[str, nn.Parameter]]:
     """Every parameter once, called by its model and its own name: `model.encoder.weight`."""
     seen: set[int] = set()

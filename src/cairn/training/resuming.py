@@ -17,7 +17,7 @@ from cairn.training.environment import Difference
 from cairn.training.exactness import check_allowed, differences_now, inexact
 from cairn.training.fit import check_count, check_files, check_parts, check_states
 from cairn.training.folders import StepFolder, step_folder
-from cairn.training.modules import ModulePart
+from cairn.training.modules import ModulePart, device_kinds
 from cairn.training.parts import Part
 from cairn.training.ranks.group import Ranks, ranks
 from cairn.training.ranks.states import SavedStates
@@ -96,7 +96,7 @@ def resume_together(
     _check_is_shared(found, together)
     rank = together.number
     with together.agreeing():
-        different = tuple(differences_now(record, rank, data_digest, code))
+        different = tuple(differences_now(record, rank, data_digest, code, device_kinds(parts)))
         check_allowed(root, found, different, allow)
         live = parts_of(parts, accumulated=record.accumulated)
         check_parts(record, live)

@@ -23,6 +23,7 @@ from cairn.training.checkpoints import is_finite, metrics_of, steps
 from cairn.training.environment import environment, is_first_process
 from cairn.training.folders import StepFolder, make_folder, remove_step, step_folders
 from cairn.training.logbook import Logbook, now
+from cairn.training.modules import device_kinds
 from cairn.training.orders import NO_ORDERS, orders_for
 from cairn.training.pushing import Pushing, fetch_begun
 from cairn.training.ranks.division import Share, share
@@ -103,7 +104,8 @@ class Run:
 
     def _logbook(self, recipe: TrainingRecipe | None, about: Mapping[str, Any]) -> Logbook:
         make_folder(self.folder)
-        conditions = environment(code_revision(self._code or program_folder()), self._data_digest)
+        revision = code_revision(self._code or program_folder())
+        conditions = environment(revision, self._data_digest, device_kinds(self._parts))
         started_as = recipe_of_this_program(self.folder, self._as_named)
         if recipe is not None:
             started_as = replace(recipe, directory=started_as.directory, folder=started_as.folder)

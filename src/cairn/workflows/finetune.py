@@ -214,6 +214,7 @@ def _started(work: Work) -> TrainingRecipe:
         arguments=(
             *("finetune", "--recipe", str(work.out / RECIPE), "--out", str(work.out)),
             *(("--hub", work.hub) if work.hub else ()),
+            *(("--device", work.device) if work.device != "auto" else ()),
         ),
         directory=os.path.relpath(Path.cwd(), run.resolve()),
         folder=str(run),

@@ -1,18 +1,19 @@
 """The loop goes on to the bit, chooses the best, and stops before a number that is none."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 from safetensors.torch import load_file
 
-from cairn.domain import RunRecord, RunStatus
+from cairn.domain import RunOrders, RunRecord, RunStatus
 from cairn.domain.finetuning import Method, Schedule
-from cairn.errors import ConflictError, RequestError
+from cairn.errors import ConflictError, InexactError, RequestError
 from cairn.formats import FileSource
 from cairn.formats.training_metrics import read_points
-from cairn.formats.training_run import read_run
-from cairn.training import steps
+from cairn.formats.training_run import ORDERS, orders_text, read_run
+from cairn.training import capture, steps
 from cairn.training.finetuning import loop
 from tests.training.finetuning.work import done
 
@@ -71,6 +72,50 @@ def test_the_best_step_is_kept_and_chosen(
     kept = load_file(tmp_path / "out" / "run" / "step-6" / "model.safetensors")
     written = load_file(tmp_path / "out" / "model.safetensors")
     assert all((kept[name] == tensor).all() for name, tensor in written.items())
+
+
+@pytest.fixture
+def falling(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is measured first is the best."""
+    accuracies = iter((0.9, 0.5, 0.3))
+
+    def measured(*_: Any) -> dict[str, float]:
+        return {"eval_loss": 1.0, "eval_accuracy": next(accuracies)}
+
+    monkeypatch.setattr(loop, "evaluate", measured)
+
+
+def test_a_best_step_that_is_not_here_is_told_and_forgotten(
+    falling: None, bert: Path, reviews: Path, tmp_path: Path
+) -> None:
+    short = {"steps": 6, "evaluate_every": 2}
+    done(bert, reviews, tmp_path / "out", stop_after=5, **short)
+    shutil.rmtree(tmp_path / "out" / "run" / "step-2")
+    with pytest.warns(UserWarning, match="step 2, the best so far, is not in"):
+        results, _ = done(bert, reviews, tmp_path / "out", **short)
+    assert (results["chosen_step"], results["measured"]["eval_accuracy"]) == (6, 0.3)
+
+
+def test_the_best_step_is_read_where_orders_had_the_run_written(
+    falling: None, bert: Path, reviews: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, into = tmp_path / "out", tmp_path / "again"
+    monkeypatch.setenv(ORDERS, orders_text(RunOrders(str(out / "run"), str(into))))
+    results, _ = done(bert, reviews, out, steps=6, evaluate_every=2)
+    assert results["chosen_step"] == 2 and 2 in steps(into)
+
+
+def test_a_run_does_not_go_on_on_a_device_of_another_kind(
+    bert: Path, reviews: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(capture, "device_kinds", lambda _: "cuda")
+        done(bert, reviews, tmp_path / "out", stop_after=2, **SHORT)
+    session = record(tmp_path / "out").sessions[0]
+    assert session.recipe.arguments[-2:] == ("--device", "cpu")
+    assert session.environment["device"] == "cpu", "that of the model's parameters"
+    with pytest.raises(InexactError, match="device was 'cuda' and is 'cpu'"):
+        done(bert, reviews, tmp_path / "out", **SHORT)
 
 
 def test_a_loss_that_is_no_number_stops_with_advice(

@@ -1,6 +1,7 @@
 """The one training loop that all tasks on rows share: resumable to the bit after any step."""
 
 import math
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ import cairn
 from cairn.domain import BaseModel, Retention, TrainingData, TrainingRecipe
 from cairn.domain.finetuning import FineTuning, Method
 from cairn.errors import RequestError
+from cairn.training.exactness import EVERYTHING
 from cairn.training.finetuning.devices import computing
 from cairn.training.finetuning.evaluating import evaluate, moved
 from cairn.training.finetuning.methods import set_training
@@ -139,6 +141,7 @@ class Training:
                 back = run.resume(allow=set(allow))
                 if back:
                     step, self._standing = back.step, Standing(**back.values["standing"])
+                    self._forget_missing_best(run)
                 for loss in self._losses(run, step):
                     step += 1
                     is_to_stop = any(self._ranks.gathered(watcher.is_to_stop()))
@@ -149,7 +152,19 @@ class Training:
                         raise _StoppedError  # the record of the run says that it was interrupted
         except _StoppedError:
             return Ended(step, self.total, step, {}, is_interrupted=True)
-        return self._ended(story, step, allow)
+        return self._ended(run, story, step)
+
+    def _forget_missing_best(self, run: Run) -> None:
+        """A run that came from elsewhere may be without its best checkpoint."""
+        best = self._standing.best_step
+        if best is None or best in self._ranks.shared(run.steps()):
+            return
+        self._standing.best_step, self._standing.measured = None, {}
+        warnings.warn(
+            f"step {best}, the best so far, is not in {run.folder}: the best of those measured"
+            " from here on is chosen; to have it too, fetch it with --step before going on",
+            stacklevel=2,
+        )
 
     def _noted(self, run: Run, step: int, loss: float, *, is_to_stop: bool) -> Progress:
         """Measure, save and log what is due after a step."""
@@ -260,14 +275,17 @@ class Training:
         finite = {name: value for name, value in measured.items() if math.isfinite(value)}
         run.save(step, metrics=finite, values={"standing": self._standing.said()})
 
-    def _ended(self, story: Story, step: int, allow: Sequence[str]) -> Ended:
-        """With the weights of the best step that was measured; the record of the run is closed."""
+    def _ended(self, run: Run, story: Story, step: int) -> Ended:
+        """With the weights of the best step that was measured; the record of the run is closed.
+
+        Nothing is computed with them: whatever differs from when they were saved may.
+        """
         best = self._standing.best_step
         if best is not None and best != step:
             resume(
-                story.folder,
+                run.folder,
                 step=best,
-                allow=set(allow),
+                allow=EVERYTHING,
                 data_digest=story.data_digest,
                 code=CODE,
                 **self._parts(),
