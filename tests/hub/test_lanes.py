@@ -17,7 +17,7 @@ from cairn.config import Settings
 from cairn.domain import Scope
 from cairn.hub import upkeep
 from cairn.hub.pulse import SILENCE_S, Pulse, worker_name
-from cairn.hub.watch import Watch
+from cairn.hub.watch import HEARD_S, Watch
 from cairn.hub.worker import Worker
 from tests.hub.web.homes import SECRET, Home, open_home
 
@@ -109,7 +109,7 @@ def test_a_lane_that_does_not_advance_is_told_of_once(home: Home) -> None:
     assert home.client.get("/api/cairn/store").json()["background"] is None
     pulse.beat()
     watch.look()
-    assert health()["status"] == "ok" and not watch.hangs(worker_name())
+    assert health()["status"] == "ok" and len(home.house.catalog.notifications.of("root", 5)) == 1
 
 
 def test_a_reading_process_that_falls_silent_is_killed(home: Home, settings: Settings) -> None:
@@ -119,6 +119,7 @@ def test_a_reading_process_that_falls_silent_is_killed(home: Home, settings: Set
     reading._process = subprocess.Popen(silent, stdin=subprocess.PIPE, text=True)
     past = datetime.now(UTC) - timedelta(hours=1)
     name = worker_name(reading.pid)
+    worker.watch.reads(name)
     home.house.catalog.lanes.put(name, [LaneBeat(name, "read", "read", past, past, past, past)])
     try:
         worker._upkeep._read()
@@ -132,3 +133,28 @@ def test_a_reading_process_that_falls_silent_is_killed(home: Home, settings: Set
     finally:
         worker.stop()
     assert reading.pid is None
+
+
+def test_what_was_killed_or_is_of_another_hub_hangs_no_more(home: Home) -> None:
+    home.house.catalog.accounts.create_user("root", is_admin=True)
+    lanes, clock = home.house.catalog.lanes, Hands()
+    watch = Watch(dataclasses.replace(home.house, clock=clock), [])
+    reader = worker_name(1)
+    watch.reads(reader)
+
+    def hanging(worker: str, seen_s: float) -> None:
+        past, seen = clock() - timedelta(hours=1), clock() + timedelta(seconds=seen_s)
+        lanes.put(worker, [LaneBeat(worker, "read", "read", past, past, past, seen)])
+
+    hanging(reader, 0)
+    hanging("other:1", 0)
+    watch.look()
+    (notice,) = home.house.catalog.notifications.of("root", 5)
+    assert reader in notice.text and watch.reader_hangs()
+    clock.advance(1)
+    watch.reads(reader)  # another process of the same number
+    assert not watch.reader_hangs() and [one.worker for one in lanes.all()] == ["other:1"]
+    hanging(reader, -HEARD_S)
+    Watch(dataclasses.replace(home.house, clock=clock), []).look()
+    watch.look()
+    assert len(home.house.catalog.notifications.of("root", 5)) == 1 and not watch.reader_hangs()

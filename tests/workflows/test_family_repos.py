@@ -4,6 +4,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -397,7 +398,9 @@ def test_signatures_go_along_with_who_sent_them(signed: Source, tmp_path: Path) 
     arrived = take(there, path, into="bob")
     assert [one.left_out for one in arrived] == [(), ()]
     kept = attached(there, "bob/base")
-    assert kept == attached(signed.house, "ann/base") and len(kept) == 2
+    assert len(kept) == 2 and all(one.imported for _, one in kept)
+    sent = attached(signed.house, "ann/base")
+    assert [(commit, replace(one, imported=False)) for commit, one in kept] == sent
     assert {one.sender for _, one in kept} == {"ann"}
     assert attached(there, "bob/tuned") == []
     actions = [row.action for row in there.catalog.audit.recent(20)]
@@ -430,6 +433,7 @@ ATTACHED = "repos/0000/attachment-000000.json"
         {"commit": "../x"},
         {"content": "?"},
         {"received_at": "2026-01-01T00:00:00"},
+        {"received_at": "0001-01-01T00:00:00+01:00"},  # before there is a time
         {"sender": "a/b"},
         {"kind": None, "content": None},
     ],

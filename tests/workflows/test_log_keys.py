@@ -36,6 +36,7 @@ from cairn.provenance.log import (
     signatory,
     witness_key,
 )
+from cairn.workflows import transparency
 from cairn.workflows.follow_log import (
     check_log,
     check_proof,
@@ -203,6 +204,58 @@ def test_a_kill_before_the_new_key_is_in_force_leaves_the_old_one(
     assert check_log(OwnLog(house), logs, None, None).key == new
 
 
+@pytest.mark.parametrize("rotates", [True, False])
+def test_a_head_that_was_overtaken_is_not_signed(
+    house: House, monkeypatch: pytest.MonkeyPatch, logs: RememberedLogs, *, rotates: bool
+) -> None:
+    old = house.signatory.public_key
+    check_log(OwnLog(house), logs, old, None)
+    grow(house)
+    settle, overtaken = transparency.settle, []
+
+    def slow(of: House) -> int:
+        size = settle(of)
+        if not overtaken:  # what others do between this request's count and its signature
+            overtaken.append(size)
+            grow(of)
+            if rotates:
+                rotate_key(of, OPERATOR)
+            signed_head(of)
+        return size
+
+    monkeypatch.setattr(transparency, "settle", slow)
+    head = TreeHead.parse(note_text(signed_head(house)))
+    (size,) = overtaken
+    assert head.size > size and house.signatory.last_head() == head
+    assert check_log(OwnLog(house), logs, None, None).head == head
+
+
+def test_handovers_of_other_keys_are_neither_remembered_nor_passed_on(
+    house: House, logs: RememberedLogs, tmp_path: Path
+) -> None:
+    stranger = open_house(Settings(data_dir=tmp_path / "stranger"))
+    rotate_key(stranger, OPERATOR)
+    junk = stranger.signatory.handovers()
+    stranger.catalog.close()
+
+    class Told(OwnLog):
+        def read(self, path: str, max_bytes: int) -> bytes:
+            return junk if path == KEYS else super().read(path, max_bytes)
+
+    mirror, old = Mirror(tmp_path / "mirror"), house.signatory.public_key
+    mirror_log(Told(house), mirror, logs, old, lambda _: lambda _: None)
+    assert not (tmp_path / "mirror" / KEYS).exists()
+    assert not list((tmp_path / "logs").glob("*.keys"))
+    (path,) = (tmp_path / "logs").iterdir()
+    path.with_suffix(".keys").write_bytes(junk)  # as it was remembered once
+    new = rotate_key(house, OPERATOR)
+    assert check_log(OwnLog(house), logs, None, None).key == new
+    assert path.with_suffix(".keys").read_bytes() == house.signatory.handovers()
+    path.with_suffix(".keys").write_bytes(b"?")
+    with pytest.raises(IntegrityError, match=r"\.keys, which remembers how"):
+        check_log(OwnLog(house), logs, None, None)
+
+
 # --- witnesses -----------------------------------------------------------------------------
 
 
@@ -312,6 +365,23 @@ def test_two_witnesses_of_one_head_are_kept_together(house: House, witness: Witn
         keep_cosignatures(house, note + one.line(note_text(note)), keys)
     kept = house.signatory.witnessed()
     assert kept is not None and len(cosignatures(kept, keys)) == 2
+
+
+def test_a_quiet_log_keeps_the_newest_word_of_each_witness(
+    house: House, witness: Witness, tmp_path: Path
+) -> None:
+    note, other = signed_head(house), Witness(witness.log, "other.example")
+    text, keys = note_text(note), [witness_key(one.vkey) for one in (witness, other)]
+    kept = tmp_path / "data" / "log-witnessed"
+    kept.write_bytes(note + witness.line(text) * 1000)  # more than is read
+    for hour in (2, 3, 1):
+        at_s = 1_795_000_000 + 3600 * hour
+        line = other.line(text, at_s)  # not asked for: not checked
+        keep_cosignatures(house, note + witness.line(text, at_s) + line, keys[:1])
+    keep_cosignatures(house, note + other.line(text), keys)
+    found = cosignatures(kept.read_bytes(), keys)
+    assert [int(one.at.timestamp()) for one in found] == [1_795_010_800, 1_795_000_000]
+    assert len(kept.read_bytes().splitlines()) == len(note.splitlines()) + 2
 
 
 def test_what_no_known_witness_signed_is_not_kept(house: House, witness: Witness) -> None:

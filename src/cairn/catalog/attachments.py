@@ -3,6 +3,7 @@
 import hashlib
 import zlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy import func, select
@@ -16,6 +17,9 @@ from cairn.errors import ConflictError
 
 MAX_OF_REVISION = 32
 """Attachments of one revision: a page of a repo checks them all."""
+
+_IMPORTED = "elsewhere/"
+"""Before the name of a sender of another hub; no account has a slash in its name."""
 
 
 class Attachments:
@@ -41,7 +45,8 @@ class Attachments:
         Raises:
             ConflictError: the revision has as many as it may have.
         """
-        return self._put(repo, commit, kept, "attachment.import", None)
+        imported = replace(kept, imported=True)
+        return self._put(repo, commit, imported, "attachment.import", None)
 
     def _put(
         self, repo: RepoRecord, commit: str, kept: Attachment, action: str, by: Actor | None
@@ -52,7 +57,7 @@ class Attachments:
             "digest": kept.digest.raw,
             "kind": kept.kind,
             "content": zlib.compress(kept.content),
-            "sender": kept.sender,
+            "sender": f"{_IMPORTED if kept.imported else ''}{kept.sender}",
             "received_at": kept.received_at,
         }
         now = self._clock()
@@ -93,8 +98,9 @@ class Attachments:
                 kind=row.kind,
                 digest=Digest.sha256(row.digest.hex()),
                 content=zlib.decompress(row.content),
-                sender=row.sender,
+                sender=row.sender.removeprefix(_IMPORTED),
                 received_at=row.received_at,
+                imported=row.sender.startswith(_IMPORTED),
             )
             for row in rows
         ]

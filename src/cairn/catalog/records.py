@@ -227,13 +227,17 @@ class ChunkKey:
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """A signed statement about a revision, as it was sent. `digest` is that of `content`."""
+    """A signed statement about a revision, as it was sent. `digest` is that of `content`.
+
+    If it was `imported`, its sender is no account of this hub, whatever the name.
+    """
 
     kind: str
     digest: Digest
     content: bytes
     sender: str
     received_at: datetime
+    imported: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,13 +35,14 @@ class ReadingProcess:
         self._process: subprocess.Popen[str] | None = None
         self._going = True
 
-    def start(self) -> None:
-        """Begin what waits; `is_running` until it is done."""
+    def start(self) -> int:
+        """Begin what waits; `is_running` until it is done. The number of the process."""
         # -P: a folder named cairn where the hub was started is not imported.
         command = [sys.executable, "-P", "-m", "cairn.hub.reading_process"]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, text=True)  # noqa: S603
         self._going = True
         self._tell(self._settings.model_dump_json() + "\n")
+        return self._process.pid
 
     @property
     def pid(self) -> int | None:

@@ -218,13 +218,13 @@ class Upkeep:
                 log.error("reading process ended", status=status, again_in_s=self._retry_s)
                 self._next_reading = time.monotonic() + self._retry_s
                 self._retry_s = min(2 * self._retry_s, RETRY_S[1])
-        if self._reading.is_running and self._watch.hangs(worker_name(self._reading.pid)):
+        if self._reading.is_running and self._watch.reader_hangs():
             log.error("reading process hangs", pid=self._reading.pid)
             self._reading.kill()
         elif self._reading.is_running:
             self._reading.let_go_on(self._quiet())
         elif time.monotonic() >= self._next_reading and self._quiet() and self._is_any_to_read():
-            self._reading.start()
+            self._watch.reads(worker_name(self._reading.start()))
 
     def _is_any_to_read(self) -> bool:
         if any_to_compare(self._house) or any_to_weigh(self._house):

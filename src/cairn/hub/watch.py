@@ -1,7 +1,7 @@
 """Watches background work: notes its signs of life in the catalog, and tells of what hangs."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 import structlog
 
@@ -12,14 +12,17 @@ from cairn.workflows.house import House
 from cairn.workflows.notifications import NoticeKind, notify_admins
 
 BEAT_S = 15.0
+HEARD_S = 4 * BEAT_S
+"""Who said nothing for so long was killed, and hangs no more."""
 FORGET_S = 3600.0
 
 log = structlog.get_logger("cairn.watch")
 
 
 class Watch:
-    """A thread that looks at the lanes of this process, and at those of others in the catalog.
+    """A thread that looks at the lanes of this process, and of the one that reads for it.
 
+    Each hub tells of its own: several on one catalog would tell everybody several times.
     A thread that hangs cannot be ended from outside: administrators are told, and restart the
     process. What runs in a process of its own is ended by who started it.
     """
@@ -29,6 +32,8 @@ class Watch:
         self._pulses = pulses
         self._overdue: list[LaneBeat] = []
         self._told: set[tuple[str, str, datetime]] = set()
+        self._reader: str | None = None
+        self._reads_since = datetime.min.replace(tzinfo=UTC)
         self._lane = Lane("watch", house.clock, lambda lane: lane.step("watch", self.look), BEAT_S)
 
     def start(self) -> None:
@@ -46,17 +51,33 @@ class Watch:
         """What the lanes of this process are at, as of now."""
         return [pulse.read() for pulse in self._pulses]
 
-    def hangs(self, worker: str) -> bool:
-        """Whether a worker did not advance when it had to, or is silent, as of the last look."""
-        return any(beat.worker == worker for beat in self._overdue)
+    def reads(self, worker: str) -> None:
+        """A process began to read for this hub; what an older one of its name said is forgotten.
+
+        Names come again: in a container the numbers of processes begin anew with each start.
+        """
+        self._reader, self._reads_since = worker, self._house.clock()
+        self._house.catalog.lanes.forget(worker)
+
+    def reader_hangs(self) -> bool:
+        """Whether it did not advance when it had to, or is silent, as of the last look."""
+        return any(
+            beat.worker == self._reader and beat.seen_at >= self._reads_since
+            for beat in self._overdue
+        )
 
     def look(self) -> None:
-        """Note what this process is at, and tell once of each step that hangs, whosever it is."""
+        """Note what this process is at, and tell once of each step that hangs."""
         lanes = self._house.catalog.lanes
         lanes.put(worker_name(), self.own())
         lanes.forget_dead(FORGET_S)
         self._overdue = lanes.overdue()
-        hanging = {(one.worker, one.lane, one.advanced_at): one for one in lanes.all() if one.hangs}
+        heard = self._house.clock() - timedelta(seconds=HEARD_S)
+        hanging = {
+            (one.worker, one.lane, one.advanced_at): one
+            for one in lanes.all()
+            if one.worker in (worker_name(), self._reader) and one.hangs and one.seen_at > heard
+        }
         for key in hanging.keys() - self._told:
             self._tell(hanging[key])
         self._told = set(hanging)

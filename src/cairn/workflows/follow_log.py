@@ -181,6 +181,8 @@ def _signed_head(files: LogFiles, remembered: RememberedLogs, given: PublicKey |
     signed = SignedHead.of(note, keys)
     if before is not None:
         check_begins_with(files, signed.head, before.last.head)
+    if not keys.handovers or keys != LogKeys.believing(keys.trusted, told):
+        told = b""  # of other keys, or older than what is remembered: not to be passed on
     return _Seen(signed, keys, None if before is None else before.last.head, told)
 
 

@@ -5,7 +5,6 @@ revision here; trust in who signed it does not come along.
 """
 
 import base64
-import binascii
 import hashlib
 import json
 from collections.abc import Iterator
@@ -71,7 +70,7 @@ def read_attachments(file: FamilyFile, number: int) -> Iterator[PastAttachment]:
         said = parse_json(file.read(key, MAX_MEMBER_BYTES), file.source.name, what=key)
         try:
             found = _attachment(said)
-        except (CairnError, binascii.Error, KeyError, TypeError, ValueError) as error:
+        except (CairnError, KeyError, OverflowError, TypeError, ValueError) as error:
             raise file.malformed(f"it is no attachment: {error}", key) from None
         yield found
 

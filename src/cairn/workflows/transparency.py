@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from cairn.catalog import Logged, WaitingEvent
 from cairn.domain import Actor, LogEvent, RepoId, Revision
-from cairn.errors import EntryNotFoundError, IntegrityError, RequestError
+from cairn.errors import EntryNotFoundError, IntegrityError, RequestError, UntrustedDataError
 from cairn.provenance.log import (
     CHECKPOINT,
     HASH_BYTES,
@@ -38,6 +38,7 @@ from cairn.provenance.log import (
     note_text,
     pack_entries,
     root_hash,
+    signed_by,
 )
 from cairn.workflows import browse
 from cairn.workflows.access import require_admin
@@ -70,6 +71,13 @@ def signed_head(house: House) -> bytes:
         IntegrityError: the log does not begin with the one that was signed last, or is damaged.
         UnavailableError: the key cannot be used.
     """
+    while (note := _signed_now(house)) is None:
+        pass  # each time the log has grown, and another process signed it
+    return note
+
+
+def _signed_now(house: House) -> bytes | None:
+    """None if another process signed a larger head meanwhile."""
     last = house.signatory.last_head()
     size = settle(house)
     tree = _tree(house, size)
@@ -155,20 +163,30 @@ def keep_cosignatures(
         MalformedError, LimitError: it is no signed head.
     """
     signatory = house.signatory
-    head = LogKeys.believing(signatory.public_key, signatory.handovers()).head(note)
+    keys = LogKeys.believing(signatory.public_key, signatory.handovers())
+    head = keys.head(note)
     size = settle(house)
     if head.size > size or root_hash(head.size, _tree(house, head.size).node) != head.root:
         raise IntegrityError(f"a head of {head.size} entries with another root is none of this log")
     found = cosignatures(note, witnesses)
     if not found:
         raise RequestError("the witness did not cosign the head, or has another key")
+    checked = signed_by(note, [*keys.known, *(one.witness for one in found)])
     before = signatory.witnessed()
-    known = None if before is None else TreeHead.parse(note_text(before))
+    known = _head_or_none(before)
     if before is not None and known == head:
-        signatory.keep_witnessed(merge(before, [note]))
+        signatory.keep_witnessed(merge(before, checked))
     elif known is None or known.size < head.size:
-        signatory.keep_witnessed(note)
+        signatory.keep_witnessed(checked)
     return found
+
+
+def _head_or_none(note: bytes | None) -> TreeHead | None:
+    """A file that nothing reads any more must not keep out what witnesses say from now on."""
+    try:
+        return None if note is None else TreeHead.parse(note_text(note))
+    except UntrustedDataError:
+        return None
 
 
 def consistency_lines(house: House, old: int, size: int) -> list[str]:

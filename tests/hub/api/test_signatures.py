@@ -7,7 +7,9 @@ import pytest
 from sqlalchemy import update
 from starlette.testclient import TestClient
 
+from cairn.catalog import Attachment
 from cairn.catalog.schema import attachments
+from cairn.domain import Digest, RepoId, RepoType
 from cairn.provenance.signing import SignedManifest, Signer, keys
 from cairn.workflows.signing import sign_digests
 from tests.hub.conftest import Hub, Repo
@@ -185,3 +187,19 @@ def test_the_page_says_what_was_signed_by_whom(hub: Hub, model: Repo, ann: TestC
     page = ann.get("/ann/m").text
     assert "verified: release key" in page
     assert "attached by ann" in page
+
+
+def test_an_imported_signature_is_shown_as_none_that_an_account_here_attached(
+    hub: Hub, model: Repo, ann: TestClient
+) -> None:
+    catalog = hub.house.catalog
+    record = catalog.repos.get(RepoId.parse(RepoType.MODEL, "ann/m"))
+    commit = catalog.history.resolve(record.uid, "main").id
+    bundle = bundle_of(ann)
+    digest = Digest.sha256(hashlib.sha256(bundle).hexdigest())
+    sent = Attachment("signature", digest, bundle, "ann", hub.house.clock())
+    assert catalog.attachments.take(record, commit, sent)
+    (told,) = ann.get(OF_MAIN.format("signatures")).json()["signatures"]
+    assert told["imported"] and told["sender"] == "ann"
+    page = ann.get("/ann/m").text
+    assert "imported, attached elsewhere by ann" in page and ", attached by ann" not in page

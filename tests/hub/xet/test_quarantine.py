@@ -1,15 +1,18 @@
 """What scans hold back is not to be had over Xet either, whatever it is called and whoever asks."""
 
+from urllib.parse import urlsplit
+
 import pytest
 
 from cairn.catalog import PutFile
 from cairn.domain import Blob, Digest, Verdict
 from cairn.errors import UnavailableError
 from cairn.hub import scan_desk
+from cairn.hub.signing import Signer
 from cairn.workflows.releasing import MOST_NAMES_NOW
 from tests.hub.xet.builders import File, Xorb
 from tests.hub.xet.builders import shard as make_shard
-from tests.hub.xet.conftest import XetHub
+from tests.hub.xet.conftest import SECRET, XetHub
 from tests.hub.xet.repos import new_repo, whole
 
 # Opcodes and source written by hand: nothing here is ever run.
@@ -80,6 +83,17 @@ def test_an_address_that_was_given_out_before_a_file_was_found_malicious_ends_wi
     assert refused.headers["X-Error-Message"] == "Access to this resource is disabled."
     scans.put(kept.named, kept.extraction, kept.rules, Verdict.CLEAN, kept.evidence)
     assert hub.http(address).status_code == 206
+
+
+def test_an_address_from_before_it_said_which_file_is_refused(hub: XetHub) -> None:
+    repo, file = publish(hub, "notes.txt", b"words asked for across an upgrade\n")
+    grant = hub.connect(repo, kind="read", who="bob")
+    (entries,) = hub.cas(grant, f"/v1/reconstructions/{file.text}").json()["fetch_info"].values()
+    path = urlsplit(entries[0]["url"]).path
+    old = Signer(SECRET.encode()).url_query("GET", path, {"start": 0, "stop": 8}, 60)
+    refused = hub.http(f"{path}?{old}")
+    assert refused.status_code == 403
+    assert "something else" in refused.headers["X-Error-Message"]
 
 
 def test_a_file_that_was_harmless_by_its_first_name_is_scanned_by_its_second(hub: XetHub) -> None:

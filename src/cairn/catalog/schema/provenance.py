@@ -73,6 +73,7 @@ log_tiles = Table(
 )
 
 # Signed statements about revisions: zlib-compressed bundles. Rows are added and never changed.
+# `sender` is an account, or `elsewhere/` and the name of one of the hub it was imported from.
 attachments = Table(
     "attachments",
     metadata,

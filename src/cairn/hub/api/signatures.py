@@ -37,6 +37,9 @@ class BundleChecked(BaseModel):
     reasons: list[str] = Field(description="What speaks against it.")
     sender: str = Field(description="Who attached it.")
     received_at: datetime
+    imported: bool = Field(
+        description="It came with a family file, which says who attached it elsewhere, and when."
+    )
 
 
 class Input(BaseModel):
@@ -220,6 +223,7 @@ def checked_bundle(one: CheckedBundle) -> BundleChecked:
         reasons=list(one.reasons),
         sender=one.attachment.sender,
         received_at=one.attachment.received_at,
+        imported=one.attachment.imported,
     )
 
 

@@ -39,6 +39,7 @@ class BundleRow:
     reasons: Sequence[str]
     sender: str
     received_at: datetime
+    imported: bool
     link: str
     facts: Sequence[tuple[str, str, str]] = ()
 
@@ -88,6 +89,7 @@ def _row(one: CheckedBundle, link: str) -> BundleRow:
         reasons=one.reasons[:MAX_REASONS],
         sender=one.attachment.sender,
         received_at=one.attachment.received_at,
+        imported=one.attachment.imported,
         link=link,
         facts=list(islice(_facts(one.claim), MAX_FACTS)),
     )

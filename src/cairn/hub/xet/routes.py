@@ -18,6 +18,7 @@ from starlette.routing import BaseRoute
 from cairn.config import Settings
 from cairn.domain import Actor, Blob, Digest, RepoId, RepoType
 from cairn.errors import (
+    ForbiddenError,
     NamingError,
     NotFoundError,
     QuotaError,
@@ -183,15 +184,19 @@ async def read_data(request: Request) -> Response:
     """GET /data/{hash}: stored bytes of a staged xorb, as far as the URL's signature allows."""
     signer, house = _signer(request), house_of(request)
     claims = signer.check_url("GET", request.scope["path"], request.query_params)
-    low, high = int(claims["start"]), int(claims["stop"])
+    try:
+        low, high = int(claims["start"]), int(claims["stop"])
+        blob = Blob(Digest.sha256(str(claims["sha256"])), int(claims["size"]))
+        repo = str(claims["repo"])
+    except (NamingError, KeyError):
+        raise ForbiddenError("this signed URL is for something else") from None
     start, stop = _byte_range(request, high, low)
     if start < low:
         raise HTTPException(416, f"this URL is for bytes {low} to {high - 1}")
     scope = scopes.scope_of_url(request.path_params["scope"])
     scopes.check_age(scope, house.clock().timestamp(), _settings(request).xet_epoch_s)
     # What was found since the URL was signed counts, too.
-    blob = Blob(Digest.sha256(str(claims["sha256"])), int(claims["size"]))
-    await threads.call(releasing_of(request).refuse_known, str(claims["repo"]), blob)
+    await threads.call(releasing_of(request).refuse_known, repo, blob)
     staged = Staged(house.store.staging, scope)
     blocks = staged.stream(from_text(request.path_params["hash"]), start, stop, DATA_BLOCK_BYTES)
     first = await threads.call(next, blocks)

@@ -5,6 +5,7 @@ from cairn.provenance.log.cosignatures import (
     Cosignature,
     cosignatures,
     merge,
+    signed_by,
     witness_key,
     witness_request,
 )
@@ -108,6 +109,7 @@ __all__ = [
     "pack_entries",
     "reveal",
     "root_hash",
+    "signed_by",
     "unpack_entries",
     "witness_key",
     "witness_request",

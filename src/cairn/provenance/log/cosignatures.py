@@ -9,7 +9,8 @@ over `cosignature/v1`, `time <seconds>` and the text of the head. How witnesses 
 https://c2sp.org/tlog-witness: see `cairn.hub.log_witness`.
 """
 
-from collections.abc import Iterable, Sequence
+import base64
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -22,6 +23,7 @@ WITNESSED = "witnessed"
 
 _KIND = b"\x04"
 _TIME_BYTES = 8
+_SIGNATURE_BYTES = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,7 @@ def cosignatures(note: bytes, witnesses: Iterable[PublicKey]) -> list[Cosignatur
     """
     text, signatures = note_parts(note)
     known = {(key.name, key.key_id): key for key in witnesses}
-    found = {}
+    found: dict[PublicKey, Cosignature] = {}
     for name, signature in signatures:
         key = known.get((name, signature[:4]))
         if key is None:
@@ -53,20 +55,37 @@ def cosignatures(note: bytes, witnesses: Iterable[PublicKey]) -> list[Cosignatur
         seconds = int.from_bytes(signature[4 : 4 + _TIME_BYTES], "big")
         if not key.signed(_signed_text(seconds, text).encode(), signature[4 + _TIME_BYTES :]):
             raise IntegrityError(f"the cosignature by {name} is wrong")
-        found[key] = Cosignature(key, _moment(seconds))
+        one = Cosignature(key, _moment(seconds))
+        if key not in found or found[key].at < one.at:
+            found[key] = one
     return list(found.values())
 
 
-def merge(note: bytes, others: Sequence[bytes]) -> bytes:
-    """A note with the signatures of other notes of the same text, each once."""
-    text, _ = note_parts(note)
-    lines = dict.fromkeys(
-        line
-        for one in (note, *others)
-        if note_text(one) == text
-        for line in one.decode().rpartition("\n\n")[2].splitlines()
-    )
-    return "\n".join((text, *lines, "")).encode()
+def signed_by(note: bytes, keys: Iterable[PublicKey]) -> bytes:
+    """A note with the signatures by these keys alone; they are not checked here.
+
+    Raises:
+        MalformedError, LimitError: it is no note.
+    """
+    wanted = {(key.name, key.key_id) for key in keys}
+    return _note(note, (one for one in note_parts(note)[1] if (one[0], one[1][:4]) in wanted))
+
+
+def merge(note: bytes, other: bytes) -> bytes:
+    """A note with the signatures of another, if that has the same text: by each key the newest.
+
+    A witness that sees the same head again signs it with another time.
+
+    Raises:
+        MalformedError, LimitError: one is no note.
+    """
+    newest: dict[tuple[str, bytes], tuple[str, bytes]] = {}
+    (text, signatures), (other_text, others) = note_parts(note), note_parts(other)
+    for name, signature in (*signatures, *(others if other_text == text else ())):
+        key = name, signature[:4]
+        if key not in newest or _time(newest[key][1]) <= _time(signature):
+            newest[key] = name, signature
+    return _note(note, newest.values())
 
 
 def witness_request(note: bytes, old_size: int, proof: Iterable[str]) -> bytes:
@@ -80,6 +99,17 @@ def witness_request(note: bytes, old_size: int, proof: Iterable[str]) -> bytes:
 def _signed_text(seconds: int, text: str) -> str:
     TreeHead.parse(text)
     return f"cosignature/v1\ntime {seconds}\n{text}"
+
+
+def _note(note: bytes, signatures: Iterable[tuple[str, bytes]]) -> bytes:
+    """The text of a note above other signatures."""
+    lines = (f"— {name} {base64.b64encode(raw).decode()}\n" for name, raw in signatures)
+    return f"{note_text(note)}\n{''.join(lines)}".encode()
+
+
+def _time(signature: bytes) -> int:
+    """Of a cosignature, which is longer than the signature of a log; 0 for the latter."""
+    return int.from_bytes(signature[4:-_SIGNATURE_BYTES], "big")
 
 
 def _moment(seconds: int) -> datetime:

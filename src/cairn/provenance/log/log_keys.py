@@ -89,6 +89,10 @@ class LogKeys:
         """The key that signs now."""
         return self.known[-1]
 
+    def goes_on(self, before: "LogKeys") -> bool:
+        """Whether all handovers known before are among these, and only newer ones were added."""
+        return self.handovers[: len(before.handovers)] == before.handovers
+
     def head(self, note: bytes) -> TreeHead:
         """The head that a note says, signed by a key that could sign it.
 

@@ -43,18 +43,27 @@ class RememberedLogs:
             return None
         try:
             key = PublicKey.parse(line.decode())
-            keys = LogKeys.believing(key, self._told(origin))
-            return Remembered(key, SignedHead.of(note, keys))
         except (CairnError, UnicodeDecodeError) as error:
-            raise IntegrityError(
-                f"{path}, which remembers the log {origin}, was changed ({error});"
-                " remove it to trust the log anew"
-            ) from None
+            raise self._changed(origin, error) from None
+        keys = self._known(origin, key)
+        try:
+            return Remembered(key, SignedHead.of(note, keys))
+        except CairnError as error:
+            raise self._changed(origin, error) from None
+
+    def _changed(self, origin: str, error: Exception) -> IntegrityError:
+        keys = self._keys_path(origin)
+        beside = f", or {keys} beside it" if keys.exists() else ""
+        return IntegrityError(
+            f"{self._path(origin)}, which remembers the log {origin}{beside}, was changed"
+            f" ({error}); remove it to trust the log anew"
+        )
 
     def keys(self, origin: str, given: PublicKey | None, told: bytes = b"") -> LogKeys:
         """The keys to check a log with: led from the one given, or the one trusted before.
 
-        `told` are the handovers that the log tells of; those remembered are not forgotten for it.
+        `told` are the handovers that the log tells of, which count if they lead to that key; those
+        remembered are not forgotten for it.
 
         Raises:
             RequestError: there is neither key.
@@ -62,8 +71,9 @@ class RememberedLogs:
             MalformedError, LimitError: what is told has another form.
         """
         trusted = self._trusted(origin, given)
-        known = self._told(origin)
-        keys = LogKeys.believing(trusted, told if told.startswith(known) else known)
+        keys, known = LogKeys.believing(trusted, told), self._known(origin, trusted)
+        if not keys.goes_on(known):
+            keys = known
         before = self.of(origin)
         if before is not None and before.key not in keys.known:
             raise IntegrityError(
@@ -84,16 +94,31 @@ class RememberedLogs:
         return before.key if given is None else given
 
     def remember(self, key: PublicKey, head: SignedHead, told: bytes = b"") -> None:
-        """Trust a key and the handovers told of, and take a head as the last one seen."""
+        """Trust a key and the handovers told of, and take a head as the last one seen.
+
+        Handovers that do not lead to the key, or not on from those remembered, are not kept.
+        """
         self._folder.mkdir(parents=True, exist_ok=True)
         origin = head.head.origin
-        if told.startswith(self._told(origin)) and told:
+        keys = LogKeys.believing(key, told)
+        if keys.handovers and keys.goes_on(self._known(origin, key)):
             _write(self._keys_path(origin), told)
         _write(self._path(origin), f"{key}\n".encode() + head.note)
 
-    def _told(self, origin: str) -> bytes:
+    def _known(self, origin: str, key: PublicKey) -> LogKeys:
+        """A key with the handovers remembered, if they lead to it.
+
+        Raises:
+            IntegrityError: the file was changed.
+        """
         path = self._keys_path(origin)
-        return path.read_bytes() if path.exists() else b""
+        try:
+            return LogKeys.believing(key, path.read_bytes() if path.exists() else b"")
+        except CairnError as error:
+            raise IntegrityError(
+                f"{path}, which remembers how the log {origin} changed its keys, was changed"
+                f" ({error}); remove it, and the log is asked for them again"
+            ) from None
 
     def _keys_path(self, origin: str) -> Path:
         return self._path(origin).with_suffix(".keys")

@@ -93,9 +93,10 @@ class Signatory:
                 " nothing is signed until it is put back: see docs/security/log.md"
             ) from None
 
-    def sign(self, size: int, root: bytes, last: TreeHead | None, prove: Prove) -> bytes:
+    def sign(self, size: int, root: bytes, last: TreeHead | None, prove: Prove) -> bytes | None:
         """The signed note of a head. `last` is `last_head()`, asked before size and root were read.
 
+        None if a larger head was signed meanwhile: size and root have to be read anew.
         `prove` gives the consistency proof from an older size to this one.
 
         Raises:
@@ -103,10 +104,15 @@ class Signatory:
             UnavailableError: key or head cannot be read or written.
         """
         _check(last, size, root, prove)
-        with self._locked(fcntl.LOCK_SH):
+        with self._locked():
+            newest = self.last_head()
+            if newest is not None and newest.size > size:
+                return None  # if it handed over, the key of now may not sign this one any more
+            if newest != last:
+                _check(newest, size, root, prove)
             key = self._read().private
             note = key.sign(TreeHead(key.name, size, root).text).encode()
-            if last is None or last.size < size:
+            if newest is None or newest.size < size:
                 _replace(self._head_file, note)
         return note
 
@@ -143,7 +149,7 @@ class Signatory:
             IntegrityError: the tree does not begin with the one that was signed last.
             UnavailableError: key or head cannot be read or written.
         """
-        with self._locked(fcntl.LOCK_EX):
+        with self._locked():
             last, file = self.last_head(), self._read()
             old, new = file.private, PrivateKey.new(file.private.name)
             told = announce(old.public, new.public)
@@ -158,8 +164,8 @@ class Signatory:
             return new.public
 
     @contextmanager
-    def _locked(self, kind: int) -> Iterator[None]:
-        """Nobody signs with an old key while a new one takes its place."""
+    def _locked(self) -> Iterator[None]:
+        """Nobody else signs: the last head only grows, and a key that is replaced signs no more."""
         try:
             descriptor = os.open(
                 self._head_file.with_name("log-lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
@@ -167,7 +173,7 @@ class Signatory:
         except OSError as error:
             raise UnavailableError(f"cannot lock the log's key: {error.strerror}") from error
         try:
-            fcntl.flock(descriptor, kind)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield
         finally:
             os.close(descriptor)
