@@ -41,6 +41,9 @@ def test_what_makes_no_sense_is_said_before_torch_is_loaded(tmp_path: Path) -> N
     assert "does not say role=column" in cairn(*ask, "--columns", "text", expect=2).stderr
     told = cairn("finetune", "org/base", "--data", str(data), env={"HF_ENDPOINT": ""}, expect=2)
     assert "name its hub with --hub, or HF_ENDPOINT" in told.stderr
+    (base / "model.safetensors").touch()
+    told = cairn("finetune", str(base / "model.safetensors"), "--data", str(data), expect=2)
+    assert "is a file: name the folder that it lies in" in told.stderr
     (tmp_path / "recipe.json").write_text('{"format": "cairn-finetune", "version": 1}')
     told = cairn("finetune", "--recipe", str(tmp_path / "recipe.json"), expect=6)
     assert "no recipe in it" in told.stderr

@@ -72,18 +72,22 @@ def finetune(
     """
     from cairn.workflows.finetune import Work, check_publishable
     from cairn.workflows.finetune import finetune as verb
-    from cairn.workflows.finetune_recipe import read_recipe, recipe_of
+    from cairn.workflows.finetune_recipe import read_made, read_recipe, recipe_of
     from cairn.workflows.finetune_tasks import task_for
 
     said = {"base": base, "data": data, **options}
     given = {name: value for name, value in said.items() if value not in (None, (), {})}
     values = {**(read_recipe(file) if file else {}), **given}
+    made = read_made(file) if file else {}
+    commits = {n: made.get(f"{n}_revision") for n in ("base", "data") if n not in given}
     for name, how in (("base", "BASE"), ("data", "--data")):
         if name not in values:
             raise RequestError(f"nothing says the {name}: give {how}, or --recipe")
     fetched = _Repos(hub, token)
     target = None if publish is None else fetched.target(publish)
-    found = fetched.place(values["base"], RepoType.MODEL)
+    found = fetched.place(values["base"], RepoType.MODEL, commits.get("base"))
+    if found.path.is_file() and found.path.suffix != ".zip":
+        raise RequestError(f"{values['base']} is a file: name the folder that it lies in")
     if "task" not in values:
         values["task"] = task_for(found.path)
     if values["task"] == TaskName.REINFORCEMENT_LEARNING:
@@ -93,7 +97,7 @@ def finetune(
     work = Work(
         recipe,
         found,
-        fetched.data(recipe),
+        fetched.data(recipe, commits.get("data")),
         None if eval_data is None else fetched.place(eval_data, RepoType.DATASET),
         out or _usual_folder(found, recipe.task, recipe.method),
         device,
@@ -125,7 +129,8 @@ class _Repos:
         self._hub = hub
         self._token = token
 
-    def place(self, text: str, repo_type: RepoType) -> "Place":
+    def place(self, text: str, repo_type: RepoType, commit: str | None = None) -> "Place":
+        """A folder or file here, or a repo: at `commit`, else at the revision that is named."""
         from cairn.workflows.fetching import fetch
         from cairn.workflows.finetune import Place
 
@@ -137,16 +142,16 @@ class _Repos:
             repo = replace(parse_repo(repo.full_name), type=repo_type)
         hub = self._needed_hub(f"{text} is no file here")
         with self._shown(f"fetching {repo.full_name}"):
-            found = fetch(repo, revision, hub, self._token)
+            found = fetch(repo, commit or revision, hub, self._token)
         return Place(found.folder, text, repo.full_name, found.commit)
 
-    def data(self, recipe: "FineTuning") -> "Place":
+    def data(self, recipe: "FineTuning", commit: str | None) -> "Place":
         """What is learnt from: rows, or an environment, which has a name and no files."""
         from cairn.workflows.finetune import Place
 
         if recipe.task is TaskName.REINFORCEMENT_LEARNING:
             return Place(Path(), recipe.data)
-        return self.place(recipe.data, RepoType.DATASET)
+        return self.place(recipe.data, RepoType.DATASET, commit)
 
     def target(self, text: str) -> RepoId:
         """The model that is to be published."""

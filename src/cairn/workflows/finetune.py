@@ -6,9 +6,11 @@ The folder has what stock loaders load, `recipe.json`, `results.json` and a draf
 
 import hashlib
 import json
+import math
 import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
@@ -23,10 +25,12 @@ from cairn.workflows.finetune_card import drafted_card
 from cairn.workflows.finetune_recipe import (
     RECIPE,
     differences,
+    read_made,
     read_recipe,
     recipe_values,
     write_recipe,
 )
+from cairn.workflows.written import replacing
 
 if TYPE_CHECKING:
     from cairn.training.finetuning import Finetuned, Story, Watcher
@@ -115,9 +119,10 @@ def _finetune(work: Work, watcher: "Watcher", ranks: "Ranks | None") -> dict[str
     told = {"name": work.out.absolute().name, **_told(done)}
     if not done.ended.is_interrupted and _is_first(ranks):
         card = drafted_card(work.recipe, work.base, work.data, told)
-        (work.out / CARD).write_text(card, "utf-8")
-        results = json.dumps(told, indent=1) + "\n"
-        (work.out / RESULTS).write_text(results, "utf-8")  # last: it is over
+        results = json.dumps(told, indent=1, allow_nan=False) + "\n"
+        for name, text in ((CARD, card), (RESULTS, results)):  # the results last: it is over
+            with replacing(work.out / name) as draft:
+                draft.write(text.encode())
     return told
 
 
@@ -203,6 +208,25 @@ def _check_folder(work: Work) -> None:
             f"{work.out} is of a recipe with another {', '.join(other)}:"
             " name another folder with --out, or give the same options"
         )
+    _check_base(work, read_made(kept))
+
+
+def _check_base(work: Work, made: Mapping[str, Any]) -> None:
+    """Refuse to go on with another base: what was learnt beside the one does not fit the other."""
+    then = made.get("base_weights", {})
+    now = {path: str(digest) for path, digest in _weights(work.base.path)}
+    changed = [path for path in sorted({*then, *now}) if then.get(path) != now.get(path)]
+    if not then or not changed:
+        return
+    others = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
+    why, way = "", ""
+    if work.base.repo is not None:
+        why = f" (commit {made.get('base_revision')} then, {work.base.revision} now)"
+        way = f", or go on from the commit of then: --recipe {work.out / RECIPE} without BASE"
+    raise ConflictError(
+        f"{work.out} was begun with other weights of {work.base.called}: {changed[0]}{others}"
+        f" differ{why}: name another folder with --out{way}"
+    )
 
 
 def _started(work: Work) -> TrainingRecipe:
@@ -246,10 +270,13 @@ def _weights(base: Path) -> Iterator[tuple[str, Digest]]:
 def _versions() -> Iterator[tuple[str, str]]:
     yield "cairn", cairn.__version__
     for name in _LIBRARIES:
-        yield name, metadata.version(name)
+        with suppress(metadata.PackageNotFoundError):  # agents need no peft
+            yield name, metadata.version(name)
 
 
 def _told(done: "Finetuned") -> dict[str, Any]:
-    ended: Mapping[str, Any] = asdict(done.ended)
+    """Values of JSON, which has no NaN: a measure that is no number is left out."""
+    ended = asdict(done.ended)
+    ended["measured"] = {n: value for n, value in ended["measured"].items() if math.isfinite(value)}
     rest = {name: value for name, value in asdict(done).items() if name != "ended"}
     return {**ended, **rest}

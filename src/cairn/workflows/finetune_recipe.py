@@ -13,6 +13,7 @@ from typing import Any
 from cairn.domain.finetuning import FineTuning, Method, Precision, Schedule, TaskName
 from cairn.errors import MalformedError, RequestError, UnavailableError
 from cairn.formats.strict_json import parse_json
+from cairn.workflows.written import replacing
 
 RECIPE = "recipe.json"
 FORMAT, VERSION = "cairn-finetune", 1
@@ -56,15 +57,31 @@ def read_recipe(path: Path) -> dict[str, Any]:
     Raises:
         MalformedError: it is none. UnavailableError: it was written by a newer Cairn.
     """
+    recipe = _document(path).get("recipe")
+    if not isinstance(recipe, dict):
+        raise MalformedError("no recipe in it", source=str(path))
+    return recipe
+
+
+def read_made(path: Path) -> dict[str, Any]:
+    """What the recipe was used on, as `write_recipe` has it; empty where nobody used it yet.
+
+    Raises:
+        MalformedError, UnavailableError: as `read_recipe`.
+    """
+    made = _document(path).get("made", {})
+    if not isinstance(made, dict) or not isinstance(made.get("base_weights", {}), dict):
+        raise MalformedError("`made` in it is of another form", source=str(path))
+    return made
+
+
+def _document(path: Path) -> dict[str, Any]:
     said = parse_json(path.read_bytes(), str(path), what="the recipe")
     if not isinstance(said, dict) or said.get("format") != FORMAT:
         raise MalformedError("no recipe of a fine-tuning", source=str(path))
     if said.get("version") != VERSION:
         raise UnavailableError(f"{path} is of a newer Cairn: read it with that")
-    recipe = said.get("recipe")
-    if not isinstance(recipe, dict):
-        raise MalformedError("no recipe in it", source=str(path))
-    return recipe
+    return said
 
 
 def write_recipe(path: Path, recipe: FineTuning, made: Mapping[str, Any]) -> None:
@@ -75,7 +92,8 @@ def write_recipe(path: Path, recipe: FineTuning, made: Mapping[str, Any]) -> Non
         "recipe": recipe_values(recipe),
         "made": dict(made),
     }
-    path.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    with replacing(path) as draft:
+        draft.write((json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode())
 
 
 def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:

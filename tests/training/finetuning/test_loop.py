@@ -1,11 +1,12 @@
 """The loop goes on to the bit, chooses the best, and stops before a number that is none."""
 
+import math
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from cairn.domain import RunOrders, RunRecord, RunStatus
 from cairn.domain.finetuning import Method, Schedule
@@ -118,6 +119,26 @@ def test_a_run_does_not_go_on_on_a_device_of_another_kind(
         done(bert, reviews, tmp_path / "out", **SHORT)
 
 
+@pytest.mark.parametrize(
+    ("accuracies", "chosen"), [((math.nan, 0.5, 0.2), 4), ((math.nan, math.inf, math.nan), 6)]
+)
+def test_a_measure_that_is_no_number_is_never_the_best(
+    accuracies: tuple[float, ...],
+    chosen: int,
+    bert: Path,
+    reviews: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said = iter(accuracies)
+    monkeypatch.setattr(
+        loop, "evaluate", lambda *_: {"eval_loss": math.nan, "eval_accuracy": next(said)}
+    )
+    results, _ = done(bert, reviews, tmp_path / "out", steps=6, evaluate_every=2)
+    assert results["chosen_step"] == chosen
+    assert results["measured"] == ({"eval_accuracy": 0.5} if chosen == 4 else {})
+
+
 def test_a_loss_that_is_no_number_stops_with_advice(
     bert: Path, reviews: Path, tmp_path: Path
 ) -> None:
@@ -134,6 +155,17 @@ def test_a_folder_is_of_one_recipe(bert: Path, reviews: Path, tmp_path: Path) ->
     (tmp_path / "other" / "precious").write_text("x")
     with pytest.raises(ConflictError, match="holds other files"):
         done(bert, reviews, tmp_path / "other", **SHORT)
+
+
+def test_a_run_goes_on_with_the_base_it_began_with(
+    bert: Path, reviews: Path, tmp_path: Path
+) -> None:
+    base = shutil.copytree(bert, tmp_path / "base")
+    done(base, reviews, tmp_path / "out", stop_after=1, **SHORT)
+    tensors = load_file(base / "model.safetensors")
+    save_file({name: one + 1 for name, one in tensors.items()}, base / "model.safetensors")
+    with pytest.raises(ConflictError, match=r"other weights of .*base: model.safetensors differ: "):
+        done(base, reviews, tmp_path / "out", **SHORT)
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ def done(
     data: Path,
     out: Path,
     *,
+    eval_data: Path | None = None,
     stop_after: int | None = None,
     at: Callable[[int], None] = lambda _: None,
     **recipe: Any,
@@ -35,7 +36,7 @@ def done(
         FineTuning(str(base), str(data), **recipe),
         Place(base, str(base)),
         Place(data, str(data)),
-        None,
+        None if eval_data is None else Place(eval_data, str(eval_data)),
         out,
         device="cpu",
     )

@@ -45,6 +45,28 @@ def test_rows_are_read_one_by_one_in_any_order(name: str, write, tmp_path: Path)
     assert list(rows) == ROWS and len(rows) == 3
 
 
+def test_quotes_and_odd_letters_in_values_lose_no_row(tmp_path: Path) -> None:
+    table = tmp_path / "a.tsv"
+    odd = "a\u2028b\x85c\x0bd\x0ce\x1cf"
+    quoted = '"two\nlines, ""so"" it\tis"\tneg'
+    table.write_text(f'text\tlabel\n6" pizza was good\tpos\n{odd}\tpos\n{quoted}\nend\tneg\n')
+    rows = list(open_data(table).rows)
+    assert [one["text"] for one in rows] == [
+        '6" pizza was good',
+        odd,
+        'two\nlines, "so" it\tis',
+        "end",
+    ]
+    table.write_text('\ufeff"te\nxt"\tlabel\na\tb\n', "utf-8")
+    assert list(open_data(table).rows) == [{"te\nxt": "a", "label": "b"}]
+
+
+def test_a_line_that_ends_within_a_row_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "old.csv").write_bytes(b"a,b\n1,2\r3,4\n")
+    with pytest.raises(MalformedError, match="row 1 has an end of line within"):
+        list(open_data(tmp_path / "old.csv").rows)
+
+
 def test_a_row_that_is_none_is_named(tmp_path: Path) -> None:
     bad = tmp_path / "bad.csv"
     bad.write_text("a,b\n1,2\n3\n")

@@ -72,7 +72,7 @@ def finetune(
         else split(rows, recipe.held_out, recipe.seed)
     )
     seed_everything(recipe.seed)
-    task = task_of(recipe.task)(Materials(base, recipe, rows, sides.learnt))
+    task = task_of(recipe.task)(Materials(base, recipe, rows, measured))
     model = prepared(task, story.base.where, story.base.revision).to(place)
     held_out = Samples(task, measured if measured is not None else rows, sides.held_out)
     training = Training(

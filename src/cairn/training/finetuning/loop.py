@@ -53,7 +53,7 @@ class Story:
 class Standing:
     """How a run stands: what a checkpoint keeps of the loop beside its parts.
 
-    `measured` are the numbers of `best_step`.
+    `measured` are the numbers of `best_step`, which is None until a measure was a number.
     """
 
     best_step: int | None = None
@@ -66,7 +66,7 @@ class Standing:
         return {name: getattr(self, name) for name in self.__slots__}
 
     def note(self, step: int, measured: dict[str, float], objective: Objective) -> None:
-        """Take note of an evaluation; a number that is none is not better than any.
+        """Take note of an evaluation; what is no finite number brings nothing, and is never best.
 
         Of equals the newest is the best, as for what a run keeps; patience wants a better one.
         """
@@ -74,8 +74,11 @@ class Standing:
             one.get(f"eval_{objective.metric}", math.nan) for one in (measured, self.measured)
         )
         gain = (value - best) * (1 if objective.highest else -1)
-        self.without_better = 0 if self.best_step is None or gain > 0 else self.without_better + 1
-        if self.best_step is None or gain >= 0:
+        is_first = self.best_step is None
+        is_number = math.isfinite(value)  # no other is among the numbers by which steps are kept
+        is_better = is_number and (is_first or gain > 0)
+        self.without_better = 0 if is_better else self.without_better + 1
+        if is_number and (is_first or gain >= 0):
             self.best_step, self.measured = step, measured
 
 
@@ -83,7 +86,8 @@ class Standing:
 class Ended:
     """How training ended: after `step` of `total`; the weights are those of `chosen_step`.
 
-    `measured` are the numbers of the chosen step, empty where nothing was held out.
+    `measured` are the numbers of the chosen step, empty where nothing was held out or no measure
+    was a number: then the last step is chosen.
     """
 
     step: int

@@ -4,6 +4,7 @@ https://www.rfc-editor.org/rfc/rfc4180 and https://jsonlines.org
 """
 
 import csv
+import io
 import json
 from abc import abstractmethod
 from array import array
@@ -99,7 +100,26 @@ class Csv(_Records):
         for offset, line in self._lines():
             if not is_open and line.strip():
                 yield offset
-            is_open ^= line.count(_QUOTE) % 2 == 1
+            is_open = self._is_open_after(
+                line if offset else line.removeprefix(_BOM), is_open=is_open
+            )
+
+    def _is_open_after(self, line: bytes, *, is_open: bool) -> bool:
+        """Whether a quoted value goes on in the next line; elsewhere in a value it is a letter."""
+        opening = self._separator.encode() + _QUOTE
+        at = 0
+        if not is_open and line.startswith(_QUOTE):
+            at, is_open = 1, True
+        while True:
+            found = line.find(_QUOTE if is_open else opening, at)
+            if found < 0:
+                return is_open
+            if not is_open:
+                at, is_open = found + len(opening), True
+            elif line.startswith(_QUOTE, found + 1):
+                at = found + 2  # two are a letter
+            else:
+                at, is_open = found + 1, False
 
     def __len__(self) -> int:
         """See `Rows`."""
@@ -116,9 +136,12 @@ class Csv(_Records):
         return dict(zip(self.columns, fields, strict=True))
 
     def _fields(self, number: int) -> list[str]:
-        lines = self._text(number).splitlines(keepends=True)
+        lines = io.StringIO(self._text(number), newline="")  # ends of lines are as csv knows them
+        reader = csv.reader(lines, delimiter=self._separator, strict=True)
         try:
-            found = next(csv.reader(lines, delimiter=self._separator, strict=True), [])
+            found, rest = next(reader, []), list(reader)
         except csv.Error as error:
             raise MalformedError(f"row {number}: {error}", source=self.name) from None
+        if any(value.strip() for more in rest for value in more):
+            raise MalformedError(f"row {number} has an end of line within", source=self.name)
         return found

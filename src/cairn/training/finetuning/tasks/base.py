@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -24,19 +25,23 @@ Roles = Mapping[str, tuple[str, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Materials:
-    """What a task is made from: a base on this machine, a recipe, and rows to learn from.
+    """What a task is made from: a base on this machine, a recipe, and rows.
 
-    `learnt` are the numbers of the rows that may be looked at to make the task.
+    `measured` are rows of their own to measure with, None where some of `rows` are held out.
     """
 
     base: Path
     recipe: FineTuning
     rows: Rows
-    learnt: Sequence[int]
+    measured: Rows | None = None
 
     def seen(self) -> Iterable[Row]:
-        """The rows that are learnt from, one at a time."""
-        return (self.rows[number] for number in self.learnt)
+        """All rows, one at a time: those that are learnt from and those that are measured with.
+
+        Classes are looked for on both sides, so that a rare one which is only measured with has
+        a number too, and a label that is none is found before anything is trained.
+        """
+        return chain(self.rows, self.measured or ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +86,8 @@ class Task(ABC):
         self.columns = chosen_columns(
             self.roles, self.extra_roles, materials.rows, materials.recipe.columns
         )
+        if materials.measured is not None:
+            _check_columns(self.columns, materials.measured, materials.rows)
 
     @abstractmethod
     def example(self, row: Row) -> Example:
@@ -145,6 +152,15 @@ def chosen_columns(
                 f" name it with --columns {role}=NAME"
             )
     return found
+
+
+def _check_columns(columns: Mapping[str, str], measured: Rows, learnt: Rows) -> None:
+    for column in columns.values():
+        if column not in measured.columns:
+            raise RequestError(
+                f"{measured.name}, which is to be measured with, has no column {column!r} as"
+                f" {learnt.name} has, only {_listed(measured)}: name its columns alike"
+            )
 
 
 def _listed(rows: Rows) -> str:

@@ -5,6 +5,9 @@ from typing import Any
 
 from cairn.errors import RequestError
 
+ONE_OF_SEVERAL = {"problem_type": "single_label_classification"}
+"""For a configuration: a base may have learnt several labels at once, or numbers."""
+
 MAX_CLASSES = 1000
 """More are numbers or texts that a row says, not classes."""
 
@@ -47,12 +50,9 @@ def class_number(numbers: Mapping[str, int], value: Any, column: str) -> int:
     """The number of a label.
 
     Raises:
-        RequestError: it is in no row that is learnt from.
+        RequestError: it is none.
     """
-    name = class_name(value, column)
-    if name not in numbers:
-        raise RequestError(f"{column!r} is {name!r} in a row, and in none that is learnt from")
-    return numbers[name]
+    return numbers[class_name(value, column)]
 
 
 def as_labels(names: list[str]) -> dict[str, Any]:

@@ -9,7 +9,12 @@ from torch import Tensor, nn
 from cairn.training.finetuning.bases import known_labels, load_model, loaded
 from cairn.training.finetuning.measures.classes import class_measures
 from cairn.training.finetuning.tasks.base import Batch, Example, Materials, Objective, Roles, Task
-from cairn.training.finetuning.tasks.classes import as_labels, class_names, class_number
+from cairn.training.finetuning.tasks.classes import (
+    ONE_OF_SEVERAL,
+    as_labels,
+    class_names,
+    class_number,
+)
 from cairn.training.finetuning.tasks.pictures import (
     PICTURE_COLUMNS,
     is_mirrored,
@@ -41,6 +46,7 @@ class ImageClassification(Task):
             materials.base,
             self.recipe.method,
             **as_labels(names),
+            **ONE_OF_SEVERAL,
         )
 
     def example(self, row: Row) -> Example:

@@ -8,7 +8,12 @@ from torch import Tensor, nn
 from cairn.training.finetuning.bases import known_labels, load_model, load_tokenizer
 from cairn.training.finetuning.measures.classes import class_measures
 from cairn.training.finetuning.tasks.base import Batch, Example, Materials, Objective, Roles, Task
-from cairn.training.finetuning.tasks.classes import as_labels, class_names, class_number
+from cairn.training.finetuning.tasks.classes import (
+    ONE_OF_SEVERAL,
+    as_labels,
+    class_names,
+    class_number,
+)
 from cairn.training.finetuning.tasks.texts import length_of, padded, text_of
 from cairn.training.rows import Row
 
@@ -35,6 +40,7 @@ class TextClassification(Task):
             materials.base,
             self.recipe.method,
             **as_labels(names),
+            **ONE_OF_SEVERAL,
         )
         if self.processor.pad_token_id is None:  # GPT-2: the head looks for the last other token
             self.processor.pad_token = self.processor.eos_token
