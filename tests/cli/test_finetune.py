@@ -9,6 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from cairn.cli.finetune import finetune
+from cairn.domain import RepoId
+from cairn.errors import ConflictError
+from cairn.workflows import fetching
+from cairn.workflows.fetching import Fetched
 from tests.cli.command import CAIRN, cairn
 from tests.training.finetuning import bases, toys
 
@@ -47,6 +52,28 @@ def test_what_makes_no_sense_is_said_before_torch_is_loaded(tmp_path: Path) -> N
     (tmp_path / "recipe.json").write_text('{"format": "cairn-finetune", "version": 1}')
     told = cairn("finetune", "--recipe", str(tmp_path / "recipe.json"), expect=6)
     assert "no recipe in it" in told.stderr
+
+
+def test_a_recipe_takes_the_commits_that_it_was_used_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = {"base": "org/base@v1", "data": "org/data", "task": "text-classification"}
+    made = {"base_revision": "1" * 40, "data_revision": "2" * 40}
+    document = {"format": "cairn-finetune", "version": 1, "recipe": recipe, "made": made}
+    (tmp_path / "recipe.json").write_text(json.dumps(document))
+    taken: list[str | None] = []
+
+    def take(repo: RepoId, revision: str | None, *_: object) -> Fetched:
+        taken.append(revision)
+        return Fetched(tmp_path, "3" * 40)
+
+    monkeypatch.setattr(fetching, "fetch", take)
+    monkeypatch.chdir(tmp_path)  # holds other files than a run: nothing is trained
+    ask = ["--recipe", "recipe.json", "--hub", "http://localhost:1", "--out", str(tmp_path.parent)]
+    for more in ([], ["org/base", "--data", "org/data@v2"]):
+        with pytest.raises(ConflictError, match="holds other files"):
+            finetune.main([*more, *ask], standalone_mode=False)
+    assert taken == ["1" * 40, "2" * 40, None, "v2"]
 
 
 @pytest.mark.slow

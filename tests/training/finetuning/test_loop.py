@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from safetensors.torch import load_file, save_file
 
 from cairn.domain import RunOrders, RunRecord, RunStatus
@@ -147,6 +148,17 @@ def test_a_loss_that_is_no_number_stops_with_advice(
         done(bert, reviews, tmp_path / "out", method=Method.FULL, **{**SHORT, **wild})
 
 
+def test_memory_that_ends_is_said_with_advice(
+    bert: Path, reviews: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_room(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    monkeypatch.setattr(loop, "moved", no_room)
+    with pytest.raises(RequestError, match=r"cpu has too little memory.* --batch-size below 8 .*"):
+        done(bert, reviews, tmp_path / "out", **SHORT)
+
+
 def test_a_folder_is_of_one_recipe(bert: Path, reviews: Path, tmp_path: Path) -> None:
     done(bert, reviews, tmp_path / "out", stop_after=1, **SHORT)
     with pytest.raises(ConflictError, match="another seed, rank"):
@@ -172,8 +184,6 @@ def test_a_run_goes_on_with_the_base_it_began_with(
     ("schedule", "half"), [("linear", 0.5), ("cosine", 0.5), ("constant", 1.0)]
 )
 def test_the_rate_goes_up_and_down(schedule: str, half: float) -> None:
-    import torch
-
     from cairn.domain.finetuning import FineTuning, TaskName
     from cairn.training.finetuning.schedules import scheduler
 

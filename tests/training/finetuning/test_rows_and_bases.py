@@ -3,10 +3,17 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
-from cairn.domain.finetuning import Method
+from cairn.domain.finetuning import FineTuning, Method, TaskName
 from cairn.errors import RequestError
+from cairn.training.finetuning.tasks import Materials
+from cairn.training.finetuning.tasks.speech import Writing
+from cairn.training.finetuning.tasks.text_generation import TextGeneration
+from cairn.training.rows import open_data
+from tests.training.finetuning import bases
 from tests.training.finetuning.work import done
 
 
@@ -47,3 +54,41 @@ def test_a_base_of_several_labels_learns_one(bert: Path, reviews: Path, tmp_path
     assert "multi_label" in (base / "config.json").read_text()
     done(base, reviews, tmp_path / "out", steps=1, method=Method.FULL)
     assert "single_label" in (tmp_path / "out" / "config.json").read_text()
+
+
+def test_a_long_prompt_loses_its_start_and_the_text_stays(tmp_path: Path) -> None:
+    data = table(tmp_path / "asked.csv", "prompt,text", f"{'the ' * 20}film was,very good")
+    task = generation(bases.gpt2(tmp_path / "gpt2"), data, max_length=6)
+    made = task.example({"prompt": f"{'the ' * 20}film was", "text": "very good"})
+    assert task.processor.decode(made["input_ids"]) == "the film was very good [SEP]"
+    assert made["labels"] == [-100] * 3 + made["input_ids"][3:]
+    made = task.example({"prompt": "the", "text": "good " * 9})
+    assert made["labels"] == made["input_ids"] and len(made["labels"]) == 6
+
+
+def test_a_text_begins_as_the_tokenizer_begins_it(tmp_path: Path) -> None:
+    base = bases.gpt2(tmp_path / "gpt2")
+    tokenizer = bases.tokenizer()
+    tokenizer.bos_token = "[CLS]"
+    tokenizer.save_pretrained(base)
+    task = generation(base, table(tmp_path / "a.csv", "text", "a film", "a book"), max_length=6)
+    made = task.example({"text": "a film"})
+    assert task.processor.decode(made["input_ids"]) == "[CLS] a film [SEP]"
+    assert made["labels"] == [-100, *made["input_ids"][1:]]
+
+
+def generation(base: Path, data: Path, max_length: int) -> TextGeneration:
+    recipe = FineTuning(str(base), str(data), TaskName.TEXT_GENERATION, max_length=max_length)
+    return TextGeneration(Materials(base, recipe, open_data(data).rows))
+
+
+def test_a_text_longer_than_whisper_writes_is_cut(tmp_path: Path) -> None:
+    base, sound = bases.whisper(tmp_path / "whisper"), tmp_path / "a.wav"
+    soundfile.write(sound, np.zeros(1600), 16_000)
+    data = table(tmp_path / "metadata.csv", "file_name,text", f"a.wav,{'good ' * 200}")
+    recipe = FineTuning(str(base), str(data), TaskName.SPEECH_RECOGNITION)
+    rows = open_data(data).rows
+    task = Writing(Materials(base, recipe, rows))
+    batch = task.collate([task.example(rows[0])])
+    assert batch["labels"].shape[1] == task.model.config.max_target_positions
+    assert task.loss(task.model, batch).isfinite()

@@ -61,6 +61,19 @@ def test_quotes_and_odd_letters_in_values_lose_no_row(tmp_path: Path) -> None:
     assert list(open_data(table).rows) == [{"te\nxt": "a", "label": "b"}]
 
 
+def test_a_row_without_a_column_of_others_says_which_it_is(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"text": "a", "label": "b"}\n{"text": "c"}\n')
+    rows = open_data(tmp_path / "a.jsonl").rows
+    assert rows[0]["label"] == "b" and rows[1]["text"] == "c"
+    with pytest.raises(MalformedError, match=r"a.jsonl: row 2 has no 'label'"):
+        rows[1]["label"]
+    (tmp_path / "metadata.jsonl").write_text('{"file_name": "a.jsonl"}\n{"label": "b"}\n')
+    with pytest.raises(MalformedError, match=r"metadata.jsonl: row 1 has no 'label'"):
+        open_data(tmp_path / "metadata.jsonl").rows[0]["label"]
+    with pytest.raises(MalformedError, match=r"metadata.jsonl: row 2 has no 'file_name'"):
+        open_data(tmp_path / "metadata.jsonl").rows[1]
+
+
 def test_a_line_that_ends_within_a_row_is_refused(tmp_path: Path) -> None:
     (tmp_path / "old.csv").write_bytes(b"a,b\n1,2\r3,4\n")
     with pytest.raises(MalformedError, match="row 1 has an end of line within"):

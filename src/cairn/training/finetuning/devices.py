@@ -1,13 +1,14 @@
 """Where a model is trained, with which numbers, and from which random ones."""
 
 import random
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
 import torch
 
-from cairn.domain.finetuning import Precision
+from cairn.domain.finetuning import FineTuning, Method, Precision
 from cairn.errors import RequestError
 
 
@@ -28,6 +29,27 @@ def device_of(asked: str) -> torch.device:
         words = str(error).partition("\n")[0]
         raise RequestError(f"there is no device {asked!r} here: {words}") from None
     return device
+
+
+@contextmanager
+def enough_memory(recipe: FineTuning, device: torch.device) -> Iterator[None]:
+    """Say what would take less where the memory of a device ends.
+
+    Raises:
+        RequestError: it does.
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        ways = [
+            f"a --batch-size below {recipe.batch_size} with --accumulate above {recipe.accumulate}",
+            *(() if recipe.gradient_checkpointing else ("--gradient-checkpointing",)),
+            *(() if recipe.method is Method.QLORA else ("--method qlora",)),
+        ]
+        raise RequestError(
+            f"{device} has too little memory for this: try {', '.join(ways)}, with another --out;"
+            " `cairn estimate` says what a training takes"
+        ) from error
 
 
 def computing(device: torch.device, precision: Precision) -> AbstractContextManager[Any]:

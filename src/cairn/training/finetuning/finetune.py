@@ -7,7 +7,7 @@ from typing import Any
 
 from cairn.domain.finetuning import ADAPTERS, FineTuning
 from cairn.training.finetuning.bases import check_weights, quiet
-from cairn.training.finetuning.devices import device_of, seed_everything
+from cairn.training.finetuning.devices import device_of, enough_memory, seed_everything
 from cairn.training.finetuning.loop import Ended, Story, Training
 from cairn.training.finetuning.methods import prepared
 from cairn.training.finetuning.progress import Watcher
@@ -58,7 +58,8 @@ def finetune(
     holds the rows to measure with; without them the recipe's share is held out.
 
     Raises:
-        RequestError: base, data, task and method do not go together; a loss is not a number.
+        RequestError: base, data, task and method do not go together; a loss is not a number;
+            the device has too little memory.
         InexactError: the run there would not go on to the bit, and `allow` does not name why.
         MissingExtraError: a library is not installed.
     """
@@ -73,7 +74,9 @@ def finetune(
     )
     seed_everything(recipe.seed)
     task = task_of(recipe.task)(Materials(base, recipe, rows, measured))
-    model = prepared(task, story.base.where, story.base.revision).to(place)
+    model = prepared(task, story.base.where, story.base.revision)
+    with enough_memory(recipe, place):
+        model = model.to(place)
     held_out = Samples(task, measured if measured is not None else rows, sides.held_out)
     training = Training(
         task,
@@ -85,7 +88,8 @@ def finetune(
     )
     if ranks.size > 1:
         seed_everything(sample_seed(recipe.seed, 0, ranks.number))  # dropout of its own on each
-    ended = training.run(story, allow, watcher or Watcher())
+    with enough_memory(recipe, place):
+        ended = training.run(story, allow, watcher or Watcher())
     if not ended.is_interrupted and ranks.is_first:
         model_folder.mkdir(parents=True, exist_ok=True)
         with quiet():

@@ -5,10 +5,29 @@ from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
-from typing import Any
+from typing import Any, NoReturn
+
+from cairn.errors import MalformedError
 
 Row = Mapping[str, Any]
 """Values by the name of their column."""
+
+
+class Told(dict[str, Any]):
+    """A row of a source whose rows may lack a column: asked for it, it says which row it is."""
+
+    def __init__(self, values: Row, rows: str, number: int) -> None:
+        super().__init__(values)
+        self._place = rows, number
+
+    def __missing__(self, column: str) -> NoReturn:
+        """See `dict`.
+
+        Raises:
+            MalformedError: always.
+        """
+        rows, number = self._place
+        raise MalformedError(f"row {number + 1} has no {column!r}", source=rows)
 
 
 class Rows(ABC):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from cairn.errors import LimitError, MalformedError
-from cairn.training.rows.base import Row, Rows
+from cairn.training.rows.base import Row, Rows, Told
 
 MAX_RECORD_BYTES = 64 << 20
 """One record of text is held in memory; a longer one is no row of training data."""
@@ -80,7 +80,7 @@ class JsonLines(_Records):
             raise self._malformed(number, f"no JSON: {error}") from None
         if not isinstance(row, dict):
             raise self._malformed(number, "no JSON object with the names of columns")
-        return row
+        return Told(row, self.name, number)
 
     def _malformed(self, number: int, what: str) -> MalformedError:
         return MalformedError(f"row {number + 1} is {what}", source=self.name)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cairn.errors import EntryNotFoundError, MalformedError
-from cairn.training.rows.base import Row, Rows
+from cairn.training.rows.base import Row, Rows, Told
 
 PICTURES = frozenset((".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"))
 SOUNDS = frozenset((".wav", ".flac", ".ogg", ".mp3"))
@@ -62,8 +62,8 @@ class Described(Rows):
         Raises:
             MalformedError: the name leads out of the folder. EntryNotFoundError: there is no file.
         """
-        row = dict(self._rows[number])
-        name = row.pop(NAME)
+        row = self._rows[number]
+        name = row[NAME]
         path = (self._folder / str(name)).resolve()
         if not path.is_relative_to(self._folder):
             raise MalformedError(f"row {number + 1} names {str(name)[:100]!r}", source=self.name)
@@ -71,7 +71,8 @@ class Described(Rows):
             raise EntryNotFoundError(
                 f"{self.name}: row {number + 1} names {name}, which is not there"
             )
-        return {FILE: path, **row}
+        told = {column: value for column, value in row.items() if column != NAME}
+        return Told({FILE: path, **told}, self.name, number)
 
     def content(self, number: int) -> bytes:
         """See `Rows`."""

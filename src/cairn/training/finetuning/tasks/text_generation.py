@@ -32,16 +32,26 @@ class TextGeneration(Task):
         if self.processor.eos_token_id is None:
             raise RequestError(f"{materials.base.name} has no token that ends a text")
         self._length = length_of(self.processor, self.model, self.recipe.max_length)
+        before = self.processor("")["input_ids"][:1]
+        self._first = before if before == [self.processor.bos_token_id] else []
 
     def example(self, row: Row) -> Example:
-        """Tokens to the end of the text; those of a prompt are read and not learnt."""
-        prompt = text_of(row, self.columns["prompt"]) if "prompt" in self.columns else ""
-        given = self.processor(prompt, add_special_tokens=False)["input_ids"] if prompt else []
-        text = text_of(row, self.columns["text"])
-        learnt = self.processor(text, add_special_tokens=False)["input_ids"]
-        tokens = [*given, *learnt, self.processor.eos_token_id]
-        labels = [*[IGNORED] * len(given), *learnt, self.processor.eos_token_id]
-        return {"input_ids": tokens[: self._length], "labels": labels[: self._length]}
+        """Tokens to the end of the text; those of a prompt are read and not learnt.
+
+        Where it is too long, a prompt loses its start, and only then the text its end.
+        """
+        given = self._tokens(row, "prompt") if "prompt" in self.columns else []
+        learnt = [*self._tokens(row, "text"), self.processor.eos_token_id]
+        first = [] if [*given, *learnt][:1] == self._first else self._first
+        learnt = learnt[: self._length - len(first)]
+        room = self._length - len(first) - len(learnt)
+        read = [*first, *given[max(0, len(given) - room) :]]
+        return {"input_ids": [*read, *learnt], "labels": [*[IGNORED] * len(read), *learnt]}
+
+    def _tokens(self, row: Row, role: str) -> list[int]:
+        text = text_of(row, self.columns[role])
+        found: list[int] = self.processor(text, add_special_tokens=False)["input_ids"]
+        return found
 
     def collate(self, examples: list[Example]) -> Batch:
         """Padded at the end; padding is neither read nor learnt."""

@@ -19,9 +19,9 @@ def text_of(row: Row, column: str) -> str:
     """The text in a column; numbers are spelled.
 
     Raises:
-        RequestError: there is none.
+        RequestError: there is none. MalformedError: a line of JSON has no such name.
     """
-    value = row.get(column)
+    value = row[column]
     if value is None or isinstance(value, list | dict | bytes):
         raise RequestError(f"{column!r} holds no text in a row: {str(value)[:80]}")
     return str(value)
