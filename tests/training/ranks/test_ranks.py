@@ -15,6 +15,7 @@ from cairn import training
 from cairn.domain import Retention
 from cairn.errors import InexactError, IntegrityError, MalformedError, RequestError
 from cairn.training import Run, saving
+from cairn.training.ranks.group import new_ranks
 from tests.training.loop import digest
 from tests.training.ranks.loop import BATCH, SAVED_AT, RankLoop, whole
 from tests.training.ranks.processes import RanksFailedError, in_ranks
@@ -272,3 +273,14 @@ def test_a_rank_that_dies_while_saving_leaves_no_half_checkpoint(tmp_path: Path)
     assert in_ranks(2, tmp_path / "again", go_on) == [1, 1]
     assert training.steps(folder) == [2]
     assert [path.name for path in folder.iterdir() if "step" in path.name] == ["step-2"]
+
+
+def wait_s() -> float:
+    """How long a rank waits for what the others have to say."""
+    group = new_ranks()._group
+    options: Any = group._get_backend(torch.device("cpu")).options
+    return float(options._timeout.total_seconds())
+
+
+def test_ranks_wait_for_hours_while_the_first_one_measures(tmp_path: Path) -> None:
+    assert min(in_ranks(2, tmp_path, lambda _: wait_s())) >= 12 * 3600

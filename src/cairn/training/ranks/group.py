@@ -21,7 +21,7 @@ from cairn.errors import CairnError, InexactError, IntegrityError, UnavailableEr
 _MEETING = timedelta(minutes=10)
 # All wait for the first while it measures alone, for hours where much is held out, and torch's 30
 # minutes would end the run. A rank that is gone closes its connection: that is noticed at once.
-_WAIT = timedelta(days=7)
+_WAIT = timedelta(days=1)
 # What a message alone makes.
 _SAID = (
     "RequestError",
