@@ -121,8 +121,13 @@ def folder(config: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> 
     return made
 
 
-def test_a_process_of_its_own_answers_for_a_checkpoint(folder: Path) -> None:
+def test_a_process_of_its_own_answers_for_a_checkpoint_and_imports_nothing_beside_it(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     found = read_path(folder)
+    for name in ("torch", "transformers", "json"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('a stranger is imported')")
+    monkeypatch.chdir(tmp_path)
     plan = Plan(batch=2, seq=16, on_cpu=True)
     exactly = estimate_exactly(found, plan)
     from cairn.workflows.estimate import subject_of

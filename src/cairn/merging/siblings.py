@@ -62,6 +62,8 @@ class Recipe:
             raise RequestError(f"t {self.t} is not in 0 to 1")
         if self.method is Method.SLERP and len(self.weights) != 2:
             raise RequestError(f"slerp is between 2 models, there are {len(self.weights)}")
+        if self.method is Method.TIES and min(self.weights, default=0) < 0:
+            raise RequestError("weights are not below 0 for ties, which takes a mean by them")
         if self.method is Method.LINEAR and not abs(sum(self.weights)) > 1e-9:
             raise RequestError("the weights add up to 0, and linear divides by that")
 

@@ -19,7 +19,8 @@ from cairn.formats.training_run import PUSHED, RUN
 
 FIRST_RETRY_S, LONGEST_RETRY_S = 5.0, 300.0
 _NOT_THERE = 3  # the exit code of NotFoundError
-_CAIRN = ("-c", "from cairn.cli.main import main; main()")
+# -P: nothing in the folder that is trained in is imported, as with the command itself.
+_CAIRN = ("-P", "-c", "from cairn.cli.main import main; main()")
 
 
 class Pushing:

@@ -1,6 +1,7 @@
 """The verb estimate, exactly: the model's own code on tensors without memory."""
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -16,7 +17,9 @@ from cairn.workflows.estimate import subject_of, trained_model
 from cairn.workflows.estimate_description import describe_plan
 from cairn.workflows.readable import ReadableCheckpoint
 
-_CHILD = ("-m", "cairn.training.exact.child")
+# -P: one often stands in a stranger's folder, and nothing in it is imported.
+_CHILD = ("-P", "-m", "cairn.training.exact.child")
+_OFFLINE = {"HF_HUB_OFFLINE": "1"}  # a configuration may name code and weights on a hub
 MAX_SECONDS = 600.0
 MAX_BYTES = 16 << 30
 """Of address space, of which libraries map several GB and use a tenth."""
@@ -72,6 +75,7 @@ def ask(config: dict[str, Any], plan: dict[str, Any], max_seconds: float) -> dic
             input=request,
             capture_output=True,
             text=True,
+            env={**os.environ, **_OFFLINE},
             timeout=max_seconds,
             check=False,
         )

@@ -17,7 +17,8 @@ from cairn.errors import EntryNotFoundError, RequestError
 from cairn.formats.training_run import ORDERS, orders_text
 
 _STDERR = 2
-_CAIRN = ("-c", "from cairn.cli.main import main; main()")
+# -P: nothing in the folder it starts in is imported, as with the command itself.
+_CAIRN = ("-P", "-c", "from cairn.cli.main import main; main()")
 
 
 @dataclass(frozen=True, slots=True)
