@@ -5,6 +5,7 @@ Its keys are listed in docs/formats/cairn-training.md.
 
 import json
 import math
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -72,7 +73,7 @@ def _point(said: Any, where: str) -> MetricPoint:
         return MetricPoint(
             value_of(said, "step", int),
             value_of(said, "seconds", float, int),
-            {name: _number(values, name) for name in values},
+            {sys.intern(name): _number(values, name) for name in values},
             value_of(said, "epoch", float, int) if "epoch" in said else None,
         )
     except KeyError as error:
@@ -89,6 +90,22 @@ def _number(said: Mapping[str, Any], name: str) -> float:
         raise MisstatedError(repr(name[:200]))
     number: float = value
     return number
+
+
+def up_to(points: Iterable[MetricPoint], names: int, values: int) -> Iterator[MetricPoint]:
+    """The points as they come, as long as they have no more names and values in all than these.
+
+    Raises:
+        LimitError: they have more.
+    """
+    seen: set[str] = set()
+    room = values
+    for point in points:
+        seen.update(point.values)
+        room -= len(point.values)
+        if len(seen) > names or room < 0:
+            raise LimitError(f"{METRICS} has more than {names:,} names or {values:,} values")
+        yield point
 
 
 def curves(points: Iterable[MetricPoint]) -> dict[str, list[tuple[int, float]]]:

@@ -14,7 +14,7 @@ from cairn.errors import EntryNotFoundError, MalformedError, UntrustedDataError
 from cairn.formats import Files
 from cairn.formats.limits import MAX_TRAINING_RECORD_BYTES
 from cairn.formats.strict_json import MisstatedError, read_json, value_of
-from cairn.formats.training_metrics import METRICS, curves, read_points
+from cairn.formats.training_metrics import METRICS, curves, read_points, up_to
 from cairn.formats.training_record import FORMAT, RECORD, VERSION, step_of
 from cairn.formats.training_run import RUN, read_run
 
@@ -86,12 +86,14 @@ class KeptRun:
         return curves(MetricPoint(one.step, 0, one.metrics or {}) for one in self.steps)
 
 
-def read_kept_run(name: str, files: Files, *, is_live: bool | None) -> KeptRun:
-    """The run that files make up.
+def read_kept_run(
+    name: str, files: Files, *, is_live: bool | None, most: tuple[int, int] | None = None
+) -> KeptRun:
+    """The run that files make up; `most` names and values its curves may have, if that is bounded.
 
     Raises:
         EntryNotFoundError: there is no run.
-        UntrustedDataError: its record or its curves are none.
+        UntrustedDataError: its record or its curves are none; LimitError: these are too long.
         UnavailableError: a newer Cairn wrote it.
     """
     steps = tuple(_steps(files))
@@ -104,7 +106,8 @@ def read_kept_run(name: str, files: Files, *, is_live: bool | None) -> KeptRun:
             record = read_run(source)
     if METRICS in files:
         with files[METRICS].open() as source:
-            points = tuple(read_points(source))
+            found = read_points(source)
+            points = tuple(found if most is None else up_to(found, *most))
     return KeptRun(name, record, points, steps, is_live)
 
 

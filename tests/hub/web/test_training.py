@@ -68,6 +68,18 @@ def test_a_page_reads_no_more_than_it_has_time_for(
     assert "The newest 2 of 3 checkpoints are listed" in html
 
 
+@pytest.mark.parametrize("limit", ["MAX_CURVE_NAMES", "MAX_CURVE_VALUES"])
+def test_curves_of_too_many_names_or_values_are_left_out(
+    home: Home, monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    home.repo("ada/run", run_files())
+    assert "too long to be drawn" not in home.page(PAGE)
+    monkeypatch.setattr(training, limit, 1)
+    html = home.page(PAGE)
+    assert "too long to be drawn" in html
+    assert "40</a></td>" in html  # checkpoints are listed as before
+
+
 def test_what_strangers_write_is_text(home: Home) -> None:
     files = run_files(name=EVIL, error=EVIL, status=RunStatus.FAILED)
     files["metrics.jsonl"] = files["metrics.jsonl"].replace(b'"rate"', f'"{EVIL}"'.encode())

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from cairn.domain import Retention, RunRecord, TrainingSession
-from cairn.errors import CairnError, EntryNotFoundError
+from cairn.errors import CairnError, EntryNotFoundError, LimitError
 from cairn.formats import File
 from cairn.formats.training_metrics import METRICS
 from cairn.formats.training_record import RECORD, step_of
@@ -28,11 +28,15 @@ from cairn.workflows.repo_runs import revision_files
 MAX_CURVE_BYTES = 8 << 20
 """Of metrics.jsonl: a second of reading, some 100,000 lines."""
 
+MAX_CURVE_NAMES, MAX_CURVE_VALUES = 1_000, 500_000
+"""In metrics.jsonl: some 80 MB of memory."""
+
 MAX_RECORD_BYTES = 16 << 20
 """Of all records of checkpoints, from the newest on: another second."""
 
 MAX_CURVES = 12
 MAX_STEPS = 200
+_TOO_LONG = "The curves are too long to be drawn here."
 _ENVIRONMENT = ("torch", "python", "cpu", "devices", "threads", "processes", "code")
 _WORDS = {
     "running": ("Running when it was pushed", ""),
@@ -78,12 +82,24 @@ def _training(visit: Visit) -> Response:
     }
     files, left_out = _affordable(revision_files(visit.house, View(repo.record, repo.revision)))
     try:
-        run = read_kept_run(repo.record.id.full_name, files, is_live=None)
+        run = _read(repo.record.id.full_name, files, left_out)
     except CairnError as error:
         return visit.render("training.html", **context, run=None, reason=str(error))
     return visit.render(
         "training.html", **context, run=run, left_out=left_out, **_shown(visit, repo, run)
     )
+
+
+def _read(name: str, files: dict[str, File], left_out: list[str]) -> KeptRun:
+    """The run; without its curves where these are more than a page has memory for."""
+    most = (MAX_CURVE_NAMES, MAX_CURVE_VALUES)
+    try:
+        return read_kept_run(name, files, is_live=None, most=most)
+    except LimitError:
+        if files.pop(METRICS, None) is None:
+            raise
+        left_out.append(_TOO_LONG)
+    return read_kept_run(name, files, is_live=None)
 
 
 def _affordable(files: Mapping[str, File]) -> tuple[dict[str, File], list[str]]:
@@ -92,7 +108,7 @@ def _affordable(files: Mapping[str, File]) -> tuple[dict[str, File], list[str]]:
     curves = kept.get(METRICS)
     if curves is not None and curves.size_bytes > MAX_CURVE_BYTES:
         del kept[METRICS]
-        told.append("The curves are too long to be drawn here.")
+        told.append(_TOO_LONG)
     folders = {path.partition("/")[0] for path in kept}
     named = {folder: step for folder in folders if (step := step_of(folder)) is not None}
     room, listed = MAX_RECORD_BYTES, set()
