@@ -103,3 +103,19 @@ def test_nothing_is_suggested_where_it_fits() -> None:
 def test_a_price_that_cannot_be_is_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(RequestError):
         Prices(**wrong)  # type: ignore[arg-type]
+
+
+def test_tensors_are_gone_through_once_for_all_devices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Models of strangers have up to 100,000 of them, and a page asks for every device there is."""
+    passes = []
+    through = Walker._trained_shapes
+
+    def counted(walker: Walker, plan: Plan) -> object:
+        passes.append((plan.method, plan.rank))
+        return through(walker, plan)
+
+    monkeypatch.setattr(Walker, "_trained_shapes", counted)
+    tight = replace(DEVICE, memory_gb=0.7)
+    found = estimate(SUBJECT, PLAN, (tight, *catalogue().devices.values()))
+    assert len(found.devices) > 20 and found.suggestions
+    assert len(passes) == len(set(passes)) == 3  # in full, and as LoRA and QLoRA in suggestions

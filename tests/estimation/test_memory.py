@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from cairn.errors import RequestError
-from cairn.estimation.memory import Moment, memory, trained
+from cairn.estimation.memory import Moment, memory
 from cairn.estimation.plan import Method, Optimizer, Plan, Precision, Sharding
 from cairn.estimation.walking import Walker
 from tests.estimation.subjects import LAYERS, WIDE, WIDTH, WORDS, decoder
@@ -16,7 +16,7 @@ N = LAYERS * BLOCK + 2 * WORDS * WIDTH + WIDTH
 
 
 def test_parameters_are_the_sum_of_shapes() -> None:
-    assert trained(WALKER, Plan()).parameters == N
+    assert WALKER.trained(Plan()).parameters == N
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_an_adapter_trains_rank_times_inputs_and_outputs() -> None:
     plan = Plan(Method.LORA, rank=8)
     adapters = LAYERS * 2 * 8 * (WIDTH + WIDTH)
     found = memory(WALKER, plan)
-    assert trained(WALKER, plan).count == adapters
+    assert WALKER.trained(plan).count == adapters
     assert found.weights == 4 * (N + adapters)
     assert found.optimizer == 8 * adapters
 
@@ -83,7 +83,7 @@ def test_the_fullest_moment_moves_from_the_step_to_the_backward_pass() -> None:
 def test_the_last_layer_alone_keeps_nothing_below_it() -> None:
     found = memory(WALKER, Plan(Method.LAST_LAYER, batch=8, seq=64))
     assert found.activations == 0
-    assert trained(WALKER, Plan(Method.LAST_LAYER)).count == WORDS * WIDTH
+    assert WALKER.trained(Plan(Method.LAST_LAYER)).count == WORDS * WIDTH
 
 
 def test_memory_grows_with_the_batch_and_shrinks_with_narrower_numbers() -> None:

@@ -9,7 +9,6 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from cairn.errors import RequestError
-from cairn.estimation.memory import trained
 from cairn.estimation.plan import Attention, Method, Plan
 from cairn.estimation.subject import Subject
 from cairn.estimation.walking import Walker
@@ -213,7 +212,7 @@ def test_an_adapter_keeps_and_trains_what_peft_does() -> None:
     )  # fmt: skip
     model = get_peft_model(base, LoraConfig(r=4, target_modules=["q_proj", "v_proj"]))
     counted = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    assert trained(walker, plan).count == counted
+    assert walker.trained(plan).count == counted
     with FlopCounterMode(display=False) as counter:
         kept, loss = run(model, case.inputs())
         loss.backward()

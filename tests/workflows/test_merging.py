@@ -331,6 +331,7 @@ def test_vocabularies_that_differ_are_called_so(tmp_path: Path) -> None:
     [
         *({"density": 0.0}, {"density": 1.5}, {"t": 2.0}, {"weights": (1.0, float("nan"))}),
         *({"method": Method.SLERP, "weights": (1.0,)}, {"weights": (1.0, -1.0)}),
+        {"method": Method.TIES, "weights": (2.0, -1.0)},
     ],
 )
 def test_a_recipe_that_makes_no_sense_is_refused(wrong: dict[str, Any]) -> None:

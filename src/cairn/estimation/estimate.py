@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from cairn.errors import RequestError
 from cairn.estimation.devices import CPU, Catalogue, Device, catalogue
 from cairn.estimation.duration import Duration, Prices, duration
-from cairn.estimation.memory import Memory, memory, trained
+from cairn.estimation.memory import Memory, memory
 from cairn.estimation.plan import MAX_BATCH, Method, Optimizer, Plan, Precision, Sharding
 from cairn.estimation.subject import Subject
 from cairn.estimation.walking import Walker
@@ -86,7 +86,7 @@ def _estimate(
     known: Catalogue,
 ) -> Estimate:
     walker = Walker(subject)
-    found = trained(walker, plan)
+    found = walker.trained(plan)
     needed = memory(walker, plan)
     flops = _flops(walker, plan)
     rows = tuple(_on(walker, plan, device, known, steps, prices) for device in devices)

@@ -1,11 +1,13 @@
 """Which walk a model takes: by its family, its stacks, and the class its configuration names."""
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from math import prod
 
 from cairn.errors import RequestError
-from cairn.estimation.plan import Plan
+from cairn.estimation.plan import Method, Plan
 from cairn.estimation.stacks import Stack, stacks
-from cairn.estimation.subject import Subject, is_embedding
+from cairn.estimation.subject import Shape, Subject, is_embedding
 from cairn.estimation.tape import Tape
 from cairn.estimation.walks.diffusion import unet
 from cairn.estimation.walks.images import resnet, vision_transformer
@@ -29,11 +31,25 @@ _ENCODERS = ("bert", "roberta", "distilbert", "electra", "xlm-roberta", "camembe
 _PICTURES = ("vit", "yolo", "deit", "yolos", "clip")
 
 
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """Parameters in all, how many of them are trained, and the elements of the largest of these.
+
+    `factored` counts the numbers that Adafactor keeps of them.
+    """
+
+    parameters: int
+    count: int
+    largest: int
+    factored: int
+
+
 class Walker:
     """Walks one model under any plan; what does not depend on the plan is found once.
 
-    `matrices` are elements of each that 4-bit weights replace: not embeddings, not the output
-    layer. `largest_table` is elements of the largest table of embeddings.
+    `matrices` are elements that 4-bit weights replace: not embeddings, not the output layer;
+    `largest_matrix` those of the largest. `largest_table` is elements of the largest table of
+    embeddings, `largest_block` of the block with the most.
     """
 
     def __init__(self, subject: Subject) -> None:
@@ -44,17 +60,50 @@ class Walker:
         self.largest_table = max(
             (prod(s) for n, s in self.parameter_shapes if is_embedding(n)), default=0
         )
-        self.matrices = [
+        matrices = [
             prod(shape)
             for name, shape in self.parameter_shapes
             if len(shape) == 2 and not is_embedding(name) and "lm_head" not in name
         ]
+        self.matrices, self.largest_matrix = sum(matrices), max(matrices, default=0)
+        self.largest_block = max(
+            (sum(map(prod, one.weights.values())) for one in self.stacks), default=0
+        )
+        self.parameters = sum(prod(shape) for _, shape in self.parameter_shapes)
         self.is_tied = subject.is_tied
+        self._trained: dict[tuple[Method, int, frozenset[str]], Trained] = {}
 
     def targets(self, plan: Plan) -> frozenset[str]:
         """The last names of the modules that an adapter goes to."""
         usual = _TARGETS.get(self.subject.family, _USUAL_TARGETS)
         return frozenset(plan.targets or usual)
+
+    def trained(self, plan: Plan) -> Trained:
+        """What of the model is trained under a plan; models have up to 100,000 tensors."""
+        key = plan.method, plan.rank, self.targets(plan)
+        if key not in self._trained:
+            shapes = tuple(self._trained_shapes(plan))
+            sizes = tuple(map(prod, shapes))
+            self._trained[key] = Trained(
+                parameters=self.parameters,
+                count=sum(sizes),
+                largest=max(sizes, default=0),
+                factored=sum(map(_factored, shapes)),
+            )
+        return self._trained[key]
+
+    def _trained_shapes(self, plan: Plan) -> Iterable[Shape]:
+        if plan.method is Method.FULL:
+            return (shape for _, shape in self.parameter_shapes)
+        if plan.method is Method.LAST_LAYER:
+            return (shape for _, shape in self.subject.head_shapes())
+        targets = self.targets(plan)
+        return (
+            made
+            for name, shape in self.parameter_shapes
+            if len(shape) > 1 and _is_target(name, targets)
+            for made in _adapter(shape, plan.rank)
+        )
 
     def tape(self, plan: Plan) -> Tape:
         """What one pass over one batch leaves and computes.
@@ -96,6 +145,25 @@ class Walker:
             encoder(tape, subject, reads)
         else:
             decoder(tape, subject, reads)
+
+
+def _is_target(name: str, targets: frozenset[str]) -> bool:
+    module = name.rpartition(".")[0]
+    return module.rpartition(".")[2] in targets or any(
+        "." in one and module.endswith(f".{one}") for one in targets
+    )
+
+
+def _adapter(shape: Shape, rank: int) -> tuple[Shape, Shape]:
+    """The matrices beside a weight or kernel: (rank, in), (out, rank) (arXiv 2106.09685)."""
+    return (rank, prod(shape[1:])), (shape[0], rank)
+
+
+def _factored(shape: Shape) -> int:
+    """Adafactor keeps a row and a column of a matrix in place of it (arXiv 1804.04235)."""
+    if len(shape) < 2:
+        return prod(shape)
+    return prod(shape[:-1]) + prod((*shape[:-2], shape[-1]))
 
 
 def _tower(tape: Tape, subject: Subject, stack: Stack) -> None:
