@@ -58,14 +58,15 @@ def test_a_recipe_takes_the_commits_that_it_was_used_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe = {"base": "org/base@v1", "data": "org/data", "task": "text-classification"}
-    made = {"base_revision": "1" * 40, "data_revision": "2" * 40}
+    recipe["eval_data"] = "org/eval"
+    made = {f"{n}_revision": str(i) * 40 for i, n in enumerate(("base", "data", "eval_data"), 1)}
     document = {"format": "cairn-finetune", "version": 1, "recipe": recipe, "made": made}
     (tmp_path / "recipe.json").write_text(json.dumps(document))
     taken: list[str | None] = []
 
     def take(repo: RepoId, revision: str | None, *_: object) -> Fetched:
         taken.append(revision)
-        return Fetched(tmp_path, "3" * 40)
+        return Fetched(tmp_path, "4" * 40)
 
     monkeypatch.setattr(fetching, "fetch", take)
     monkeypatch.chdir(tmp_path)  # holds other files than a run: nothing is trained
@@ -73,7 +74,7 @@ def test_a_recipe_takes_the_commits_that_it_was_used_on(
     for more in ([], ["org/base", "--data", "org/data@v2"]):
         with pytest.raises(ConflictError, match="holds other files"):
             finetune.main([*more, *ask], standalone_mode=False)
-    assert taken == ["1" * 40, "2" * 40, None, "v2"]
+    assert taken == ["1" * 40, "2" * 40, "3" * 40, None, "v2", "3" * 40]
 
 
 @pytest.mark.slow

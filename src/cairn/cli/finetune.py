@@ -79,7 +79,8 @@ def finetune(
     given = {name: value for name, value in said.items() if value not in (None, (), {})}
     values = {**(read_recipe(file) if file else {}), **given}
     made = read_made(file) if file else {}
-    commits = {n: made.get(f"{n}_revision") for n in ("base", "data") if n not in given}
+    kinds = ("base", "data", "eval_data")
+    commits = {name: made.get(f"{name}_revision") for name in kinds if name not in given}
     for name, how in (("base", "BASE"), ("data", "--data")):
         if name not in values:
             raise RequestError(f"nothing says the {name}: give {how}, or --recipe")
@@ -98,7 +99,9 @@ def finetune(
         recipe,
         found,
         fetched.data(recipe, commits.get("data")),
-        None if eval_data is None else fetched.place(eval_data, RepoType.DATASET),
+        None
+        if eval_data is None
+        else fetched.place(eval_data, RepoType.DATASET, commits.get("eval_data")),
         out or _usual_folder(found, recipe.task, recipe.method),
         device,
         allow,

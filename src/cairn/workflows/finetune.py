@@ -252,6 +252,7 @@ def _made(work: Work, weights: Mapping[str, Digest], data_digest: str) -> dict[s
         "base_weights": {path: str(digest) for path, digest in weights.items()},
         "data": work.data.called,
         "data_revision": work.data.revision,
+        "eval_data_revision": work.eval_data.revision if work.eval_data else None,
         "data_digest": data_digest,
         "versions": dict(_versions()),
     }
