@@ -151,6 +151,8 @@ GOOD = {"A": np.ones((1, 6)), "B": np.ones((8, 1))}
     [
         (GOOD, {"use_dora": True}, "DoRA"),
         (GOOD, {"peft_type": "IA3"}, "'IA3' are not merged"),
+        (GOOD, {"lora_bias": True}, "trained with lora_bias"),
+        (GOOD, {"trainable_token_indices": [1]}, "trained with trainable_token_indices"),
         (GOOD, {"r": 0}, "is '0', not a number above 0"),
         (GOOD, {"rank_pattern": {"(a+)+$": 2}}, "not a plain module name"),
         ({"A": np.ones((1, 7)), "B": np.ones((8, 1))}, {}, r"makes \(8, 7\), the base has"),
@@ -178,6 +180,20 @@ def test_an_adapter_of_another_base_and_one_without_settings_are_refused(tmp_pat
     (tmp_path / "adapter" / "adapter_config.json").unlink()
     with pytest.raises(RequestError, match=r"has no adapter_config\.json"):
         merge_here(tmp_path)
+
+
+def test_a_weight_that_the_base_lacks_is_of_a_module_trained_whole(tmp_path: Path) -> None:
+    (tmp_path / "base").mkdir()
+    zeros = {"first.weight": np.zeros((8, 6), np.float32)}
+    save_file(zeros, tmp_path / "base" / "model.safetensors")
+    lora(tmp_path / "adapter", GOOD)
+    path = tmp_path / "adapter" / "adapter_model.safetensors"
+    save_file({**load_file(path), "base_model.model.head.weight": np.ones((2, 8))}, path)
+    with pytest.raises(RequestError, match=r"head\.weight is not there"):
+        merge_here(tmp_path)
+    config = {"peft_type": "LORA", "r": 1, "lora_alpha": 1, "modules_to_save": ["head"]}
+    (tmp_path / "adapter" / "adapter_config.json").write_text(json.dumps(config))
+    assert merge_here(tmp_path).keys() == {"first.weight", "head.weight"}
 
 
 # --- extracting ----------------------------------------------------------------------------------
@@ -222,6 +238,23 @@ def test_the_share_kept_is_that_of_the_first_singular_values(tmp_path: Path) -> 
     assert report.kept[0].energy_kept == pytest.approx(13 / 14, rel=1e-5)
     assert report.kept[0].relative_error == pytest.approx((1 / 14) ** 0.5, rel=1e-4)
     assert report.left_out.keys() == {"norm.bias"}
+
+
+def test_new_weights_are_told_and_changes_without_numbers_refused(tmp_path: Path) -> None:
+    zeros, ones = np.zeros((4, 3), np.float32), np.ones((4, 3), np.float32)
+    mask = np.full(2, -np.inf, np.float32)
+    states = {
+        "base": {"m.weight": zeros, "mask": mask},
+        "tuned": {"m.weight": ones, "mask": mask, "head.weight": ones},
+        "broken": {"m.weight": ones * np.float32("nan"), "mask": mask},
+    }
+    for name, state in states.items():
+        (tmp_path / name).mkdir()
+        save_file(state, tmp_path / name / "model.safetensors")
+    base = weights(tmp_path, "base")
+    assert extracted(base, weights(tmp_path, "tuned"), 1)[1].left_out == {"head.weight": 1.0}
+    with pytest.raises(RequestError, match=r"m\.weight holds NaN or infinity"):
+        extracted(base, weights(tmp_path, "broken"), 1)
 
 
 # --- siblings ------------------------------------------------------------------------------------

@@ -41,10 +41,12 @@ def extracted(base: Weights, tuned: Weights, rank: int) -> tuple[Computed, Repor
     """The adapter, computed matrix by matrix as it is written, and the report this fills.
 
     Matrices and kernels that did not change get no pair; changes of embeddings, norms and
-    biases cannot be in a LoRA adapter, and are listed with their size over the base's.
+    biases cannot be in a LoRA adapter, and are listed with their size over the base's; so are
+    weights that only the tuned model has, with 1.
 
     Raises:
-        RequestError: the rank is out of range, the models are not alike, or nothing changed.
+        RequestError: the rank is out of range, the models are not alike, nothing changed, or
+            a change is not finite.
     """
     if not 1 <= rank <= MAX_RANK:
         raise RequestError(f"rank {rank} is not in 1 to {MAX_RANK:,}")
@@ -60,6 +62,8 @@ def extracted(base: Weights, tuned: Weights, rank: int) -> tuple[Computed, Repor
         if shape != theirs:
             raise RequestError(f"{name} is {shape} in {base.label} and {theirs} in {tuned.label}")
         change = _relative_change(base, tuned, name)
+        if not np.isfinite(change):
+            raise RequestError(f"{name} holds NaN or infinity in {base.label} or {tuned.label}")
         if not change:
             continue
         if not name.endswith(".weight") or len(shape) not in (2, 4) or is_embedding(name):
@@ -73,6 +77,8 @@ def extracted(base: Weights, tuned: Weights, rank: int) -> tuple[Computed, Repor
         for tensor, compute in made.tensors(module):
             tensors.append(tensor)
             computed[tensor.name] = compute
+    # Weights that the base lacks are no change of any: such as a new head.
+    report.left_out.update({name: 1.0 for name in tuned.tensors if name not in base.tensors})
     if not modules:
         raise RequestError(f"no matrix of {tuned.label} differs from {base.label}")
     recipe = {"method": "extract", "base": base.label, "tuned": tuned.label, "rank": rank}
@@ -111,6 +117,8 @@ def _relative_change(base: Weights, tuned: Weights, name: str) -> float:
     if base.tensors[name].tensor.dtype not in FLOATS:
         return float(not np.array_equal(base.array(name), tuned.array(name)))
     before, after = base.floats(name), tuned.floats(name)
+    if np.array_equal(before, after, equal_nan=True):
+        return 0.0  # masks hold infinity
     change = float(np.linalg.norm(after - before))
     return change / (float(np.linalg.norm(before)) or 1.0) if change else 0.0
 

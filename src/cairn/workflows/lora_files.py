@@ -85,6 +85,8 @@ def adapter_for(found: ReadableCheckpoint, label: str, base: Weights) -> Adapter
     kept = {}
     for plain, name in replaced.items():
         there = names.find(plain)
+        if there is None and not _is_saved(plain, config):
+            raise RequestError(f"{label} is not for {base.label}: {plain[:100]} is not there")
         kept[there or plain] = name
     if missing or not (pairs or kept):
         raise RequestError(
@@ -106,9 +108,18 @@ def _config(found: ReadableCheckpoint, label: str) -> Mapping[str, Any]:
         raise RequestError(f"{label}: adapters of the kind {str(kind)[:40]!r} are not merged")
     if config.get("use_dora"):
         raise RequestError(f"{label} is a DoRA adapter: it is not a sum, merge it with PEFT")
+    for key in ("lora_bias", "trainable_token_indices"):
+        if config.get(key):
+            raise RequestError(f"{label} is trained with {key}, which is not merged: use PEFT")
     if config.get("megatron_config") or config.get("layer_replication"):
         raise RequestError(f"{label} replicates or splits layers, which is not merged")
     return config
+
+
+def _is_saved(name: str, config: Mapping[str, Any]) -> bool:
+    """Whether it is of a module that was trained whole, such as a head that the base lacks."""
+    saved = config.get("modules_to_save")
+    return isinstance(saved, list) and any(f".{one}." in f".{name}" for one in saved)
 
 
 def _pair(module: str, sides: Mapping[str, str], config: Mapping[str, Any], label: str) -> Pair:
