@@ -38,6 +38,15 @@ def test_states_take_their_bytes_of_each_parameter(
     assert (found.weights, found.gradients, found.optimizer) == tuple(N * one for one in each)
 
 
+def test_a_tied_table_has_a_second_gradient_where_there_are_scores_over_words() -> None:
+    tensors = {n: s for n, s in decoder().tensors.items() if n != "lm_head.weight"}
+    tied = replace(decoder(), tensors=tensors, config={})
+    classifier = replace(tied, class_name="SomeForSequenceClassification")
+    plan = Plan(batch=1, seq=1)
+    assert memory(Walker(tied), plan).workspace == 4 * WORDS * WIDTH
+    assert memory(Walker(classifier), plan).workspace == 0
+
+
 def test_an_adapter_trains_rank_times_inputs_and_outputs() -> None:
     plan = Plan(Method.LORA, rank=8)
     adapters = LAYERS * 2 * 8 * (WIDTH + WIDTH)

@@ -76,7 +76,7 @@ def memory(walker: Walker, plan: Plan) -> Memory:
     held = gradients if plan.accumulation > 1 else 0.0
     # The gradients of logits are gone before blocks are computed again or passed through.
     backward = held + tape.kept_bytes + max(tape.logits_bytes, workspace)
-    step_workspace = _step_workspace(walker, plan, found)
+    step_workspace = _step_workspace(walker, plan, found, has_scores=tape.logits_bytes > 0)
     overhead = 0.0 if plan.on_cpu else float(DEVICE_OVERHEAD_BYTES)
     if backward >= gradients + step_workspace:
         is_logits = tape.logits_bytes >= workspace
@@ -116,13 +116,14 @@ def _optimizer(plan: Plan, found: Trained) -> float:
     return 4.0 * found.factored
 
 
-def _step_workspace(walker: Walker, plan: Plan, found: Trained) -> float:
+def _step_workspace(walker: Walker, plan: Plan, found: Trained, *, has_scores: bool) -> float:
     """What is there for a moment as gradients are finished and the optimizer steps.
 
-    A table of embeddings that is the output layer too gets a second gradient, added to the first.
+    A table of embeddings that is the output layer too gets a second gradient, added to the first,
+    where the model `has_scores` over its words: a classifier looks them up alone.
     On a CPU torch's AdamW makes two more of the largest parameter; its fused kernels make none.
     """
-    is_doubled = plan.method is Method.FULL and walker.is_tied
+    is_doubled = plan.method is Method.FULL and walker.is_tied and has_scores
     second = walker.largest_table * plan.trained_bytes if is_doubled else 0
     is_plain = plan.on_cpu and plan.optimizer is Optimizer.ADAMW
     return float(max(second, 2 * found.largest * plan.trained_bytes if is_plain else 0))
