@@ -21,7 +21,7 @@ _FRAMES = pattern(r"(?:gi|cr|ag|f|tb|co|func|im)_\w+|mro")
 # The rounds of a loop or the length of a text beyond which a template costs more than it says.
 _MOST_ROUNDS = 100_000
 # The width of a number in a text that `%` formats.
-_WIDTH = pattern(r"%[#0 +-]*(?:\d*\.)?(\d{5,18})")
+_WIDTH = pattern(r"%(?:\([^)]*\))?[#0 +-]*(?:\d*\.)?(\d{5,18})")
 _MOST_POWER = 300  # digits, beyond which a float is infinite
 
 # Filters whose arguments name attributes, filters or tests of each element.
@@ -160,6 +160,8 @@ def _work_of(node: nodes.Node) -> Iterator[tuple[str, str]]:
             for width in map(int, _WIDTH.findall(text)):
                 if width > _MOST_ROUNDS:
                     yield "work", _shown_number(width)
+        case nodes.Mod(left=left, right=right) if _is_of_text(left):
+            yield from _large_numbers(right)  # the width of "%*d"
         case nodes.Assign(target=target, node=value) if _doubles(target, value):
             yield "node", "a text or list made of itself twice"
 
@@ -167,17 +169,21 @@ def _work_of(node: nodes.Node) -> Iterator[tuple[str, str]]:
 def _doubles(target: nodes.Node, value: nodes.Node) -> bool:
     """Whether a variable becomes something that holds it twice: thirty times take a gigabyte."""
     name = _variable(target)
-    waiting, found = [value], 0
+    waiting, found = [(value, 1)], 0
     while waiting:
-        match waiting.pop():
+        node, times = waiting.pop()
+        match node:
             case nodes.Add(left=left, right=right):
-                waiting += (left, right)
+                waiting += ((left, times), (right, times))
+            case nodes.Mul(left=left, right=right):
+                by = 2 if max(_product(left), _product(right)) >= 2 else times
+                waiting += ((left, by), (right, by))
             case nodes.Concat(nodes=parts) | nodes.List(items=parts) | nodes.Tuple(items=parts):
-                waiting += parts
+                waiting += ((part, times) for part in parts)
             case nodes.Filter(node=nodes.Node() as filtered):
-                waiting.append(filtered)
+                waiting.append((filtered, times))
             case part:
-                found += name is not None and _variable(part) == name
+                found += times * (name is not None and _variable(part) == name)
     return found > 1
 
 
