@@ -43,7 +43,9 @@ def test_the_example_of_several_processes_goes_on(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     # The program lies here, and in no repository that may change meanwhile.
-    monkeypatch.setattr(sys.modules["__main__"], "__file__", str(tmp_path / "train.py"))
+    monkeypatch.setattr(
+        sys.modules["__main__"], "__file__", str(tmp_path / "train.py"), raising=False
+    )
     page = "docs/training-ranks.md"
     program, dcp = programs_of(page)
 

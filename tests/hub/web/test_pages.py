@@ -428,7 +428,7 @@ def test_an_unexpected_error_is_a_page_with_an_id_and_nothing_else(home, monkeyp
     assert (plain.status_code, "internal error" in plain.json()["error"]) == (500, True)
 
 
-@pytest.mark.parametrize("tab", default_revision.TABS)
+@pytest.mark.parametrize("tab", [tab for tab in default_revision.TABS if tab != "training"])
 def test_a_page_without_a_revision_leads_to_that_of_the_default_branch(home, tab):
     home.repo("ada/model", {"README.md": b"# A model\n"})
     home.repo("ada/hidden", {"README.md": b"# A model\n"}, private=True)
