@@ -234,7 +234,10 @@ if pid == 0:
     os.close(os.open("/dev/tty", os.O_RDONLY))  # this one has a terminal
     print(told(lambda its: spawn(its, TRY)), told(copy), sep="; ", flush=True)
     os._exit(0)
-print(os.read(terminal, 1000).decode().strip())
+said = b""
+while b"\\n" not in said:  # a terminal may hand over what was written in pieces
+    said += os.read(terminal, 1000)
+print(said.decode().strip())
 os.waitpid(pid, 0)
 """
 
