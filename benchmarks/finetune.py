@@ -27,7 +27,8 @@ import torch
 
 from cairn.domain.finetuning import FineTuning, Method, TaskName
 from cairn.training.finetuning import Progress, Watcher
-from cairn.workflows.finetune import Place, Work, finetune
+from cairn.workflows.finetune import finetune
+from cairn.workflows.finetune_work import Place, Work
 
 GOOD = ("great", "lovely", "superb", "charming", "brilliant", "moving", "delightful", "clever")
 BAD = ("awful", "dull", "tedious", "clumsy", "boring", "painful", "lazy", "pointless")

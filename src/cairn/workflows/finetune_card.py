@@ -13,7 +13,7 @@ import yaml
 from cairn.domain.finetuning import ADAPTERS, FineTuning
 
 if TYPE_CHECKING:
-    from cairn.workflows.finetune import Place
+    from cairn.workflows.finetune_work import Place
 
 _LICENCE_KEYS = ("license", "license_name", "license_link")
 # Metrics that the hub's list knows, by the names that tasks give them.

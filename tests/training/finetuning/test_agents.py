@@ -12,8 +12,9 @@ from stable_baselines3 import A2C, DQN, PPO
 from cairn.domain.finetuning import FineTuning, Method, TaskName
 from cairn.errors import RequestError
 from cairn.training.finetuning import Watcher
-from cairn.workflows.finetune import Place, Work, finetune
+from cairn.workflows.finetune import finetune
 from cairn.workflows.finetune_tasks import task_for
+from cairn.workflows.finetune_work import Place, Work
 
 SMALL: dict[str, Any] = {
     "PPO": {"n_steps": 32, "batch_size": 16, "n_epochs": 2},

@@ -16,7 +16,7 @@ from cairn.formats import FileSource
 from cairn.formats.training_metrics import read_points
 from cairn.formats.training_run import ORDERS, orders_text, read_run
 from cairn.training import capture, steps
-from cairn.training.finetuning import loop
+from cairn.training.finetuning import descent, loop
 from tests.training.finetuning.work import done
 
 SHORT: dict[str, Any] = {"steps": 12, "evaluate_every": 4, "learning_rate": 0.01}
@@ -154,7 +154,7 @@ def test_memory_that_ends_is_said_with_advice(
     def no_room(*_: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
 
-    monkeypatch.setattr(loop, "moved", no_room)
+    monkeypatch.setattr(descent, "moved", no_room)
     with pytest.raises(RequestError, match=r"cpu has too little memory.* --batch-size below 8 .*"):
         done(bert, reviews, tmp_path / "out", **SHORT)
 

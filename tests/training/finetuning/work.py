@@ -8,7 +8,8 @@ from safetensors.torch import load_file
 
 from cairn.domain.finetuning import FineTuning, Method, TaskName
 from cairn.training.finetuning import Progress, Watcher
-from cairn.workflows.finetune import Place, Work, finetune
+from cairn.workflows.finetune import finetune
+from cairn.workflows.finetune_work import Place, Work
 
 
 def done(

@@ -21,8 +21,8 @@ from cairn.domain import Retention
 from cairn.domain.finetuning import FineTuning, Method
 from cairn.errors import RequestError
 from cairn.training.finetuning.devices import seed_everything
-from cairn.training.finetuning.loop import CODE, NEWEST_KEPT, Ended, Story
 from cairn.training.finetuning.progress import Progress, Watcher
+from cairn.training.finetuning.story import CODE, NEWEST_KEPT, Ended, Story
 from cairn.training.libraries import library
 from cairn.training.loops.stable_baselines import parts_of
 from cairn.training.run import Run

@@ -8,10 +8,11 @@ from typing import Any
 from cairn.domain.finetuning import ADAPTERS, FineTuning
 from cairn.training.finetuning.bases import check_weights, quiet
 from cairn.training.finetuning.devices import device_of, enough_memory, seed_everything
-from cairn.training.finetuning.loop import Ended, Story, Training
+from cairn.training.finetuning.loop import Training
 from cairn.training.finetuning.methods import prepared
 from cairn.training.finetuning.progress import Watcher
 from cairn.training.finetuning.samples import Samples
+from cairn.training.finetuning.story import Ended, Story
 from cairn.training.finetuning.tasks import Materials, task_of
 from cairn.training.libraries import library
 from cairn.training.ranks.group import Ranks
