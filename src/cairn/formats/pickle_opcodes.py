@@ -134,6 +134,7 @@ def _bytes_payload(length_bytes: int) -> Callable[[Tape], Argument]:
         length = int.from_bytes(tape.take(length_bytes), "little")
         if length > tape.inline_bytes:
             return Payload(*tape.skip(length), "bytes")
+        tape.longest_bytes = max(tape.longest_bytes, length)
         return tape.take(length)
 
     return read

@@ -58,6 +58,7 @@ class PickleProgram:
 
     Offsets count from the start of the source. `end` is the offset after the last opcode
     carried out. `failure` is None for a whole program. Records are in program order.
+    `longest_bytes` is the length of the longest bytes object that is held and not only its place.
     """
 
     value: Value
@@ -70,6 +71,7 @@ class PickleProgram:
     persistent_ids: list[PersistentId] = field(default_factory=list)
     anomalies: list[Anomaly] = field(default_factory=list)
     anomalies_dropped: int = 0
+    longest_bytes: int = 0
 
     def result(self) -> Value:
         """The value a whole program builds.
@@ -123,6 +125,7 @@ def read_program(
         persistent_ids=work.persistent_ids,
         anomalies=work.anomalies,
         anomalies_dropped=work.anomalies_dropped,
+        longest_bytes=tape.longest_bytes,
     )
 
 

@@ -23,13 +23,14 @@ class Tape:
 
     __slots__ = (
         *("_next_bytes", "_source", "at", "base", "block"),
-        *("inline_bytes", "name", "opcode", "size"),
+        *("inline_bytes", "longest_bytes", "name", "opcode", "size"),
     )
 
     def __init__(
         self, source: Source, start: int = 0, inline_bytes: int = MAX_PICKLE_INLINE_BYTES
     ) -> None:
         self.inline_bytes = inline_bytes  # longer bytes objects stay in the file
+        self.longest_bytes = 0  # of those that do not
         self._source = source
         self.name = source.name
         self.size = source.size_bytes

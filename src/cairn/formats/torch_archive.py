@@ -11,6 +11,7 @@ from cairn.formats.limits import MAX_DATA_PKL_BYTES, MAX_LAYOUT_OPCODES
 from cairn.formats.notes import Notes
 from cairn.formats.pickle_program import PickleProgram, Value, read_program
 from cairn.formats.pickled_arrays import INLINE_BYTES, PickledArrays
+from cairn.formats.read_programs import ReadPrograms
 from cairn.formats.sources import BytesSource
 from cairn.formats.torch_pickle import note_anomalies
 from cairn.formats.torch_storages import TorchStorages
@@ -131,15 +132,21 @@ def read_member(
         notes.add(f"the CRC-32 of {base} is wrong or was left out; torch does not check it")
     if not member.stored:
         notes.add(f"{base} is compressed, which torch.save does not do")
-    label = f"{source.name}!{member.name[:100]}"
-    program = read_program(
-        BytesSource(data, label), max_opcodes=budget.opcodes_left, inline_bytes=INLINE_BYTES
-    )
+    program = _program(source, member.name, data, budget.opcodes_left)
     budget.spend(len(data), program.opcodes)
     note_anomalies(program, notes)
     if program.failure is None and program.end < len(data):
         notes.add(f"{len(data) - program.end} bytes follow the end of the pickle")
     return program
+
+
+def _program(source: Source, member: str, data: bytes, max_opcodes: int) -> PickleProgram:
+    if isinstance(source, ReadPrograms):
+        known = source.program_of(member, max_opcodes, INLINE_BYTES)
+        if known is not None:
+            return known
+    content = BytesSource(data, f"{source.name}!{member[:100]}")
+    return read_program(content, max_opcodes=max_opcodes, inline_bytes=INLINE_BYTES)
 
 
 def storages_in(archive: ZipArchive, prefix: str, source: Source, start: int) -> TorchStorages:

@@ -1,5 +1,6 @@
 """Names of files and addresses as text: what they end in, and whether they lead elsewhere."""
 
+from functools import lru_cache
 from re import compile as pattern
 from urllib.parse import unquote
 
@@ -11,7 +12,12 @@ _DRIVE = pattern(r"[A-Za-z]:(?![\w-])|[A-Za-z]:[\\/]")
 
 def base_name(source: Source) -> str:
     """The last part of a source's name, in lower case."""
-    return source.name.replace("\\", "/").rpartition("/")[2].rpartition("!")[2].lower()
+    return _base_of(source.name)
+
+
+@lru_cache(maxsize=16)  # every extractor asks
+def _base_of(name: str) -> str:
+    return name.replace("\\", "/").rpartition("/")[2].rpartition("!")[2].lower()
 
 
 def climbs(target: str) -> bool:

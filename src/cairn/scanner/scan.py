@@ -7,6 +7,7 @@ from cairn.domain import Source
 from cairn.errors import UntrustedDataError
 from cairn.formats.limits import HEAD_BYTES
 from cairn.plugins import Registry
+from cairn.scanner.deferred import real
 from cairn.scanner.evidence.base import Evidence, Unread
 from cairn.scanner.extractor import Extractor
 from cairn.scanner.extractors import EXTRACTORS
@@ -47,5 +48,5 @@ def extraction_version(extractors: Registry[Extractor] = EXTRACTORS) -> str:
     """Names the extractors: another one means that evidence may differ."""
     digest = sha256()
     for extractor in sorted(extractors, key=lambda extractor: extractor.name):
-        digest.update(f"{extractor.name} {extractor.version}\n".encode())
+        digest.update(f"{extractor.name} {real(extractor).version}\n".encode())
     return digest.hexdigest()[:16]

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from cairn.domain import Place, Source
 from cairn.errors import LimitError, UntrustedDataError
 from cairn.formats.limits import MAX_TEMPLATE_CHARS
+from cairn.formats.pickle_program import PickleProgram
 from cairn.scanner.evidence.base import Broken, Evidence, Form, Unread
 from cairn.scanner.pickle_search import SearchBudget
 
@@ -79,12 +80,14 @@ class Trace:
     ) -> None:
         """`examine` is asked to take inner content apart as if it were a file.
 
-        `of_script`: it is a member of a TorchScript archive.
+        `of_script`: it is a member of a TorchScript archive. `program` is for the extractor that
+        reads a pickle at the beginning of the content, so that whoever entered it has it too.
         """
         self._examine = examine
         self._budget = budget or Budget()
         self.members = members
         self.of_script = of_script
+        self.program: PickleProgram | None = None
 
     @property
     def evidence(self) -> tuple[Evidence, ...]:
@@ -124,14 +127,18 @@ class Trace:
         kind = Unread if isinstance(error, LimitError) else Broken
         self.note(kind(place, error.what))
 
-    def enter(self, name: str, source: Source, *, of_script: bool = False) -> None:
-        """Examine content inside this one, such as a member of an archive (of TorchScript's)."""
+    def enter(self, name: str, source: Source, *, of_script: bool = False) -> PickleProgram | None:
+        """Examine content inside this one, such as a member of an archive (of TorchScript's).
+
+        Gives the pickle that it begins with, if somebody read one.
+        """
         members = (*self.members, name)
         if len(members) > MAX_NESTING:
             self.note(Unread(Place(members), f"content is nested more than {MAX_NESTING} deep"))
-            return
+            return None
         inner = Trace(self._examine, self._budget, members, of_script=of_script)
         self._examine(source, inner)
+        return inner.program
 
     def take_template(self, chars: int) -> None:
         """Account for a template about to be parsed.

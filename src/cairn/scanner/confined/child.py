@@ -13,6 +13,10 @@ from cairn.scanner.evidence.base import Evidence
 from cairn.scanner.evidence.kinds import encode
 from cairn.scanner.scan import gather
 
+# Of a flood of evidence the rest goes by the block: should the process be ended, the last of it is
+# lost, and the file is unread all the same.
+_TOLD_AT_ONCE = 1000
+
 
 class AskedSource:
     """Bytes that only the other process can read, such as those of a stored blob."""
@@ -55,8 +59,16 @@ def main(descriptor: int) -> None:
 def _serve(line: Line, order: Json, descriptor: int | None) -> None:
     allow_cpu(ceil(order["cpu_s"]))
 
+    told = 0
+
     def tell(evidence: Evidence) -> None:
-        line.send({"evidence": encode(evidence)})
+        nonlocal told
+        told += 1
+        message = {"evidence": encode(evidence)}
+        if told <= _TOLD_AT_ONCE:
+            line.send(message)
+        else:
+            line.send_soon(message)
 
     source: Source
     if descriptor is None:

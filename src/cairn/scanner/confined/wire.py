@@ -31,14 +31,23 @@ class Line:
     def __init__(self, connection: socket.socket) -> None:
         self._socket = connection
         self._come = bytearray()
+        self._waiting = bytearray()
 
     def send(self, message: Json) -> None:
         """Send a line; texts that are no Unicode are sent as they are, escaped."""
-        self._socket.sendall(_ENCODER.encode(message).encode() + b"\n")
+        self._socket.sendall(self._waiting + _line(message))
+        self._waiting.clear()
+
+    def send_soon(self, message: Json) -> None:
+        """Send a line with those after it: when they fill a block, or before the next `send`."""
+        self._waiting += _line(message)
+        if len(self._waiting) >= _BLOCK_BYTES:
+            self._socket.sendall(self._waiting)
+            self._waiting.clear()
 
     def send_file(self, message: Json, descriptor: int | None) -> None:
         """Send a line, and a file's descriptor with its first byte."""
-        data = _ENCODER.encode(message).encode() + b"\n"
+        data = _line(message)
         if descriptor is None:
             self._socket.sendall(data)
         else:
@@ -100,3 +109,7 @@ class Line:
         if not isinstance(message, dict):
             raise ValueError("a line that is no object")
         return message
+
+
+def _line(message: Json) -> bytes:
+    return _ENCODER.encode(message).encode() + b"\n"

@@ -86,6 +86,7 @@ class PickleStreamExtractor(Extractor):
         at = 0
         for number in range(_LEGACY_PICKLES if legacy else _MAX_PICKLES):
             program = read_program(source, at)
+            trace.program = trace.program or program
             if number and not program.opcodes:
                 break
             if has_arrays(program):

@@ -13,7 +13,8 @@ from cairn.errors import UntrustedDataError
 from cairn.formats import READERS, BytesSource, WindowSource
 from cairn.formats.limits import HEAD_BYTES
 from cairn.formats.pickle_opcodes import NAMES
-from cairn.formats.pickle_program import read_program
+from cairn.formats.pickle_program import PickleProgram, read_program
+from cairn.formats.read_programs import ReadPrograms
 from cairn.formats.zip_archive import Member, ZipArchive
 from cairn.formats.zip_directory import archives_end_to_end
 from cairn.scanner.evidence.archives import Encrypted, MemberName
@@ -43,6 +44,8 @@ _TORCH_READERS = ("torch-zip", "torchscript", "torch-export")
 _PEEKED_OPCODES = 1000
 _SEARCHED_OPCODES = 1_000_000
 _BLOCK_BYTES = 4 << 20
+_HELD_BYTES = 64 << 10
+_PICKLES = ("/data.pkl", "/constants.pkl")  # what laying out a torch archive takes
 
 
 class ZipExtractor(Extractor):
@@ -80,6 +83,7 @@ class ZipExtractor(Extractor):
             _examine_loosely(source, trace)
         tops = _torch_folders(archive)
         of_script = _is_script(archive)
+        programs: dict[str, PickleProgram] = {}
         for member in archive:
             _note_name(member.name, member.data.start, trace)
             if member.is_link:
@@ -88,11 +92,13 @@ class ZipExtractor(Extractor):
                 trace.note(Reference(place, "zip link", target.decode("utf-8", "replace")))
             found = _STORAGE.match(member.name)
             if not (member.stored and found and found["top"] in tops):
-                _examine_member(member, source, trace, of_script=of_script)
+                program = _examine_member(member, source, trace, of_script=of_script)
+                if program is not None and member.name.endswith(_PICKLES):
+                    programs[member.name] = program
             elif _runs(_window(source, member)):
                 trace.enter(member.name, _window(source, member))
         if tops:
-            _check_tensors(source)
+            _check_tensors(ReadPrograms(source, programs))
 
 
 def _in_a_row(source: Source) -> list[Span]:
@@ -127,23 +133,27 @@ def _window(source: Source, member: Member) -> Source:
     return WindowSource(source, member.data.start, member.data.stop, member.name)
 
 
-def _examine_member(member: Member, source: Source, trace: Trace, *, of_script: bool) -> None:
+def _examine_member(
+    member: Member, source: Source, trace: Trace, *, of_script: bool
+) -> PickleProgram | None:
     """Examine a member whose headers agree; its checksum as well."""
-    content = _window(source, member)
+    content: Source = _window(source, member)
+    if member.stored and member.size_bytes <= _HELD_BYTES:  # every extractor reads its head
+        content = BytesSource(content.read_at(0, member.size_bytes), member.name)
     start = member.data.start
     if not member.stored:
         try:
             plain, packed = inflated(content, 0, content.size_bytes, "deflate", trace)
         except UntrustedDataError as error:
             trace.refuse(error)
-            return
+            return None
         content = BytesSource(plain, member.name)
         if packed != member.data.size_bytes or len(plain) != member.size_bytes:
             trace.note(Broken(trace.at(start), f"{member.name} does not inflate as declared"))
     trace.spend(content.size_bytes)
     if _checksum(content) != member.crc:
         trace.note(Broken(trace.at(start), f"the CRC-32 of {member.name} is wrong"))
-    trace.enter(member.name, content, of_script=of_script)
+    return trace.enter(member.name, content, of_script=of_script)
 
 
 def _examine_loosely(source: Source, trace: Trace) -> None:
