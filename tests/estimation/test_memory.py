@@ -64,6 +64,35 @@ def test_qlora_keeps_matrices_in_four_bits_and_a_scale() -> None:
     assert memory(WALKER, plan).weights == wanted
 
 
+def test_scales_in_eight_bits_and_an_output_layer_in_four_take_less() -> None:
+    plan = Plan(Method.QLORA, rank=8, precision=Precision.BF16)
+    matrices, head = LAYERS * (BLOCK - 2 * WIDTH), WORDS * WIDTH
+    plain = memory(WALKER, plan).weights
+    double = memory(WALKER, replace(plan, double_quant=True)).weights
+    assert plain - double == pytest.approx(matrices * (4 / 64 - 1 / 64 - 4 / 64 / 256))
+    whole = memory(WALKER, replace(plan, quantised_head=True)).weights
+    assert plain - whole == pytest.approx(head * (2 - 0.5 - 4 / 64))
+
+
+def test_what_four_bits_leave_out_is_in_float32_under_autocast() -> None:
+    plan = Plan(Method.QLORA, rank=8, precision=Precision.AMP)
+    rest = 2 * WORDS * WIDTH + WIDTH + LAYERS * 2 * WIDTH
+    narrow = memory(WALKER, replace(plan, precision=Precision.BF16)).weights
+    adapters = LAYERS * 2 * 8 * 2 * WIDTH
+    assert memory(WALKER, plan).weights - narrow == 2 * rest + 2 * adapters
+
+
+def test_an_old_bitsandbytes_keeps_the_inputs_of_products_once_or_twice() -> None:
+    plan = Plan(Method.QLORA, batch=64, seq=64, precision=Precision.BF16)
+    none, once, twice = (WALKER.tape(replace(plan, kept_inputs=n)) for n in (0, 1, 2))
+    each = LAYERS * 64 * 64 * 2  # layers x tokens x bytes
+    # An adapter keeps what goes into queries and values anyway, attention its result.
+    assert once.kept_bytes - none.kept_bytes == each * (WIDTH + WIDE)
+    assert (none.carried_bytes, once.carried_bytes) == (0, 0)
+    assert twice.kept_bytes == once.kept_bytes
+    assert twice.carried_bytes == each * (3 * WIDTH + WIDE)
+
+
 @pytest.mark.parametrize(
     ("sharding", "divided"),
     [
@@ -106,7 +135,7 @@ def test_memory_grows_with_the_batch_and_shrinks_with_narrower_numbers() -> None
     "wrong",
     [
         *({"batch": 0}, {"seq": -1}, {"rank": 1 << 20}, {"adapter_dropout": 1.0}),
-        *({"sharding": Sharding.ZERO1}, {"image": -4}, {"target_seq": -1}),
+        *({"sharding": Sharding.ZERO1}, {"image": -4}, {"target_seq": -1}, {"kept_inputs": 3}),
     ],
 )
 def test_a_plan_that_cannot_be_is_refused(wrong: dict[str, object]) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cairn.cli.console import print_json
-from cairn.cli.options import as_json, data_dir
+from cairn.cli.options import as_json, data_dir, together, usual
 from cairn.cli.targets import read_target
 
 if TYPE_CHECKING:
@@ -15,113 +15,93 @@ if TYPE_CHECKING:
     from cairn.estimation.plan import Plan
     from cairn.workflows.readable import ReadableCheckpoint
 
-_METHODS = ("full", "lora", "qlora", "last-layer")
-_PRECISIONS = ("fp32", "bf16", "amp")
-_OPTIMIZERS = ("adamw", "adamw8bit", "sgd", "adafactor")
-_SHARDINGS = ("none", "zero1", "zero2", "zero3", "fsdp")
+_plan_options = together(
+    usual("--method", "full", "What is trained.", "full", "lora", "qlora", "last-layer"),
+    usual("--rank", 8, "Rank of an adapter."),
+    click.option(
+        "--targets",
+        metavar="NAMES",
+        default="",
+        help="Modules an adapter goes to, with commas (default: those usual for the family).",
+    ),
+    usual("--adapter-dropout", 0.0, "Dropout before an adapter."),
+    click.option("--double-quant", is_flag=True, help="qlora: scales in 8 bits too."),
+    usual("--batch", 1, "Samples at once."),
+    usual("--accumulation", 1, "Batches to a step of the optimizer."),
+    usual("--seq", 512, "Tokens of a sample; of wav2vec 2.0, samples of sound."),
+    click.option(
+        "--target-seq", type=int, default=0, help="Tokens that T5 writes (default: --seq)."
+    ),
+    click.option(
+        "--image",
+        type=int,
+        default=0,
+        help="Side of images in pixels (default: what the model was made for).",
+    ),
+    usual(
+        "--precision",
+        "fp32",
+        "Numbers that are computed with; amp: bfloat16 under autocast.",
+        *("fp32", "bf16", "amp"),
+    ),
+    usual(
+        "--optimizer",
+        "adamw",
+        "What updates the weights.",
+        *("adamw", "adamw8bit", "sgd", "adafactor"),
+    ),
+    usual(
+        "--attention",
+        "fused",
+        "Eager attention keeps a number for each pair of tokens.",
+        *("fused", "eager"),
+    ),
+    click.option("--checkpointing", is_flag=True, help="Compute activations again, not keep them."),
+)
+_device_options = together(
+    click.option(
+        "--device",
+        "devices",
+        multiple=True,
+        metavar="NAME",
+        help="A device of the catalogue, or all; may be given again.",
+    ),
+    usual("--gpus", 1, "Devices together."),
+    usual(
+        "--sharding",
+        "none",
+        "What is divided among them.",
+        *("none", "zero1", "zero2", "zero3", "fsdp"),
+    ),
+    click.option("--steps", type=int, help="Steps of the optimizer (default: 1)."),
+    click.option("--tokens", type=int, help="Tokens to train on, in place of --steps."),
+)
+_price_options = together(
+    click.option(
+        "--price-per-hour",
+        type=float,
+        help="What a device costs for an hour (default: CAIRN_PRICE_PER_HOUR).",
+    ),
+    click.option(
+        "--carbon-intensity",
+        type=float,
+        metavar="G/KWH",
+        help="Grams of CO2 for a kWh (default: CAIRN_CARBON_INTENSITY).",
+    ),
+    click.option(
+        "--pue",
+        type=float,
+        help="Energy of the data centre over that of its machines (default: CAIRN_PUE, or 1).",
+    ),
+    click.option("--watts", type=float, help="What a device draws (default: its maker's limit)."),
+)
 
 
 @click.command()
 @click.argument("base", required=False, help="A file, a folder, or org/name@revision.")
-@click.option(
-    "--method",
-    type=click.Choice(_METHODS),
-    default="full",
-    show_default=True,
-    help="What is trained.",
-)
-@click.option("--rank", type=int, default=8, show_default=True, help="Rank of an adapter.")
-@click.option(
-    "--targets",
-    metavar="NAMES",
-    default="",
-    help="Modules an adapter goes to, with commas (default: those usual for the family).",
-)
-@click.option(
-    "--adapter-dropout",
-    type=float,
-    default=0.0,
-    show_default=True,
-    help="Dropout before an adapter.",
-)
-@click.option("--batch", type=int, default=1, show_default=True, help="Samples at once.")
-@click.option(
-    "--accumulation",
-    type=int,
-    default=1,
-    show_default=True,
-    help="Batches to a step of the optimizer.",
-)
-@click.option(
-    "--seq",
-    type=int,
-    default=512,
-    show_default=True,
-    help="Tokens of a sample; of wav2vec 2.0, samples of sound.",
-)
-@click.option("--target-seq", type=int, default=0, help="Tokens that T5 writes (default: --seq).")
-@click.option(
-    "--image",
-    type=int,
-    default=0,
-    help="Side of images in pixels (default: what the model was made for).",
-)
-@click.option(
-    "--precision",
-    type=click.Choice(_PRECISIONS),
-    default="fp32",
-    show_default=True,
-    help="Numbers that are computed with; amp: bfloat16 under autocast.",
-)
-@click.option(
-    "--optimizer",
-    type=click.Choice(_OPTIMIZERS),
-    default="adamw",
-    show_default=True,
-    help="What updates the weights.",
-)
-@click.option(
-    "--attention",
-    type=click.Choice(("fused", "eager")),
-    default="fused",
-    show_default=True,
-    help="Eager attention keeps a number for each pair of tokens.",
-)
-@click.option("--checkpointing", is_flag=True, help="Compute activations again, not keep them.")
-@click.option(
-    "--device",
-    "devices",
-    multiple=True,
-    metavar="NAME",
-    help="A device of the catalogue, or all; may be given again.",
-)
-@click.option("--gpus", type=int, default=1, show_default=True, help="Devices together.")
-@click.option(
-    "--sharding",
-    type=click.Choice(_SHARDINGS),
-    default="none",
-    show_default=True,
-    help="What is divided among them.",
-)
-@click.option("--steps", type=int, help="Steps of the optimizer (default: 1).")
-@click.option("--tokens", type=int, help="Tokens to train on, in place of --steps.")
-@click.option(
-    "--price-per-hour",
-    type=float,
-    help="What a device costs for an hour (default: CAIRN_PRICE_PER_HOUR).",
-)
-@click.option(
-    "--carbon-intensity",
-    type=float,
-    metavar="G/KWH",
-    help="Grams of CO2 for a kWh (default: CAIRN_CARBON_INTENSITY).",
-)
-@click.option(
-    "--pue",
-    type=float,
-    help="Energy of the data centre over that of its machines (default: CAIRN_PUE, or 1).",
-)
-@click.option("--watts", type=float, help="What a device draws (default: its maker's limit).")
+@_plan_options
+@_device_options
+@_price_options
 @click.option(
     "--exact",
     is_flag=True,
@@ -186,7 +166,10 @@ def _exactly(found: "ReadableCheckpoint", reckoned: "Estimate") -> dict[str, Any
 def _plan(asked: dict[str, Any]) -> "Plan":
     from cairn.estimation.plan import Attention, Method, Optimizer, Plan, Precision, Sharding
 
-    plain = ("rank", "adapter_dropout", "batch", "accumulation", "seq", "target_seq", "image")
+    plain = (
+        *("rank", "adapter_dropout", "double_quant", "batch", "accumulation", "seq", "target_seq"),
+        *("image", "checkpointing", "gpus"),
+    )
     return Plan(
         method=Method(asked["method"]),
         precision=Precision(asked["precision"]),
@@ -194,8 +177,6 @@ def _plan(asked: dict[str, Any]) -> "Plan":
         attention=Attention(asked["attention"]),
         sharding=Sharding(asked["sharding"]),
         targets=tuple(name.strip() for name in asked["targets"].split(",") if name.strip()),
-        checkpointing=asked["checkpointing"],
-        gpus=asked["gpus"],
         **{key: asked[key] for key in plain},
     )
 

@@ -7,26 +7,31 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cairn.cli.console import byte_progress, human_bytes, out, print_json, visible
-from cairn.cli.options import LOCAL_PATH, as_json, data_dir
+from cairn.cli.options import LOCAL_PATH, as_json, data_dir, together, usual
 from cairn.cli.quantities import ByteCount
 from cairn.cli.targets import read_target
 from cairn.errors import RequestError
 
 if TYPE_CHECKING:
     from cairn.workflows.computed_weights import Computed, Weights
+    from cairn.workflows.lora_files import Adapter
+    from cairn.workflows.merge_card import Parents
 
 _SHOWN = 20
 
 
-def _common(command: Callable[..., Any]) -> Callable[..., Any]:
-    """What every command here takes beside its models."""
-    shard = click.option("--shard-size", type=ByteCount(), help="Most bytes of a file, as 5GB.")
-    force = click.option("--force", is_flag=True, help="Overwrite files that are there.")
-    return shard(force(data_dir(as_json(command))))
-
-
-_to = click.option(
-    "--out", "-o", "target", type=LOCAL_PATH, required=True, metavar="DIR", help="Where to write."
+_writes = together(
+    click.option(
+        *("--out", "-o", "target"),
+        type=LOCAL_PATH,
+        required=True,
+        metavar="DIR",
+        help="Where to write.",
+    ),
+    click.option("--shard-size", type=ByteCount(), help="Most bytes of a file, as 5GB."),
+    click.option("--force", is_flag=True, help="Overwrite files that are there."),
+    data_dir,
+    as_json,
 )
 
 
@@ -41,43 +46,30 @@ def merge() -> None:
 @merge.command()
 @click.argument("base")
 @click.argument("adapter")
-@_to
-@_common
+@_writes
 def adapter(base: str, adapter: str, data: Path | None, **options: Any) -> None:
     """Put a LoRA adapter into its base: the result loads without PEFT."""
-    from cairn.workflows.lora_files import adapter_for
     from cairn.workflows.merge_adapter import merged_with
-    from cairn.workflows.merge_card import Parents
 
-    whole = _weights(base, data)
-    found, label = read_target(adapter, data)
-    made = merged_with(whole, adapter_for(found, label, whole), Parents((whole.label, label)))
-    _write(made, whole, options)
+    _with_adapter(merged_with, base, adapter, data, options)
 
 
 @merge.command()
 @click.argument("merged")
 @click.argument("adapter")
-@_to
-@_common
+@_writes
 def undo(merged: str, adapter: str, data: Path | None, **options: Any) -> None:
     """Take a LoRA adapter out of a model it was put into: the base again, to rounding."""
-    from cairn.workflows.lora_files import adapter_for
     from cairn.workflows.merge_adapter import unmerged
-    from cairn.workflows.merge_card import Parents
 
-    whole = _weights(merged, data)
-    found, label = read_target(adapter, data)
-    made = unmerged(whole, adapter_for(found, label, whole), Parents((whole.label, label)))
-    _write(made, whole, options)
+    _with_adapter(unmerged, merged, adapter, data, options)
 
 
 @merge.command()
 @click.argument("base")
 @click.argument("tuned")
-@click.option("--rank", type=int, default=16, show_default=True, help="Rank of the adapter.")
-@_to
-@_common
+@usual("--rank", 16, "Rank of the adapter.")
+@_writes
 def extract(
     base: str, tuned: str, rank: int, data: Path | None, as_json: bool, **options: Any
 ) -> None:
@@ -102,27 +94,14 @@ def extract(
 
 @merge.command()
 @click.argument("models", nargs=-1, required=True)
-@click.option(
-    "--method",
-    type=click.Choice(("linear", "slerp", "ties", "dare")),
-    default="linear",
-    show_default=True,
-    help="How weights become one.",
-)
+@usual("--method", "linear", "How weights become one.", "linear", "slerp", "ties", "dare")
 @click.option("--base", metavar="MODEL", help="What all were made from: for ties and dare.")
 @click.option("--weights", metavar="W,W", help="One number for each model (default: 1 each).")
-@click.option("--t", type=float, default=0.5, show_default=True, help="slerp: 0 is the first.")
-@click.option(
-    "--density",
-    type=float,
-    default=0.2,
-    show_default=True,
-    help="ties, dare: share of each change that is kept.",
-)
-@click.option("--scale", type=float, default=1.0, show_default=True, help="ties, dare: times this.")
-@click.option("--seed", type=int, default=0, show_default=True, help="dare: what chance drops.")
-@_to
-@_common
+@usual("--t", 0.5, "slerp: 0 is the first.")
+@usual("--density", 0.2, "ties, dare: share of each change that is kept.")
+@usual("--scale", 1.0, "ties, dare: times this.")
+@usual("--seed", 0, "dare: what chance drops.")
+@_writes
 def models(
     models: tuple[str, ...],
     method: str,
@@ -143,6 +122,22 @@ def models(
     whole = [_weights(one, data) for one in models]
     start = None if base is None else _weights(base, data)
     _write(merged_models(whole, start, recipe), whole[0], options)
+
+
+def _with_adapter(
+    verb: Callable[["Weights", "Adapter", "Parents"], "Computed"],
+    model: str,
+    adapter: str,
+    data: Path | None,
+    options: dict[str, Any],
+) -> None:
+    from cairn.workflows.lora_files import adapter_for
+    from cairn.workflows.merge_card import Parents
+
+    whole = _weights(model, data)
+    found, label = read_target(adapter, data)
+    made = verb(whole, adapter_for(found, label, whole), Parents((whole.label, label)))
+    _write(made, whole, options)
 
 
 def _weights(text: str, data: Path | None) -> "Weights":

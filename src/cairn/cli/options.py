@@ -60,6 +60,26 @@ cpu_share = click.option(
 )
 
 
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+def usual(name: str, value: str | float, help: str, *words: str) -> Decorator:  # noqa: A002 - click's
+    """An option with a usual value, which its help shows: one of `words`, or of its type."""
+    kind = click.Choice(words) if words else type(value)
+    return click.option(name, type=kind, default=value, show_default=True, help=help)
+
+
+def together(*options: Decorator) -> Decorator:
+    """Several options as one, in the order they are listed in."""
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
 def hub_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options `--hub` and `--token`."""
     token = click.option(

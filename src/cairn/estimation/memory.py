@@ -6,9 +6,10 @@ from enum import Enum
 from cairn.estimation.plan import Method, Optimizer, Plan, Sharding
 from cairn.estimation.walking import Trained, Walker
 
-# A 4-bit code each, and a float32 scale for 64 of them, as bitsandbytes keeps NF4:
-# arXiv 2305.14314, section 3; scales that are quantised again (0.127 bits) are not its default.
+# A 4-bit code each, and a float32 scale for 64 of them, as bitsandbytes keeps NF4; or a byte for
+# that scale and a float32 for 256 of these bytes: arXiv 2305.14314, section 3.
 NF4_BYTES = 0.5 + 4 / 64
+NF4_DOUBLE_BYTES = 0.5 + 1 / 64 + 4 / (64 * 256)
 # 8-bit Adam: two codes of a byte, and a float32 scale for 256 of each (arXiv 2110.02861).
 ADAM_8BIT_BYTES = 2 * (1 + 4 / 256)
 # CUDA's context and the kernels' code. An assumption: it depends on driver and libraries.
@@ -69,20 +70,25 @@ def memory(walker: Walker, plan: Plan) -> Memory:
     gradients = found.count * plan.trained_bytes / over[1]
     optimizer = _optimizer(plan, found) / over[0]
     workspace = tape.passing_bytes + tape.recomputed_bytes
-    if plan.method is Method.QLORA:
+    logits = tape.logits_bytes
+    if plan.method is Method.QLORA:  # a product takes its weight out of the codes
         workspace += plan.narrow * walker.largest_matrix
+        logits += plan.narrow * walker.head * plan.quantised_head
     if over[2] > 1:
         workspace += _GATHERED_BLOCKS * plan.frozen_bytes * walker.largest_block
     held = gradients if plan.accumulation > 1 else 0.0
-    # The gradients of logits are gone before blocks are computed again or passed through.
-    backward = held + tape.kept_bytes + max(tape.logits_bytes, workspace)
+    # What an old bitsandbytes carries over from the step before is gone as the loss is there; the
+    # gradients of logits are gone before blocks are computed again or passed through.
+    if tape.carried_bytes:
+        logits = max(logits, logits - tape.logits_bytes * 2 / 3 + tape.carried_bytes)
+    backward = held + tape.kept_bytes + max(logits, workspace)
     step_workspace = _step_workspace(walker, plan, found, has_scores=tape.logits_bytes > 0)
     overhead = 0.0 if plan.on_cpu else float(DEVICE_OVERHEAD_BYTES)
     if backward >= gradients + step_workspace:
-        is_logits = tape.logits_bytes >= workspace
+        is_logits = logits >= workspace
         return Memory(
             *(weights, held, optimizer, tape.kept_bytes),
-            *(tape.logits_bytes if is_logits else 0.0, 0.0 if is_logits else workspace),
+            *(logits if is_logits else 0.0, 0.0 if is_logits else workspace),
             *(overhead, Moment.BACKWARD),
         )
     return Memory(weights, gradients, optimizer, 0.0, 0.0, step_workspace, overhead, Moment.STEP)
@@ -101,8 +107,9 @@ def _weights(walker: Walker, plan: Plan, found: Trained) -> float:
     own = found.count * plan.trained_bytes
     frozen = found.parameters - (found.count if plan.method is Method.LAST_LAYER else 0)
     if plan.method is Method.QLORA:
-        codes = walker.matrices
-        return own + resident + codes * NF4_BYTES + (frozen - codes) * plan.frozen_bytes
+        codes = walker.matrices + walker.head * plan.quantised_head
+        each = NF4_DOUBLE_BYTES if plan.double_quant else NF4_BYTES
+        return own + resident + codes * each + (frozen - codes) * plan.unquantised_bytes
     return own + resident + max(0, frozen) * plan.frozen_bytes
 
 

@@ -71,7 +71,12 @@ class Plan:
     whose side is `image` pixels (0: what the model was made for). `target_seq` is tokens that an
     encoder-decoder writes (0: as many as it reads). `accumulation` is
     batches before the optimizer steps. `rank` and `targets` are the adapter's; no targets means
-    those usual for the family. `on_cpu`: dropout keeps whole numbers there, one byte elsewhere.
+    those usual for the family. `double_quant`: the scales of 4-bit weights are in 8 bits too;
+    `quantised_head`: so is the output layer, which transformers leaves as it is.
+    `kept_inputs` counts the inputs of 4-bit products that stay though nothing needs them: none
+    since bitsandbytes 0.43.2, one before (pull request 1270 there), two before in a loop that
+    holds the last loss while the next is computed. `on_cpu`: dropout keeps whole numbers there,
+    one byte elsewhere.
 
     Raises:
         RequestError: a number is out of its range, or two choices contradict each other.
@@ -89,6 +94,9 @@ class Plan:
     rank: int = 8
     adapter_dropout: float = 0.0
     targets: tuple[str, ...] = ()
+    double_quant: bool = False
+    quantised_head: bool = False
+    kept_inputs: int = 0
     image: int = 0
     gpus: int = 1
     sharding: Sharding = Sharding.NONE
@@ -106,6 +114,8 @@ class Plan:
             raise RequestError(f"target_seq {self.target_seq} is not in 0 to {MAX_SEQ:,}")
         if not 0 <= self.image <= MAX_RANK:
             raise RequestError(f"image side {self.image} is not in 0 to {MAX_RANK:,}")
+        if not 0 <= self.kept_inputs <= 2:
+            raise RequestError(f"kept_inputs {self.kept_inputs} is not 0, 1 or 2")
         if not 0 <= self.adapter_dropout < 1:
             raise RequestError(f"adapter dropout {self.adapter_dropout} is not in 0 to below 1")
         if self.sharding is not Sharding.NONE and self.gpus == 1:
@@ -130,6 +140,15 @@ class Plan:
     def frozen_bytes(self) -> int:
         """Bytes of a weight that is not trained and not quantised."""
         return 4 if self.precision is Precision.FP32 else 2
+
+    @property
+    def unquantised_bytes(self) -> int:
+        """Bytes of what 4-bit codes leave out: embeddings, norms, the output layer.
+
+        PEFT's `prepare_model_for_kbit_training` puts them into float32, which autocast goes with;
+        those who compute in bfloat16 alone do without it.
+        """
+        return 2 if self.precision is Precision.BF16 else 4
 
     @property
     def mask_bytes(self) -> int:

@@ -66,10 +66,7 @@ class Subject:
     @property
     def is_tied(self) -> bool:
         """Whether the output layer is the table of embeddings."""
-        return not any(
-            name.endswith(("lm_head.weight", "embed_out.weight", "output.weight"))
-            for name, _ in self.parameter_shapes()
-        )
+        return not any(is_output_layer(name) for name, _ in self.parameter_shapes())
 
     def head_shapes(self) -> list[tuple[str, Shape]]:
         """The last layer: what is named like a head of transformers, diffusers or torchvision."""
@@ -131,6 +128,11 @@ class Subject:
             )
             self._seen[endings] = next(found, None)
         return self._seen[endings]
+
+
+def is_output_layer(name: str) -> bool:
+    """Whether a weight makes the scores over a vocabulary; `output` alone is GGUF's and Meta's."""
+    return name == "output.weight" or name.endswith(("lm_head.weight", "embed_out.weight"))
 
 
 def is_embedding(name: str) -> bool:

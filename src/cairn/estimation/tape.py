@@ -27,6 +27,7 @@ class Tape:
         self.kept_bytes = 0.0
         self.passing_bytes = 0.0
         self.recomputed_bytes = 0.0
+        self.carried_bytes = 0.0
         self.logits_bytes = 0.0
         self.forward_flops = 0.0
         self.backward_flops = 0.0
@@ -54,8 +55,8 @@ class Tape:
         """
         plan, found = self.plan, names.split()
         adapted = [name for name in found if name in self.targets] if plan.method.adapts else []
-        if (plan.method is Method.FULL or adapted) and not is_input_kept:
-            self.keep(rows * inputs, plan.narrow)
+        if not is_input_kept:
+            self._keep_input(rows * inputs, is_adapted=bool(adapted))
         for _ in adapted:
             self.keep(rows * plan.rank, plan.narrow)  # what goes into the second matrix
             if plan.adapter_dropout:
@@ -69,6 +70,22 @@ class Tape:
             self.forward_flops += extra
             self.backward_flops += 2 * extra
         self.passes(rows * (inputs + outputs))
+
+    def _keep_input(self, elements: float, *, is_adapted: bool) -> None:
+        """What a product takes, where the gradient of its weight or an adapter needs it.
+
+        Dropout before an adapter keeps what it makes, and not this.
+        """
+        plan = self.plan
+        is_for_adapter = is_adapted and not plan.adapter_dropout
+        if plan.method is Method.FULL or is_for_adapter or plan.kept_inputs:
+            self.keep(elements, plan.narrow)
+        self._carry(elements)
+
+    def _carry(self, elements: float) -> None:
+        """A second copy of a 4-bit product's input, of the step before, until this one's loss."""
+        if self.plan.kept_inputs > 1 and not self.plan.checkpointing:
+            self.carried_bytes += elements * self.plan.narrow
 
     def convolution(
         self,
@@ -157,6 +174,7 @@ class Tape:
         plan = self.plan
         of_keys = rows if key_rows is None else key_rows
         self.keep(2 * rows * inner + 2 * of_keys * key_inner, plan.narrow)
+        self._carry(rows * inner)  # into the product after it
         pairs = rows * keys * heads
         # The CPU's fused kernel knows no dropout; torch then writes attention out.
         is_written_out = eager or (plan.on_cpu and dropout > 0)
@@ -181,7 +199,9 @@ class Tape:
         What the widest of them keeps is then there while it is computed again.
         """
         kept, forward, backward = self.kept_bytes, self.forward_flops, self.backward_flops
+        carried = self.carried_bytes
         walk()
+        self.carried_bytes = carried + times * (self.carried_bytes - carried)
         own = self.kept_bytes - kept
         computed = self.forward_flops - forward
         self.forward_flops = forward + times * computed

@@ -7,7 +7,7 @@ from math import prod
 from cairn.errors import RequestError
 from cairn.estimation.plan import Method, Plan
 from cairn.estimation.stacks import Stack, stacks
-from cairn.estimation.subject import Shape, Subject, is_embedding
+from cairn.estimation.subject import Shape, Subject, is_embedding, is_output_layer
 from cairn.estimation.tape import Tape
 from cairn.estimation.walks.diffusion import unet
 from cairn.estimation.walks.images import resnet, vision_transformer
@@ -47,9 +47,9 @@ class Trained:
 class Walker:
     """Walks one model under any plan; what does not depend on the plan is found once.
 
-    `matrices` are elements that 4-bit weights replace: not embeddings, not the output layer;
-    `largest_matrix` those of the largest. `largest_table` is elements of the largest table of
-    embeddings, `largest_block` of the block with the most.
+    `matrices` are elements that 4-bit weights replace: not embeddings, not the output layer
+    (`head`); `largest_matrix` those of the largest. `largest_table` is elements of the largest
+    table of embeddings, `largest_block` of the block with the most.
     """
 
     def __init__(self, subject: Subject) -> None:
@@ -63,8 +63,9 @@ class Walker:
         matrices = [
             prod(shape)
             for name, shape in self.parameter_shapes
-            if len(shape) == 2 and not is_embedding(name) and "lm_head" not in name
+            if len(shape) == 2 and not is_embedding(name) and not is_output_layer(name)
         ]
+        self.head = sum(prod(shape) for n, shape in self.parameter_shapes if is_output_layer(n))
         self.matrices, self.largest_matrix = sum(matrices), max(matrices, default=0)
         self.largest_block = max(
             (sum(map(prod, one.weights.values())) for one in self.stacks), default=0

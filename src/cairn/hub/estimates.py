@@ -30,6 +30,7 @@ DEFAULTS: Mapping[str, str] = {
     "target_seq": "0",
     "steps": "1000",
     "checkpointing": "",
+    "double_quant": "",
     "device": ALL,
 }
 """What a form shows at first: what most people with one small device would do."""
@@ -57,6 +58,7 @@ def reckon(checkpoint: Checkpoint, values: Mapping[str, str], settings: Settings
         attention=_choice(Attention, values, "attention"),
         accumulation=_number(values, "accumulation"),
         rank=_number(values, "rank"),
+        double_quant=bool(values["double_quant"]),
         image=_number(values, "image"),
         gpus=_number(values, "gpus"),
         sharding=_choice(Sharding, values, "sharding"),

@@ -37,6 +37,7 @@ class EstimateAsked(BaseModel):
     optimizer: str = Field("", max_length=40, description="adamw, adamw8bit, sgd or adafactor.")
     attention: str = Field("", max_length=40, description="fused or eager.")
     checkpointing: str = Field("", max_length=40, description="Anything: compute again, not keep.")
+    double_quant: str = Field("", max_length=40, description="Anything: qlora's scales in 8 bits.")
     accumulation: str = Field("", max_length=40, description="Batches to a step.")
     image: str = Field("", max_length=40, description="Side of images in pixels.")
     gpus: str = Field("", max_length=40, description="Devices together.")
