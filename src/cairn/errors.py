@@ -53,7 +53,15 @@ class ForbiddenError(CairnError):
 
 
 class GatedError(ForbiddenError):
-    """Access to the repo must be requested from its owner first."""
+    """Access to the repo must be requested from its owner first.
+
+    `page` is the hub's path where that is done, without a slash before it; empty where asking
+    would not help.
+    """
+
+    def __init__(self, message: str, *, page: str = "") -> None:
+        super().__init__(message)
+        self.page = page
 
 
 class BlockedError(ForbiddenError):

@@ -7,17 +7,25 @@ from pathlib import Path
 import pytest
 
 from cairn.catalog import Catalog
-from cairn.domain import Actor, Blob, Digest, Measure, OrgRole, RepoId, RepoType, Scope
+from cairn.domain import AccessState, Actor, Blob, Digest, Measure, OrgRole, RepoId, RepoType, Scope
 from tests.catalog.conftest import Clock
 
 SOURCE = Path(__file__).parents[2] / "src" / "cairn"
 REPO = RepoId(RepoType.MODEL, "ann", "m")
+OTHER = RepoId(RepoType.DATASET, "ann", "m")
 PASSWORD = "correct horse battery staple 9"
 ISSUER = "https://login.example"
 BLOB = Blob(Digest.sha256("0" * 64), 3)
 PEM = "-----BEGIN PUBLIC KEY-----\nMFkw\n-----END PUBLIC KEY-----\n"
 
 Act = Callable[[Catalog, Actor], object]
+
+
+def _decide(catalog: Catalog, by: Actor, state: AccessState) -> object:
+    """Bob is accepted, and asked for another repo."""
+    repo = OTHER if state is not AccessState.PENDING else REPO
+    return catalog.access_requests.decide(catalog.repos.get(repo), "bob", state, "so it is", by)
+
 
 # What is done, by its action in the trail; the detail must name each of these words.
 ACTS: dict[str, tuple[Act, tuple[str, ...]]] = {
@@ -62,6 +70,14 @@ ACTS: dict[str, tuple[Act, tuple[str, ...]]] = {
         lambda c, by: c.appeals.add(c.repos.get(REPO), "a.pkl", BLOB, "it is fine", by),
         ("a.pkl", "it is fine"),
     ),
+    "access.ask": (
+        lambda c, by: c.access_requests.ask(c.repos.get(REPO), by, "hi", {}, at_once=True),
+        ("root", "accepted"),
+    ),
+    "access.grant": (lambda c, by: c.access_requests.grant(c.repos.get(REPO), "eve", by), ("eve",)),
+    "access.accept": (lambda c, by: _decide(c, by, AccessState.ACCEPTED), ("bob", "so it is")),
+    "access.reject": (lambda c, by: _decide(c, by, AccessState.REJECTED), ("bob", "so it is")),
+    "access.cancel": (lambda c, by: _decide(c, by, AccessState.PENDING), ("bob", "so it is")),
 }
 # Recorded, and tested where what they need is at hand.
 ELSEWHERE = {
@@ -90,6 +106,10 @@ def peopled(catalog: Catalog) -> Catalog:
     catalog.trusted_signers.add("bob", "key", PEM, "", None)
     catalog.repos.create(REPO, private=False)
     catalog.identities.link("bob", ISSUER, "2", "Bob")
+    catalog.access_requests.grant(catalog.repos.get(REPO), "bob", None)
+    bob = Actor(catalog.accounts.get("bob"))
+    other = catalog.repos.create(OTHER, private=False)
+    catalog.access_requests.ask(other, bob, "", {}, at_once=False)
     return catalog
 
 

@@ -4,7 +4,7 @@ from cairn.catalog.arrivals import Arrival
 from cairn.catalog.blob_scans import KeptScan, Named, scanned_name
 from cairn.catalog.changes import Change, DeleteFile, DeleteFolder, PutFile
 from cairn.catalog.comparisons import Asked, Comparisons, Trees
-from cairn.catalog.decided import Appeal, RepoPolicy, Waiver
+from cairn.catalog.decided import AccessRequest, Answers, Appeal, RepoPolicy, Waiver
 from cairn.catalog.drafted_history import DraftedHistory
 from cairn.catalog.holdings import Holding
 from cairn.catalog.lanes import LaneBeat
@@ -36,6 +36,8 @@ from cairn.catalog.sign_in_rules import SignInRules
 from cairn.catalog.verdict_changes import VerdictChange
 
 __all__ = [
+    "AccessRequest",
+    "Answers",
     "Appeal",
     "Arrival",
     "Asked",

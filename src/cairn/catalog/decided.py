@@ -1,9 +1,12 @@
-"""What the catalog hands out of decisions about scans: waivers, appeals, policies of repos."""
+"""What the catalog hands out of decisions: about scans, and about who may read gated repos."""
 
 from dataclasses import dataclass
 from datetime import datetime
 
-from cairn.domain import Blob, Digest, RepoId, ScanPolicy
+from cairn.domain import AccessState, Account, Blob, Digest, RepoId, ScanPolicy
+
+Answers = dict[str, str | bool]
+"""What a person answered to the fields of a gate's form, by their labels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,3 +62,24 @@ class Appeal:
     reason: str | None
     answered_by: str | None
     answered_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class AccessRequest:
+    """How a person stands with a gated repo.
+
+    `was_asked` is False for whoever was let in without having asked. `decided_by` is who decided
+    last, None while nobody has: the hub's own decision, where the gate is `auto`, is not one.
+    """
+
+    uid: str
+    repo_uid: str
+    person: Account
+    state: AccessState
+    was_asked: bool
+    asked_at: datetime
+    message: str
+    answers: Answers
+    decided_by: str | None
+    decided_at: datetime | None
+    reason: str

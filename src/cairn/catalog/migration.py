@@ -16,7 +16,7 @@ from cairn.errors import UnavailableError
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0019"
+HEAD = "0020"
 MIGRATIONS = Path(__file__).parent / "migrations"
 _LOCK = 0x6361_6972_6E  # "cairn" in ASCII: the advisory lock all processes agree on
 _SEARCH_TABLE = "repo_search"

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from cairn.catalog.access_requests import AccessRequests
 from cairn.catalog.accounts import Accounts
 from cairn.catalog.appeals import Appeals
 from cairn.catalog.arrivals import Arrivals
@@ -72,6 +73,7 @@ class Catalog:
     scan_policies: ScanPolicies
     waivers: Waivers
     appeals: Appeals
+    access_requests: AccessRequests
     database: Database
 
     def tune(self) -> None:
@@ -135,5 +137,6 @@ def open_catalog(
         scan_policies=ScanPolicies(database, clock),
         waivers=Waivers(database, clock),
         appeals=Appeals(database, clock),
+        access_requests=AccessRequests(database, clock),
         database=database,
     )

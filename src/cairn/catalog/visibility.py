@@ -1,10 +1,10 @@
 """What `workflows.access` says of one repo, as SQL conditions for all repos at once."""
 
-from sqlalchemy import ColumnElement, and_, or_, true
+from sqlalchemy import ColumnElement, and_, exists, or_, true
 
 from cairn.catalog.accounts import key_of
-from cairn.catalog.schema import repos
-from cairn.domain import Actor, Grant, Scope
+from cairn.catalog.schema import access_requests, repos
+from cairn.domain import AccessState, Actor, Grant, Scope
 
 
 def visible_to(viewer: Actor) -> ColumnElement[bool]:
@@ -13,8 +13,27 @@ def visible_to(viewer: Actor) -> ColumnElement[bool]:
 
 
 def openable_by(reader: Actor) -> ColumnElement[bool]:
-    """Repos whose files the reader may have: neither private nor gated, or theirs."""
-    return _unless_theirs(reader, and_(repos.c.private.is_(False), repos.c.gated.is_(None)))
+    """Repos whose files the reader may have: open ones, gated ones that let them in, theirs."""
+    is_open = or_(repos.c.gated.is_(None), *_lets_in(reader))
+    return _unless_theirs(reader, and_(repos.c.private.is_(False), is_open))
+
+
+def _lets_in(reader: Actor) -> list[ColumnElement[bool]]:
+    """Where owners accepted the reader, and their token is for the repo; nothing for nobody."""
+    if reader.account is None:
+        return []
+    accepted = (
+        exists()
+        .where(
+            access_requests.c.repo == repos.c.uid,
+            access_requests.c.person == key_of(reader.account.name),
+            access_requests.c.state == AccessState.ACCEPTED.value,
+        )
+        .correlate(repos)
+    )
+    if reader.is_whole:
+        return [accepted]
+    return [and_(accepted, or_(*map(_is_in, reader.grants)))] if reader.grants else []
 
 
 def _unless_theirs(actor: Actor, condition: ColumnElement[bool]) -> ColumnElement[bool]:

@@ -64,6 +64,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "org": ("org:org", "Add organisations and members; say how much they may keep."),
     "trust": ("trust:trust", "Say who may sign the repos of which namespace."),
     "token": ("token:token", "Create, list and revoke access tokens."),
+    "access": (
+        "access:access",
+        "List who asked for and has access to gated repos, and decide about it.",
+    ),
     "audit": ("audit:audit", "List who did what: sign-ins, tokens, repos, quotas; newest first."),
 }
 

@@ -11,6 +11,7 @@ from cairn.late_names import imported_late
 if TYPE_CHECKING:
     from cairn.domain.accounts import (
         ANONYMOUS,
+        AccessState,
         Account,
         Actor,
         Grant,
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ANONYMOUS",
+    "AccessState",
     "Account",
     "Actor",
     "Architecture",
@@ -131,7 +133,16 @@ __all__ = [
 __getattr__ = imported_late(
     __name__,
     {
-        "accounts": ("ANONYMOUS", "Account", "Actor", "Grant", "OrgRole", "Permission", "Scope"),
+        "accounts": (
+            "ANONYMOUS",
+            "AccessState",
+            "Account",
+            "Actor",
+            "Grant",
+            "OrgRole",
+            "Permission",
+            "Scope",
+        ),
         "advisories": ("Advisory", "AffectedRange", "KnownFile", "LoaderFloor"),
         "architectures": ("Architecture", "Fact", "Module", "Scalar"),
         "checkpoints": ("Assembly", "Checkpoint", "Completeness", "Part"),

@@ -52,6 +52,14 @@ class Permission(Enum):
         return order.index(other) <= order.index(self)
 
 
+class AccessState(Enum):
+    """How a person stands who asked to read the files of a gated repo (names as on the HF hub)."""
+
+    PENDING = "pending"
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+
+
 @dataclass(frozen=True, slots=True)
 class Grant:
     """What a fine-grained token may do: in a whole namespace, or with one repo of it.
@@ -124,9 +132,13 @@ class Actor:
         """Whether nothing but their own rights limits what they may see."""
         return self.scope is not Scope.FINE_GRAINED
 
+    def reaches(self, where: RepoId | str) -> bool:
+        """Whether what they come with is for reading there; what they may there is not asked."""
+        return self._is_granted(where, Permission.READ)
+
     def may_read_private(self, where: RepoId | str) -> bool:
         """Whether private repos are visible."""
-        if self.account is None or not self._is_granted(where, Permission.READ):
+        if self.account is None or not self.reaches(where):
             return False
         namespace = _namespace_of(where)
         return self._rules(namespace) or self._role(namespace) is not None

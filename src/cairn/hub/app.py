@@ -27,13 +27,14 @@ from cairn.hub.api.store import TotalsMemory
 from cairn.hub.checkpoints import checkpoint_memory
 from cairn.hub.comparisons import comparison_memory
 from cairn.hub.hf import routes as hf
+from cairn.hub.host_guard import HostGuard
 from cairn.hub.memory import Memory
 from cairn.hub.oidc.setup import open_oidc
 from cairn.hub.rate_limits import RateLimits
 from cairn.hub.rim import Rim
 from cairn.hub.scan_desk import ScanDesk
 from cairn.hub.signing import Signer
-from cairn.hub.urls import HostGuard, PathPrefix
+from cairn.hub.urls import PathPrefix
 from cairn.hub.views import view_memory
 from cairn.hub.web import routes as web
 from cairn.hub.xet import routes as xet

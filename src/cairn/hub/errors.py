@@ -17,6 +17,7 @@ from starlette.responses import JSONResponse, Response
 
 from cairn import errors
 from cairn.errors import CairnError
+from cairn.hub.urls import base_url
 
 DISABLED_MESSAGE = "Access to this resource is disabled."
 BAD_CREDENTIALS_MESSAGE = "Invalid credentials in Authorization header"
@@ -47,7 +48,8 @@ _ANSWERS: dict[type[BaseException], tuple[int, str]] = {
 _LFS = "/info/lfs/"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
-ErrorPage = Callable[[Request, int, str], Response]
+ErrorPage = Callable[[Request, int, str, str], Response]
+"""Makes a page of status, message, and the path of the page that helps on, if there is one."""
 
 
 def status_and_code(error: CairnError) -> tuple[int, str]:
@@ -86,7 +88,8 @@ def error_response(request: Request, error: CairnError) -> Response:
         headers["Retry-After"] = "5"
     if status == 413:
         headers["Connection"] = "close"  # else the server would read the rest and throw it away
-    return _answer(request, status, code, message, headers)
+    ask_at = error.page if isinstance(error, errors.GatedError) else ""
+    return _answer(request, status, code, message, headers, ask_at)
 
 
 def internal_error(request: Request, request_id: str) -> Response:
@@ -101,20 +104,27 @@ def _anonymous(request: Request) -> bool:
 
 
 def _answer(
-    request: Request, status: int, code: str, message: str, headers: dict[str, str]
+    request: Request,
+    status: int,
+    code: str,
+    message: str,
+    headers: dict[str, str],
+    ask_at: str = "",
 ) -> Response:
-    headers = {**headers, "X-Error-Code": code, "X-Error-Message": header_text(message)}
+    told = f"{message} Visit {base_url(request)}/{ask_at} to ask for access." if ask_at else message
+    headers = {**headers, "X-Error-Code": code, "X-Error-Message": header_text(told)}
     page: ErrorPage | None = (
         getattr(request.app.state, "error_page", None) if "app" in request.scope else None
     )
     if page is not None and _wants_page(request):
-        response = page(request, 404 if code == "RepoNotFound" else status, message)
+        shown_status = 404 if code == "RepoNotFound" else status
+        response = page(request, shown_status, message, ask_at)
         # A browser would answer a challenge with its own password box, over the page.
         response.headers.update({k: v for k, v in headers.items() if k != "WWW-Authenticate"})
         return response
-    body = {"error": message}
+    body = {"error": told}
     if _LFS in request.scope["path"]:
-        body["message"] = message  # the field that git-lfs shows
+        body["message"] = told  # the field that git-lfs shows
     return JSONResponse(body, status, headers)
 
 

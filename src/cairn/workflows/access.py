@@ -6,8 +6,22 @@ A private repo looks missing to whoever may not read it: same error, same words.
 from dataclasses import replace
 
 from cairn.catalog import RepoRecord
-from cairn.domain import Actor, Grant, Permission, RepoId, Scope
-from cairn.errors import ForbiddenError, GatedError, RepoNotFoundError, UnauthenticatedError
+from cairn.domain import (
+    ANONYMOUS,
+    AccessState,
+    Actor,
+    Grant,
+    Permission,
+    RepoId,
+    Scope,
+)
+from cairn.errors import (
+    ForbiddenError,
+    GatedError,
+    NotFoundError,
+    RepoNotFoundError,
+    UnauthenticatedError,
+)
 from cairn.workflows.house import House
 
 
@@ -35,11 +49,26 @@ def openable(house: House, actor: Actor, repo_id: RepoId) -> RepoRecord:
     """
     record = readable(house, actor, repo_id)
     if record.gated and not actor.may_read_private(record.id):
-        raise GatedError(
-            f"access to {record.id.type.value} {record.id.full_name} is restricted:"
-            " ask its owner for access"
-        )
+        _check_let_in(house, actor, record)
     return record
+
+
+def still_openable(house: House, name: str, uid: str, *, narrow: bool) -> RepoRecord:
+    """The repo, if whoever was let in before with a URL or token of ours still may read its files.
+
+    `name` is theirs, as `Actor.name` has it. `narrow`: see `only` of `named_reader`.
+
+    Raises:
+        RepoNotFoundError, GatedError: as for `openable`, or their account is gone.
+    """
+    record = house.catalog.repos.get_by_uid(uid)
+    if name == ANONYMOUS.name:  # which nobody can be called
+        return openable(house, ANONYMOUS, record.id)
+    try:
+        reader = named_reader(house, name, record.id if narrow else None)
+    except NotFoundError:
+        raise _missing(record.id) from None
+    return openable(house, reader, record.id)
 
 
 def writable(house: House, actor: Actor, repo_id: RepoId) -> RepoRecord:
@@ -154,6 +183,36 @@ def require_overseer(actor: Actor) -> None:
         raise UnauthenticatedError("log in to see this: send an administrator's token")
     if not actor.account.is_admin:
         raise ForbiddenError(f"{actor.name} does not administer this hub")
+
+
+def _check_let_in(house: House, actor: Actor, record: RepoRecord) -> None:
+    """Let through whom an owner of a gated repo, or the gate itself, has accepted.
+
+    The texts are those that people know from the HF hub.
+    """
+    what = f"{record.id.type.value} {record.id.full_name}"
+    if actor.account is None:
+        raise GatedError(
+            f"Access to {what} is restricted. You must have access to it and be authenticated to"
+            " access it. Please log in."
+        )
+    if not actor.reaches(record.id):
+        raise GatedError(
+            f"Access to {what} is restricted, and token {actor.token_name!r} is not for it: it"
+            f" would need the grant read:{record.id}, and you an owner's consent."
+        )
+    asked = house.catalog.access_requests.find(record.uid, actor.name)
+    if asked is None:
+        raise GatedError(
+            f"Access to {what} is restricted and you are not in the authorized list.",
+            page=record.id.url_path,
+        )
+    if asked.state is AccessState.PENDING:
+        raise GatedError(
+            f"Your request to access {what} is awaiting a review from the repo authors."
+        )
+    if asked.state is AccessState.REJECTED:
+        raise GatedError(f"Your request to access {what} has been rejected by the repo's authors.")
 
 
 def _missing(repo_id: RepoId) -> RepoNotFoundError:

@@ -20,6 +20,11 @@ def appeal_of(text: str) -> str:
     return _checked(text, MAX_APPEAL_CHARACTERS, "an appeal")
 
 
+def optional_text(text: str, most: int, what: str) -> str:
+    """What somebody may add, or nothing; RequestError as for `reason_of`, with these words."""
+    return _checked(text, most, what) if text.strip() else ""
+
+
 def _checked(text: str, most: int, what: str) -> str:
     lines = text.replace("\r\n", "\n").strip()
     if not 0 < len(lines) <= most:

@@ -18,6 +18,7 @@ class NoticeKind(StrEnum):
     RECALL = "recall"
     APPEAL = "appeal"
     WAIVER = "waiver"
+    ACCESS = "access"
     HUB = "hub"
 
 

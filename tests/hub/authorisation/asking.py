@@ -9,7 +9,7 @@ from typing import Any
 
 from httpx2 import Response
 
-from cairn.domain import RepoId, RepoType, Scope
+from cairn.domain import Actor, RepoId, RepoType, Scope
 from tests.hub.authorisation.world import WEIGHTS, World, make_repo, signed
 
 OID = hashlib.sha256(WEIGHTS).hexdigest()
@@ -33,6 +33,7 @@ _DEFAULTS = {
     "verb": "tree",
     "rest": "main",
     "number": "999999",
+    "state": "pending",
 }
 
 
@@ -162,6 +163,30 @@ def _waive(world: World, repo: RepoId, role: str) -> dict[str, str]:
     return {"sha256": sha256, "rule": "pickle-calls", "reason": "a drill"}
 
 
+def _guest(world: World, repo: RepoId, *, has_asked: bool) -> str:
+    """Somebody new, who has asked for access or has not."""
+    name, catalog = world.fresh("guest"), world.house.catalog
+    if world.exists(repo):
+        by = Actor(catalog.accounts.create_user(name))
+        if has_asked:
+            catalog.access_requests.ask(catalog.repos.get(repo), by, "", {}, at_once=False)
+    return name
+
+
+def _decide(as_form: bool) -> Asking:
+    def asking(world: World, repo: RepoId, role: str) -> Ask:
+        user = _guest(world, repo, has_asked=True)
+        if as_form:
+            return Ask(request={"data": {"user": user, "state": "accepted"}})
+        return Ask(request={"json": {"user": user, "status": "accepted"}})
+
+    return asking
+
+
+def _grant(kind: str) -> Asking:
+    return lambda w, r, _: Ask(request={kind: {"user": _guest(w, r, has_asked=False)}})
+
+
 def _revoke_token(world: World, repo: RepoId, role: str) -> Ask:
     user, name = world.roles[role].user, world.fresh("token")
     if user:
@@ -220,6 +245,11 @@ ASKING: dict[str, Asking] = {
     "POST /api/cairn/appeals/{number}/answer": _json(answer="uphold", reason="so it is"),
     "POST /api/cairn/waivers": lambda w, r, role: Ask(request={"json": _waive(w, r, role)}),
     "POST /api/cairn/waivers/{number}/revoke": _json(reason="so it is"),
+    "POST /api/REPO/user-access-request/handle": _decide(as_form=False),
+    "POST /api/REPO/user-access-request/grant": _grant("json"),
+    "POST /REPO/ask-access": _form(message="please"),
+    "POST /REPO/access-requests/decide": _decide(as_form=True),
+    "POST /REPO/access-requests/grant": _grant("data"),
     "POST /REPO/security-policy": _form(policy="default"),
     "POST /REPO/security-appeal/{rev}": _form(path="secret.txt", text="it is fine"),
     "POST /REPO/security-waive": lambda w, r, role: Ask(

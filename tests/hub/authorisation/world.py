@@ -21,6 +21,7 @@ from cairn.config import Settings
 from cairn.domain import Actor, OrgRole, RepoId, RepoType, Scope
 from cairn.hub.app import create_app
 from cairn.provenance.signing import Signer
+from cairn.workflows import gate
 from cairn.workflows.commit import Message, commit, put_regular
 from cairn.workflows.house import House
 from cairn.workflows.repos import change_settings, create_repo
@@ -33,6 +34,7 @@ SECRET_TEXT = b"nobody outside may read this\n"
 CARD = b"---\nlicense: mit\n---\n# A card\n"
 PEOPLE = {
     "eve": None,  # a stranger
+    "gra": None,  # another, whom the owner let in to the gated repos
     "rea": OrgRole.READ,
     "con": OrgRole.CONTRIBUTOR,
     "wil": OrgRole.WRITE,
@@ -140,6 +142,7 @@ def open_world(folder: Path) -> Iterator[World]:
         for visibility in VISIBILITIES:
             make_repo(house, own, repo_named(visibility, kind), visibility)
             fill(house, own, repo_named(visibility, kind))
+        gate.grant(house, own, repo_named("gated", kind), "gra")
     settle(house)
     with ExitStack() as stack:
         client = TestClient(
@@ -164,6 +167,7 @@ def _roles(house: House) -> dict[str, Role]:
     known = [
         Role("anonymous", None, {}),
         Role("stranger", "eve", bearer("eve", Scope.WRITE)),
+        Role("granted", "gra", bearer("gra", Scope.WRITE)),
         Role("reader", "rea", bearer("rea", Scope.WRITE)),
         Role("contributor", "con", bearer("con", Scope.WRITE)),
         Role("writer", "wil", bearer("wil", Scope.WRITE)),

@@ -4,6 +4,7 @@ The full-text table `repo_search` is missing here: it is FTS5 on one and a tsvec
 on the other, made by the migration and used only by `search_index`.
 """
 
+from cairn.catalog.schema.access import access_requests
 from cairn.catalog.schema.accounts import (
     accounts,
     attempts,
@@ -39,6 +40,7 @@ from cairn.catalog.schema.rescans import rule_sets, verdict_changes
 from cairn.catalog.schema.verdicts import appeals, decided_settings, scan_policies, waivers
 
 __all__ = [
+    "access_requests",
     "accounts",
     "appeals",
     "attachments",

@@ -23,7 +23,7 @@ class Told(BaseModel):
 
     id: int
     at: datetime
-    kind: str = Field(description="verdict, recall, appeal or waiver.")
+    kind: str = Field(description="verdict, recall, appeal, waiver, hub or access.")
     text: str
     link: str = Field(description="A path of this hub; empty for none.")
     repo: str | None = Field(description="namespace/name of the repo that it is about.")

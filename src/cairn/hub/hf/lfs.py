@@ -52,6 +52,7 @@ class _Links:
 
     base: str
     record: RepoRecord
+    actor: Actor
     signer: Signer
     settings: Settings
 
@@ -60,7 +61,13 @@ class _Links:
 
     def signed(self, method: str, tail: str, blob: Blob, **claims: str | int) -> str:
         path = self.path(tail)
-        full = {"uid": self.record.uid, "size": blob.size_bytes, **claims}
+        full: dict[str, str | int] = {
+            "uid": self.record.uid,
+            "size": blob.size_bytes,
+            "by": self.actor.name,
+            "narrow": int(not self.actor.is_whole),
+            **claims,
+        }
         query = self.signer.url_query(method, path, full, self.settings.signed_url_ttl_s)
         return f"{self.base}{path}?{query}"
 
@@ -102,7 +109,7 @@ def _answer(
     if operation == "upload":
         check_announced(house, record.id.namespace, _announced(objects))
     state = request.app.state
-    links = _Links(base_url(request), record, state.signer, state.settings)
+    links = _Links(base_url(request), record, actor, state.signer, state.settings)
 
     def one(blob: Blob) -> Json:
         if operation == "download":

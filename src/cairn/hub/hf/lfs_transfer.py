@@ -1,8 +1,9 @@
 """Moves LFS objects through signed URLs: whole, in parts, and back out.
 
-These requests carry no Authorization: the signature over method, path, repo, size and
-expiry is the permission. Parts are staged in blocks under the id of the attempt that sent
-them; that id is the part's ETag, so the completion says which attempts belong together.
+These requests carry no Authorization: the signature over method, path, repo, size, expiry and who
+asked for it is the permission. To read, whoever that is must still have the right to. Parts are
+staged in blocks under the id of the attempt that sent them; that id is the part's ETag, so the
+completion says which attempts belong together.
 """
 
 import secrets
@@ -23,6 +24,7 @@ from cairn.hub.identity import house_of, releasing_of
 from cairn.hub.routing import raw_path, repo_routes
 from cairn.hub.signing import Signer
 from cairn.store import BlobWriter
+from cairn.workflows.access import still_openable
 from cairn.workflows.house import House
 from cairn.workflows.upload import block_name, join_parts, parts_scope, receive
 
@@ -127,15 +129,18 @@ def _attempts(body: dict[str, Any], count: int) -> list[str]:
 async def get_object(request: Request) -> Response:
     """An object by its digest, for git-lfs."""
     grant, house = _grant(request), house_of(request)
-    if not await threads.call(_referenced, house, grant):
-        raise NotFoundError(f"no file of this repo has {grant.blob.digest}")
+    await threads.call(_check_reader, house, grant)
     await threads.call_long(releasing_of(request).release_blob, grant.uid, grant.blob)
     oid = grant.blob.digest.hex
     return blob_response(request, grant.blob, oid, oid, {})
 
 
-def _referenced(house: House, grant: _Grant) -> bool:
-    return house.catalog.history.references(grant.uid, grant.blob.digest)
+def _check_reader(house: House, grant: _Grant) -> None:
+    """Refuse what was signed for somebody who may not read it any more."""
+    name, narrow = str(grant.claims.get("by", "")), bool(grant.claims.get("narrow"))
+    still_openable(house, name, grant.uid, narrow=narrow)
+    if not house.catalog.history.references(grant.uid, grant.blob.digest):
+        raise NotFoundError(f"no file of this repo has {grant.blob.digest}")
 
 
 routes: list[BaseRoute] = [

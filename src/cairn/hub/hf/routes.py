@@ -3,6 +3,7 @@
 from starlette.routing import BaseRoute
 
 from cairn.hub.hf import (
+    access_requests,
     account,
     commit,
     history,
@@ -22,6 +23,7 @@ routes: list[BaseRoute] = [
     *lfs.routes,
     *lfs_transfer.routes,
     *account.routes,
+    *access_requests.routes,
     *repos.routes,
     *listing.routes,
     *tree.routes,

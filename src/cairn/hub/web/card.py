@@ -2,34 +2,33 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from markupsafe import Markup
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from cairn.catalog import RepoRecord
+from cairn.catalog import AccessRequest, RepoRecord
 from cairn.domain import Entry, Manifest, RepoType, Revision
-from cairn.errors import EntryNotFoundError
+from cairn.errors import EntryNotFoundError, GatedError
 from cairn.hub.routing import repo_routes
 from cairn.hub.web import svg
+from cairn.hub.web.card_metadata import metadata_of
+from cairn.hub.web.gate import gate_page
 from cairn.hub.web.listing import push_snippet
 from cairn.hub.web.markdown import MAX_README_BYTES, Place, render
 from cairn.hub.web.parts import dtype_parts
 from cairn.hub.web.proof_view import proof_view
-from cairn.hub.web.repo_view import RepoView, load_repo, parent_link
+from cairn.hub.web.repo_view import RepoView, load_repo
 from cairn.hub.web.verdict_view import repo_badge
 from cairn.hub.web.visit import Visit, endpoint
 from cairn.hub.web.wording import bytes_text
 from cairn.workflows import browse
 from cairn.workflows.cards import CARD_PATH
 from cairn.workflows.front_matter import card_body
+from cairn.workflows.gate import standing
 from cairn.workflows.house import House
 
 GITATTRIBUTES = ".gitattributes"  # a new repo starts with this file alone
-MAX_METADATA_ROWS = 24
-MAX_METADATA_VALUES = 40
-MAX_VALUE_CHARACTERS = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +37,14 @@ class Kept:
 
     logical_bytes: int
     stored_bytes: int
+
+
+def _first_page(visit: Visit) -> Response:
+    """The card or, where the visitor may not read it, the gate in front of it."""
+    try:
+        return _card(visit)
+    except GatedError:
+        return gate_page(visit)
 
 
 def _card(visit: Visit) -> Response:
@@ -62,9 +69,17 @@ def _card(visit: Visit) -> Response:
         kept_bar=svg.pair_bar(kept.logical_bytes, kept.stored_bytes, "Kept in"),
         proof=proof_view(visit, repo),
         safety=repo_badge(visit, repo),
-        metadata=list(_metadata(visit, record)),
+        metadata=list(metadata_of(visit, record)),
+        access=_let_in(visit, record),
         push_snippet=push_snippet(visit, record.id.full_name, record.id.type),
     )
+
+
+def _let_in(visit: Visit, record: RepoRecord) -> AccessRequest | None:
+    """By which request the visitor is in, where there is a gate that they do not own."""
+    if not record.gated or visit.actor.may_read_private(record.id):
+        return None
+    return standing(visit.house, visit.actor, record)
 
 
 def _described(parts: list[svg.Part]) -> str:
@@ -142,22 +157,7 @@ def uses(visit: Visit, record: RepoRecord) -> Iterator[tuple[str, str]]:
         )
 
 
-def _metadata(visit: Visit, record: RepoRecord) -> Iterator[tuple[str, list[tuple[str, Any]]]]:
-    """The card's front matter as rows of short values, structured values left out."""
-    for key, value in list(record.card.items())[:MAX_METADATA_ROWS]:
-        items = value if isinstance(value, list) else [value]
-        texts = [
-            str(item)[:MAX_VALUE_CHARACTERS]
-            for item in items[:MAX_METADATA_VALUES]
-            if isinstance(item, str | int | float | bool) and str(item).strip()
-        ]
-        linked = key in ("base_model", "base_models")
-        pairs = [(text, parent_link(visit.base, text) if linked else None) for text in texts]
-        if pairs:
-            yield key.replace("_", " ")[:60], pairs
-
-
 routes: list[BaseRoute] = [
-    *repo_routes("", endpoint(_card), "GET", "HEAD"),
+    *repo_routes("", endpoint(_first_page), "GET", "HEAD"),
     *repo_routes("/card/{rev}", endpoint(_card), "GET", "HEAD"),
 ]

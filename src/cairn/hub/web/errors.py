@@ -25,8 +25,11 @@ _HINTS = {
 }
 
 
-def error_page(request: Request, status: int, message: str) -> Response:
-    """The page for an error; `message` is shown as text, whatever it holds."""
+def error_page(request: Request, status: int, message: str, ask_at: str) -> Response:
+    """The page for an error; `message` is shown as text, whatever it holds.
+
+    `ask_at` is the path of the page where access is asked for; empty for none.
+    """
     viewer = getattr(request.state, "actor", ANONYMOUS)
     return render(
         request,
@@ -36,6 +39,7 @@ def error_page(request: Request, status: int, message: str) -> Response:
         heading=_HEADINGS.get(status, "Something went wrong"),
         message=message,
         hint=_HINTS.get(status, ""),
+        ask_at=ask_at,
         offer_login=viewer.account is None and status in (401, 403, 404),
         request_id=getattr(request.state, "request_id", ""),
         viewer=viewer,

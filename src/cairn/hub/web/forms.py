@@ -17,6 +17,8 @@ async def read_form(request: Request) -> dict[str, str]:
         RequestError: the body is not URL-encoded UTF-8.
         LimitError: it is larger than `MAX_FORM_BYTES`.
     """
+    if request.headers.get("content-length") == "0":  # scripts that have nothing to fill in
+        return {}
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/x-www-form-urlencoded":
         raise RequestError("expected a form (application/x-www-form-urlencoded)")

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from starlette.requests import Request
 
 from cairn.config import Settings
-from cairn.domain import Scope
-from cairn.errors import ForbiddenError
+from cairn.domain import RepoId, RepoType, Scope
+from cairn.errors import ForbiddenError, NamingError, RepoNotFoundError
 from cairn.hub.csrf import check_csrf
 from cairn.hub.identity import caller_of, check_same_origin, house_of, visitor_of
 from cairn.hub.web.forms import read_form
@@ -30,6 +30,20 @@ class Posting:
     def field(self, name: str) -> str:
         """A field without blanks around it, empty if there is none."""
         return self.form.get(name, "").strip()
+
+    @property
+    def repo_id(self) -> RepoId:
+        """The repo that the URL names.
+
+        Raises:
+            RepoNotFoundError: no repo can have this name.
+        """
+        params = self.visit.request.path_params
+        try:
+            kind = RepoType.from_plural(params["kind"])
+            return RepoId(kind, params["namespace"], params["name"])
+        except NamingError as error:
+            raise RepoNotFoundError(f"there is no such repo: {error}") from None
 
     @property
     def limits(self) -> SignInLimits:

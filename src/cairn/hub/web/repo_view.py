@@ -6,13 +6,14 @@ from typing import Any
 from urllib.parse import urlencode
 
 from cairn.catalog import RepoRecord
-from cairn.domain import Entry, Ref, RepoId, RepoType, Revision, is_commit_id
+from cairn.domain import AccessState, Entry, Ref, RepoId, RepoType, Revision, is_commit_id
 from cairn.errors import EntryNotFoundError, NamingError, RepoNotFoundError, RevisionNotFoundError
 from cairn.formats.training_run import RUN
 from cairn.hub.web.visit import Visit
 from cairn.hub.web.wording import segment
 from cairn.workflows import access
 from cairn.workflows.cards import base_models
+from cairn.workflows.gate import REQUESTS
 
 MAX_CHIPS = 14
 MAX_MENU_REFS = 200
@@ -37,7 +38,8 @@ class RepoView:
 
     `root` is the URL path of the repo's page. `revision` is None while the repo is empty. `logged`
     is the number of its entry in the transparency log, None for one that has none or waits.
-    `has_run`: the revision holds a training run.
+    `has_run`: the revision holds a training run. `is_open`: the visitor may read its files.
+    `waiting` requests for access wait for the visitor's answer; None where they decide nothing.
     """
 
     record: RepoRecord
@@ -49,6 +51,8 @@ class RepoView:
     logged: int | None
     base: str
     has_run: bool = False
+    is_open: bool = True
+    waiting: int | None = None
 
     @property
     def shown_revision(self) -> str:
@@ -83,6 +87,8 @@ class RepoView:
     @property
     def tabs(self) -> list[tuple[str, str, str, int | None]]:
         """Name, label, link and count of each tab."""
+        if not self.is_open:
+            return [("card", "Access", self.root, None)]
         tensors = self.record.tensor_count or None
         card = self.root if self.is_default else f"{self.root}/card/{self.here}"
         tabs: list[tuple[str, str, str, int | None]] = [
@@ -96,6 +102,8 @@ class RepoView:
             tabs.append(("training", "Training", f"{self.root}/training/{self.here}", None))
         tabs.append(("storage", "Storage", f"{self.root}/storage/{self.here}", None))
         tabs.append(("security", "Security", f"{self.root}/security/{self.here}", None))
+        if self.waiting is not None:
+            tabs.append(("access", "Access", f"{self.root}/{REQUESTS}", self.waiting or None))
         return tabs
 
     @property
@@ -168,7 +176,15 @@ def load_repo(visit: Visit, *, files: bool = True) -> RepoView:
         logged=entry.number if entry else None,
         base=visit.base,
         has_run=revision is not None and _holds(visit, revision, RUN),
+        is_open=files,
+        waiting=_waiting(visit, record),
     )
+
+
+def _waiting(visit: Visit, record: RepoRecord) -> int | None:
+    if not record.gated or not visit.actor.may_administer(record.id):
+        return None
+    return visit.house.catalog.access_requests.counts(record.uid)[AccessState.PENDING]
 
 
 def _holds(visit: Visit, revision: Revision, path: str) -> bool:

@@ -3,6 +3,7 @@
 from starlette.routing import BaseRoute
 
 from cairn.hub.web import (
+    access_requests,
     account,
     api_docs,
     assets,
@@ -13,6 +14,7 @@ from cairn.hub.web import (
     default_revision,
     estimate,
     files,
+    gate,
     listing,
     notifications,
     profile,
@@ -53,6 +55,8 @@ routes: list[BaseRoute] = [
     *weights.routes,
     *training.routes,
     *estimate.routes,
+    *gate.routes,
+    *access_requests.routes,
     *security_forms.routes,
     *security_desk.routes,
     *security.routes,

@@ -6,8 +6,8 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute
 
-from cairn.domain import Digest, RepoId, RepoType, ScanPolicy
-from cairn.errors import NamingError, RepoNotFoundError, RequestError
+from cairn.domain import Digest, ScanPolicy
+from cairn.errors import RequestError
 from cairn.hub import threads
 from cairn.hub.identity import releasing_of
 from cairn.hub.routing import RawRoute, repo_routes
@@ -22,7 +22,7 @@ MOST_DAYS = 3650
 
 async def _waive(request: Request) -> Response:
     posting = await posted(request)
-    repo_id = _repo_id(request)
+    repo_id = posting.repo_id
     everywhere = posting.field("where") == "everywhere"
 
     def work() -> None:
@@ -51,7 +51,7 @@ async def _revoke(request: Request) -> Response:
 
 async def _appeal(request: Request) -> Response:
     posting = await posted(request)
-    visit, repo_id = posting.visit, _repo_id(request)
+    visit, repo_id = posting.visit, posting.repo_id
 
     def work() -> None:
         view = open_view(visit.house, visit.actor, repo_id, visit.param("rev"))
@@ -79,7 +79,7 @@ async def _answer(request: Request) -> Response:
 
 async def _policy(request: Request) -> Response:
     posting = await posted(request)
-    visit, repo_id = posting.visit, _repo_id(request)
+    visit, repo_id = posting.visit, posting.repo_id
     policy = _chosen(posting)
 
     def work() -> None:
@@ -107,15 +107,6 @@ def _chosen(posting: Posting) -> ScanPolicy | None:
     if chosen not in ("default", *ScanPolicy):
         raise RequestError(f"{chosen[:40]!r} is no policy")
     return None if chosen == "default" else ScanPolicy(chosen)
-
-
-def _repo_id(request: Request) -> RepoId:
-    params = request.path_params
-    try:
-        kind = RepoType.from_plural(params["kind"])
-        return RepoId(kind, params["namespace"], params["name"])
-    except NamingError as error:
-        raise RepoNotFoundError(f"there is no such repo: {error}") from None
 
 
 def _ends(posting: Posting) -> datetime | None:

@@ -24,7 +24,7 @@ from cairn.hub.xet.staged import NotStagedError, Staged, StagedFile
 from cairn.hub.xet.tokens import Access, Grant
 from cairn.hub.xet.verification import FilePlan
 from cairn.hub.xet.xorbs import StagedOrKnown, Xorbs
-from cairn.workflows.access import named_reader
+from cairn.workflows.access import named_reader, still_openable
 from cairn.workflows.house import House
 from cairn.workflows.lineage import origins
 from cairn.workflows.quotas import Announced, check_announced
@@ -58,6 +58,15 @@ class Cas:
         """The caller, with the rights they have now."""
         only = self.grant.repo_id if self.grant.is_narrow else None
         return named_reader(self.house, self.grant.actor, only)
+
+    def check_reader(self) -> None:
+        """Refuse whoever may not read the repo's files any more.
+
+        Raises:
+            RepoNotFoundError, GatedError: see `access.openable`.
+        """
+        grant = self.grant
+        still_openable(self.house, grant.actor, grant.repo_uid, narrow=grant.is_narrow)
 
     @cached_property
     def xorbs(self) -> Xorbs:

@@ -41,7 +41,7 @@ from cairn.hub.xet.staged import NotStagedError, Staged
 from cairn.hub.xet.state import state_of
 from cairn.hub.xet.tokens import Access, Grant
 from cairn.hub.xet.xorb import MAX_BODY_BYTES
-from cairn.workflows.access import openable, writable
+from cairn.workflows.access import openable, still_openable, writable
 
 DATA_URL_TTL_S = 3600  # clients ask for the reconstruction again when a URL has expired
 DATA_BLOCK_BYTES = 1024 * 1024
@@ -157,6 +157,7 @@ async def read_reconstruction(request: Request) -> Response:
     releasing = releasing_of(request)
 
     def terms() -> dict[str, object]:
+        cas.check_reader()
         file = cas.file(name)
 
         def url_for(xorb: bytes, start: int, stop: int) -> str:
@@ -167,6 +168,8 @@ async def read_reconstruction(request: Request) -> Response:
                 "repo": cas.grant.repo_uid,
                 "sha256": file.blob.digest.hex,
                 "size": file.blob.size_bytes,
+                "by": cas.grant.actor,
+                "narrow": int(cas.grant.is_narrow),
             }
             query = signer.url_query("GET", path, claims, DATA_URL_TTL_S)
             return f"{base_url(request)}{path}?{query}"
@@ -187,7 +190,7 @@ async def read_data(request: Request) -> Response:
     try:
         low, high = int(claims["start"]), int(claims["stop"])
         blob = Blob(Digest.sha256(str(claims["sha256"])), int(claims["size"]))
-        repo = str(claims["repo"])
+        repo, name, narrow = str(claims["repo"]), str(claims["by"]), bool(claims["narrow"])
     except (NamingError, KeyError):
         raise ForbiddenError("this signed URL is for something else") from None
     start, stop = _byte_range(request, high, low)
@@ -195,8 +198,13 @@ async def read_data(request: Request) -> Response:
         raise HTTPException(416, f"this URL is for bytes {low} to {high - 1}")
     scope = scopes.scope_of_url(request.path_params["scope"])
     scopes.check_age(scope, house.clock().timestamp(), _settings(request).xet_epoch_s)
-    # What was found since the URL was signed counts, too.
-    await threads.call(releasing_of(request).refuse_known, repo, blob)
+
+    def check() -> None:
+        """What was decided and found since the URL was signed counts, too."""
+        still_openable(house, name, repo, narrow=narrow)
+        releasing_of(request).refuse_known(repo, blob)
+
+    await threads.call(check)
     staged = Staged(house.store.staging, scope)
     blocks = staged.stream(from_text(request.path_params["hash"]), start, stop, DATA_BLOCK_BYTES)
     first = await threads.call(next, blocks)
