@@ -1,5 +1,6 @@
 """A base and data of a hub become a published adapter, which stock loaders find with its base."""
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,6 @@ from tests.compat.conftest import People
 from tests.compat.hubs import Hub
 from tests.training.finetuning import bases, toys
 
-pytestmark = pytest.mark.slow
 SHORT = ("--task", "text-classification", "--steps", "4", "--device", "cpu")
 
 
@@ -22,6 +22,8 @@ SHORT = ("--task", "text-classification", "--steps", "4", "--device", "cpu")
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "kept"))
+    monkeypatch.delenv("HF_ENDPOINT", raising=False)
     for proxied in ("NO_PROXY", "no_proxy"):
         monkeypatch.setenv(proxied, "127.0.0.1")
 
@@ -33,6 +35,39 @@ def cairn(*arguments: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
+def test_what_was_published_is_a_base_also_where_the_hub_is_not_asked(
+    hub: Hub, people: People, tmp_path: Path
+) -> None:
+    api = HfApi(endpoint=hub.url, token=people.alice)
+    api.create_repo("alice/rows", repo_type="dataset")
+    rows = toys.reviews(tmp_path / "rows.csv", 30)
+    api.upload_file(
+        repo_id="alice/rows", repo_type="dataset", path_or_fileobj=rows, path_in_repo="rows.csv"
+    )
+    base, short = bases.bert(tmp_path / "base"), (*SHORT, "--method", "last-layer")
+    ask = (str(base), "--data", "alice/rows", *short, "--hub", hub.url, "--token", people.alice)
+    *_, ended, published = cairn(*ask, "--out", "first", "--publish", "alice/first")
+    info = api.model_info("alice/first")
+    assert info.sha == published["commit"] and ended["learnt"] + ended["held_out"] == 30
+    names = {one.rfilename for one in info.siblings}
+    assert {"model.safetensors", "recipe.json", "results.json", "README.md"} <= names
+    assert not any(name.startswith("run/") for name in names)
+    kept = ("--data-dir", str(hub.data))
+    again = ("alice/first", "--data", "alice/rows", *short, *kept, "--out", "second")
+    *_, ended = cairn(*again)
+    assert (ended["chosen_step"], ended["event"]) == (4, "ended")
+    made = json.loads(Path("second/recipe.json").read_text())["made"]
+    weights = Path("first/model.safetensors").read_bytes()
+    assert made["base_weights"] == {
+        "model.safetensors": f"sha256:{hashlib.sha256(weights).hexdigest()}"
+    }
+    assert made["base_revision"] == published["commit"]
+    assert made["data_revision"] == api.dataset_info("alice/rows").sha
+    with pytest.raises(RepoNotFoundError, match="alice/nothing"):
+        cairn("alice/nothing", *again[1:])
+
+
+@pytest.mark.slow
 def test_an_adapter_is_published_with_its_lineage(hub: Hub, people: People, tmp_path: Path) -> None:
     from transformers import AutoModelForSequenceClassification
 
@@ -70,6 +105,7 @@ def test_an_adapter_is_published_with_its_lineage(hub: Hub, people: People, tmp_
     assert [one["event"] for one in again] == ["ended", "published"], "nothing is trained twice"
 
 
+@pytest.mark.slow
 def test_what_cannot_be_published_or_fetched_is_said_before_training(
     hub: Hub, people: People, tmp_path: Path
 ) -> None:

@@ -10,7 +10,15 @@ import click
 from cairn.cli.console import out as console_out
 from cairn.cli.console import visible
 from cairn.cli.finetune_options import recipe_options
-from cairn.cli.finetune_progress import as_bar, as_lines, is_first, print_line, print_results
+from cairn.cli.finetune_progress import (
+    as_bar,
+    as_lines,
+    chosen_as_line,
+    chosen_as_words,
+    is_first,
+    print_line,
+    print_results,
+)
 from cairn.cli.finetune_repos import Repos
 from cairn.cli.interrupting import EXIT_INTERRUPTED, stoppable
 from cairn.cli.options import EXISTING_FILE, LOCAL_PATH, as_json
@@ -41,6 +49,11 @@ if TYPE_CHECKING:
 @click.option("--publish", metavar="ORG/NAME", help="Push what comes out to this repo of the hub.")
 @at_hub
 @with_token
+@click.option(
+    "--data-dir",
+    type=LOCAL_PATH,
+    help="Read repos from the hub kept in this folder (without --hub: CAIRN_DATA_DIR).",
+)
 @as_json
 def finetune(
     base: str | None,
@@ -52,6 +65,7 @@ def finetune(
     publish: str | None,
     hub: str | None,
     token: str | None,
+    data_dir: Path | None,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -78,7 +92,7 @@ def finetune(
     for name, how in (("base", "BASE"), ("data", "--data")):
         if name not in values:
             raise RequestError(f"nothing says the {name}: give {how}, or --recipe")
-    fetched = Repos(hub, token)
+    fetched = Repos(hub, token, data_dir)
     target = None if publish is None else fetched.target(publish)
     found = fetched.place(values["base"], RepoType.MODEL, commits.get("base"))
     if found.path.is_file() and found.path.suffix != ".zip":
@@ -100,6 +114,7 @@ def finetune(
         device,
         allow,
         hub,
+        data_dir,
     )
     if target is not None:
         check_publishable(work)
@@ -124,8 +139,9 @@ def _run(work: "Work", verb: Callable[..., dict[str, Any]], *, as_json: bool) ->
 
     with stoppable() as wait:
         shown = as_lines() if as_json else as_bar(work.out)
+        said = chosen_as_line if as_json else chosen_as_words
         with shown if is_first() else nullcontext(lambda _: None) as told:
-            results = verb(work, Watcher(told, lambda: wait(0)))
+            results = verb(work, Watcher(told, lambda: wait(0), said))
     if not is_first():
         return results
     if as_json:

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from cairn.cli.options import OneOf
-from cairn.domain.finetuning import Method, Precision, Schedule, TaskName
+from cairn.domain.finetuning import AUTO_BATCH, Method, Precision, Schedule, TaskName
 from cairn.errors import RequestError
 
 WHOLE, SHARE = click.IntRange(1), click.FloatRange(0, 1, max_open=True)
@@ -30,6 +30,18 @@ class Columns(click.ParamType[dict[str, str]]):
         return {role.strip(): column.strip() for role, _, column in pairs}
 
 
+class BatchSize(click.ParamType[int]):
+    """A number, or `auto`."""
+
+    name = "rows|auto"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
+        """See `click.ParamType.convert`."""
+        return AUTO_BATCH if value == "auto" else int(WHOLE.convert(value, param, ctx))
+
+
 # Option, its type, and what it does; defaults are those of the recipe.
 _OPTIONS: tuple[tuple[str, Any, str], ...] = (
     ("--task", OneOf(TaskName), "What to learn (default: what the base says)."),
@@ -39,13 +51,9 @@ _OPTIONS: tuple[tuple[str, Any, str], ...] = (
     ("--held-out", SHARE, "The share of rows to measure with (default: 0.1)."),
     ("--epochs", float, "How often every row is learnt from (default: 3)."),
     ("--steps", WHOLE, "How many steps, whatever the epochs."),
-    ("--batch-size", WHOLE, "Rows of a forward pass (default: 8)."),
+    ("--batch-size", BatchSize(), "Rows of a forward pass, or auto: as many as fit (default: 8)."),
     ("--accumulate", WHOLE, "Batches of a step (default: 1)."),
-    (
-        "--learning-rate",
-        float,
-        "The highest (default: 5e-4 for adapters, 5e-5 full, 1e-3 last-layer).",
-    ),
+    ("--learning-rate", float, "The highest (default: by method, task and size of the base)."),
     ("--schedule", OneOf(Schedule), "How the rate goes down (default: linear)."),
     ("--warmup", SHARE, "The share of steps in which it goes up (default: 0.06)."),
     ("--weight-decay", float, "Of matrices (default: 0.01)."),

@@ -29,6 +29,16 @@ def as_lines() -> "Iterator[Callable[[Progress], None]]":
     yield lambda progress: print_line({"event": "step", **asdict(progress)})
 
 
+def chosen_as_line(words: str) -> None:
+    """What was chosen before training, as a line of JSON."""
+    print_line({"event": "chosen", "words": words})
+
+
+def chosen_as_words(words: str) -> None:
+    """The same for people."""
+    err().print(visible(words))
+
+
 def print_line(value: Mapping[str, Any]) -> None:
     """A line of JSON, written at once."""
     sys.stdout.write(json.dumps(_finite(value), ensure_ascii=False) + "\n")

@@ -10,23 +10,25 @@ from cairn.cli.console import err, visible
 from cairn.cli.targets import LocalTarget, parse_repo, parse_target
 from cairn.domain import RepoId, RepoType
 from cairn.domain.finetuning import TaskName
-from cairn.errors import RequestError
+from cairn.errors import NotFoundError, RequestError
 
 if TYPE_CHECKING:
     from cairn.domain.finetuning import FineTuning
+    from cairn.workflows.fetching import Fetched
     from cairn.workflows.finetune_work import Place, Work
 
 
 class Repos:
     """Turns what a command names into places on this machine."""
 
-    def __init__(self, hub: str | None, token: str | None) -> None:
+    def __init__(self, hub: str | None, token: str | None, data_dir: Path | None) -> None:
+        """`data_dir` holds the hub that is read where no address of one is given."""
         self._hub = hub
         self._token = token
+        self._data_dir = data_dir
 
     def place(self, text: str, repo_type: RepoType, commit: str | None = None) -> "Place":
         """A folder or file here, or a repo: at `commit`, else at the revision that is named."""
-        from cairn.workflows.fetching import fetch
         from cairn.workflows.finetune_work import Place
 
         target = parse_target(text)
@@ -35,10 +37,25 @@ class Repos:
         repo, revision = target.repo_id, target.revision
         if repo_type is not repo.type is RepoType.MODEL:  # `--data org/name` is a data set
             repo = replace(parse_repo(repo.full_name), type=repo_type)
-        hub = self._needed_hub(f"{text} is no file here")
         with self._shown(f"fetching {repo.full_name}"):
-            found = fetch(repo, commit or revision, hub, self._token)
+            found = self._fetched(repo, commit or revision, text)
         return Place(found.folder, text, repo.full_name, found.commit)
+
+    def _fetched(self, repo: RepoId, revision: str | None, text: str) -> "Fetched":
+        """From the hub at an address, else from the one that is kept here."""
+        from cairn.cli.targets import open_kept
+        from cairn.workflows.fetching import fetch
+
+        if self._hub and self._data_dir is None:
+            return fetch(repo, revision, self._hub, self._token)
+        from cairn.config.folders import caches
+        from cairn.workflows.kept_repos import kept_folder
+
+        try:
+            house, operator = open_kept(text, self._data_dir)
+        except NotFoundError as error:
+            raise RequestError(f"{error}; or name its hub with --hub, or HF_ENDPOINT") from None
+        return kept_folder(house, operator, repo, revision, caches() / "repos")
 
     def data(self, recipe: "FineTuning", commit: str | None) -> "Place":
         """What is learnt from: rows, or an environment, which has a name and no files."""

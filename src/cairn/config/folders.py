@@ -13,6 +13,12 @@ def user_folder() -> Path:
     return (named if named.is_absolute() else Path.home() / ".config") / "cairn"
 
 
+def caches() -> Path:
+    """Where Cairn keeps what it can make again: `$XDG_CACHE_HOME/cairn`, `~/.cache/cairn`."""
+    named = Path(os.environ.get("XDG_CACHE_HOME") or "")
+    return (named if named.is_absolute() else Path.home() / ".cache") / "cairn"
+
+
 def hf_cache() -> Path:
     """Where huggingface_hub keeps what it downloads, found as it does.
 

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from types import MappingProxyType
 
 from cairn.errors import RequestError
 
@@ -52,10 +51,9 @@ class Precision(StrEnum):
     BFLOAT16 = "bfloat16"
 
 
-USUAL_LEARNING_RATES = MappingProxyType(
-    {Method.FULL: 5e-5, Method.LORA: 5e-4, Method.QLORA: 5e-4, Method.LAST_LAYER: 1e-3}
-)
-"""Where nobody says: fewer trained numbers bear larger steps."""
+AUTO_BATCH = 0
+"""In place of a batch size: the largest that fits."""
+USUAL_BATCH = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +65,9 @@ class FineTuning:
     `held_out` is the share of rows that are measured with and not learnt from, where there is no
     `eval_data`. Lengths are in tokens. `evaluate_every` and `save_every` are in steps: once in an
     epoch, and at each evaluation, unless they are given. `patience` is how many evaluations may
-    bring nothing better (0: any number).
+    bring nothing better (0: any number). What depends on base and machine may be left open, and
+    is settled before training: `learning_rate` (None: `usual_learning_rate`) and `batch_size`
+    (`AUTO_BATCH`: a step has `accumulate` times `USUAL_BATCH` rows, in as few passes as fit).
 
     Raises:
         RequestError: a number is out of its range.
@@ -81,7 +81,7 @@ class FineTuning:
     columns: Mapping[str, str] = field(default_factory=dict)
     epochs: float = 3.0
     steps: int | None = None
-    batch_size: int = 8
+    batch_size: int = USUAL_BATCH
     accumulate: int = 1
     learning_rate: float | None = None
     schedule: Schedule = Schedule.LINEAR
@@ -102,28 +102,44 @@ class FineTuning:
     targets: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        least_one = ("batch_size", "accumulate", "rank", "steps", "evaluate_every", "save_every")
+        least_one = ("accumulate", "rank", "steps", "evaluate_every", "save_every")
         for name in (*least_one, "max_length"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise RequestError(f"{_spelled(name)} is {value}, and must be 1 or more")
-        for name in ("epochs", "rate", "alpha"):
+        for name in ("epochs", "learning_rate", "alpha"):
             value = getattr(self, name)
-            if not value > 0:
+            if value is not None and not value > 0:
                 raise RequestError(f"{_spelled(name)} is {value}, and must be above 0")
         for name in ("warmup", "held_out", "adapter_dropout"):
             value = getattr(self, name)
             if not 0 <= value < 1:
                 raise RequestError(f"{_spelled(name)} is {value}, and must be from 0 to below 1")
-        for name in ("weight_decay", "clip", "patience"):
+        for name in ("batch_size", "weight_decay", "clip", "patience"):
             if not getattr(self, name) >= 0:
                 raise RequestError(f"{_spelled(name)} is negative")
 
     @property
     def rate(self) -> float:
-        """The highest learning rate."""
-        given = self.learning_rate
-        return USUAL_LEARNING_RATES[self.method] if given is None else given
+        """The highest learning rate, once it is settled."""
+        if self.learning_rate is None:
+            raise ValueError("the learning rate is not settled")
+        return self.learning_rate
+
+
+def lighter(recipe: FineTuning) -> list[str]:
+    """Options that take less memory than the recipe does, those that change least first."""
+    ways = []
+    if recipe.batch_size > 1:
+        ways.append(f"a --batch-size below {recipe.batch_size} with a higher --accumulate, or auto")
+    if not recipe.gradient_checkpointing:
+        ways.append("--gradient-checkpointing")
+    match recipe.method:
+        case Method.FULL:
+            ways.append("--method lora")
+        case Method.LORA:
+            ways.append("--method qlora")
+    return ways
 
 
 def _spelled(name: str) -> str:

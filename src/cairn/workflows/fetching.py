@@ -18,7 +18,7 @@ from cairn.errors import (
 )
 
 # What a model is loaded from: no code, and no pickle but an agent's, which nobody unpickles.
-_OF_MODELS = (
+OF_MODELS = (
     *("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja", "*.tiktoken", "*.zip"),
     *("README.md", "LICENSE*", "NOTICE*"),
 )
@@ -47,7 +47,7 @@ def fetch(repo: RepoId, revision: str | None, hub: str, token: str | None) -> Fe
             revision=revision,
             endpoint=hub,
             token=token or False,
-            allow_patterns=list(_OF_MODELS) if repo.type is RepoType.MODEL else None,
+            allow_patterns=list(OF_MODELS) if repo.type is RepoType.MODEL else None,
         )
     return Fetched(Path(folder), Path(folder).name)
 

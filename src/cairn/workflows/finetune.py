@@ -10,7 +10,7 @@ import math
 import os
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,8 @@ from cairn.errors import RequestError
 from cairn.workflows.finetune_agent import agent_data
 from cairn.workflows.finetune_card import drafted_card
 from cairn.workflows.finetune_folder import begin_folder, check_folder, command_of, weights_of
+from cairn.workflows.finetune_recipe import recipe_of, recipe_values
+from cairn.workflows.finetune_settling import settled
 from cairn.workflows.finetune_work import CARD, RESULTS, RUN, Work
 from cairn.workflows.written import replacing
 
@@ -40,6 +42,7 @@ def finetune(work: Work, watcher: "Watcher") -> dict[str, Any]:
     """
     results = work.out / RESULTS
     if not is_launched():
+        work = settled(work, watcher.said)
         check_folder(work)
         if results.is_file():  # without importing torch
             found: dict[str, Any] = json.loads(results.read_text("utf-8"))
@@ -52,7 +55,10 @@ def finetune(work: Work, watcher: "Watcher") -> dict[str, Any]:
     with launched_ranks(on_cpu=work.device == "cpu") as ranks:
         with ranks.agreeing():
             if ranks.is_first:
+                work = settled(work, watcher.said, ranks.size)
                 check_folder(work)
+        recipe = recipe_of(ranks.shared(recipe_values(work.recipe)))
+        work = replace(work, recipe=recipe)
         kept = results.read_text("utf-8") if ranks.is_first and results.is_file() else None
         kept = ranks.shared(kept)
         if kept is not None:

@@ -78,6 +78,7 @@ def command_of(work: Work) -> TrainingRecipe:
         arguments=(
             *("finetune", "--recipe", str(work.out / RECIPE), "--out", str(work.out)),
             *(("--hub", work.hub) if work.hub else ()),
+            *(("--data-dir", str(work.data_dir)) if work.data_dir else ()),
             *(("--device", work.device) if work.device != "auto" else ()),
         ),
         directory=os.path.relpath(Path.cwd(), run.resolve()),

@@ -27,9 +27,9 @@ _ENUMS: dict[str, type[StrEnum]] = {
 
 
 def recipe_values(recipe: FineTuning) -> dict[str, Any]:
-    """A recipe as JSON values; the learning rate is the one that is used."""
+    """A recipe as JSON values, without what is open."""
     said = {name: value for name, value in asdict(recipe).items() if value is not None}
-    return {**said, "learning_rate": recipe.rate, "targets": list(recipe.targets)}
+    return {**said, "targets": list(recipe.targets)}
 
 
 def recipe_of(values: Mapping[str, Any]) -> FineTuning:

@@ -32,7 +32,7 @@ class Place:
 class Work:
     """What a fine-tuning works on and where it writes; `allow` as resuming a run takes it.
 
-    `hub` is the address that the repos came from.
+    `hub` is the address that the repos came from, `data_dir` the folder of a hub without one.
     """
 
     recipe: FineTuning
@@ -43,6 +43,7 @@ class Work:
     device: str = "auto"
     allow: Sequence[str] = ()
     hub: str | None = None
+    data_dir: Path | None = None
 
     @property
     def is_of_agent(self) -> bool:

@@ -148,15 +148,47 @@ def test_a_loss_that_is_no_number_stops_with_advice(
         done(bert, reviews, tmp_path / "out", method=Method.FULL, **{**SHORT, **wild})
 
 
-def test_memory_that_ends_is_said_with_advice(
+ENDED_ON_CPU = RuntimeError(
+    "[enforce fail at alloc_cpu.cpp:121] err == 0. DefaultCPUAllocator: can't allocate memory: you"
+    " tried to allocate 40 bytes. Error code 12 (Cannot allocate memory)"
+)
+
+
+@pytest.mark.parametrize(
+    "ended", [torch.OutOfMemoryError("CUDA out of memory."), ENDED_ON_CPU, MemoryError()]
+)
+def test_where_memory_ends_the_last_step_is_saved_and_what_takes_less_is_said(
+    ended: Exception, bert: Path, reviews: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short: dict[str, Any] = {**SHORT, "steps": 4, "batch_size": 4}
+    done(bert, reviews, tmp_path / "straight", **short)
+    moved, calls = descent.moved, iter(range(100))
+
+    def full_at_last(*given: Any) -> Any:
+        if next(calls) == 3:
+            torch.rand(3)  # has drawn something before it broke
+            raise ended
+        return moved(*given)
+
+    with monkeypatch.context() as short_of_memory:
+        short_of_memory.setattr(descent, "moved", full_at_last)
+        told = r"memory for this; step 3 is kept in .*run\. Try a --batch-size below 4 .*"
+        with pytest.raises(RequestError, match=told + "--gradient-checkpointing, --method qlora"):
+            done(bert, reviews, tmp_path / "out", **short)
+    assert record(tmp_path / "out").status is RunStatus.FAILED
+    done(bert, reviews, tmp_path / "out", **short)
+    assert bits(tmp_path / "out") == bits(tmp_path / "straight")
+
+
+def test_memory_that_ends_before_anything_was_learnt_is_said(
     bert: Path, reviews: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def no_room(*_: object) -> None:
-        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        raise ENDED_ON_CPU
 
     monkeypatch.setattr(descent, "moved", no_room)
-    with pytest.raises(RequestError, match=r"cpu has too little memory.* --batch-size below 8 .*"):
-        done(bert, reviews, tmp_path / "out", **SHORT)
+    with pytest.raises(RequestError, match=r"nothing was saved before\. Try .*, --method lora, "):
+        done(bert, reviews, tmp_path / "out", method=Method.FULL, **SHORT)
 
 
 def test_a_folder_is_of_one_recipe(bert: Path, reviews: Path, tmp_path: Path) -> None:

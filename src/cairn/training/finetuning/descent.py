@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 
 from cairn.domain.finetuning import FineTuning, Method
 from cairn.errors import RequestError
-from cairn.training.finetuning.devices import computing
+from cairn.training.finetuning.devices import Randomness, computing
 from cairn.training.finetuning.evaluating import moved
 from cairn.training.finetuning.methods import set_training
 from cairn.training.finetuning.samples import Samples
@@ -51,6 +51,7 @@ class Descent:
         )
         self._optimizer = torch.optim.AdamW(_groups(model, recipe), lr=recipe.rate)
         self._scheduler = scheduler(self._optimizer, recipe, self.total)
+        self._is_whole = True
 
     @property
     def epoch(self) -> float:
@@ -81,6 +82,7 @@ class Descent:
         """The loss of each step after it, without end: the mean over all ranks."""
         batches = self._batches()
         while True:
+            self._note_place()
             set_training(self._model, self._task)
             loss = 0.0
             for _ in range(self._recipe.accumulate):
@@ -90,10 +92,28 @@ class Descent:
             average_gradients(self._ranks, self._model.parameters())
             norm = clip_grad_norm_(self._model.parameters(), self._recipe.clip or math.inf)
             check("the gradient", float(norm))
+            self._is_whole = False
             self._optimizer.step()
             self._scheduler.step()
+            self._is_whole = True
             self._optimizer.zero_grad()
+            self._note_place()
             yield loss
+
+    def _note_place(self) -> None:
+        self._place = self._sampler.state_dict(), Randomness()
+
+    def rewind(self) -> bool:
+        """Undo what a step that broke has taken: samples and random numbers.
+
+        Returns whether all is as after the step before: the optimizer may have begun to move.
+        """
+        if self._is_whole:
+            self._optimizer.zero_grad()
+            samples, randomness = self._place
+            self._sampler.load_state_dict(samples)
+            randomness.restore()
+        return self._is_whole
 
     def _batches(self) -> Iterator[Batch]:
         while True:

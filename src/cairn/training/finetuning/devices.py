@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from cairn.domain.finetuning import FineTuning, Method, Precision
+from cairn.domain.finetuning import Precision
 from cairn.errors import RequestError
 
 
@@ -31,31 +31,15 @@ def device_of(asked: str) -> torch.device:
     return device
 
 
-@contextmanager
-def enough_memory(recipe: FineTuning, device: torch.device) -> Iterator[None]:
-    """Say what would take less where the memory of a device ends.
-
-    Raises:
-        RequestError: it does.
-    """
-    try:
-        yield
-    except torch.OutOfMemoryError as error:
-        ways = [
-            f"a --batch-size below {recipe.batch_size} with --accumulate above {recipe.accumulate}",
-            *(() if recipe.gradient_checkpointing else ("--gradient-checkpointing",)),
-            *(() if recipe.method is Method.QLORA else ("--method qlora",)),
-        ]
-        raise RequestError(
-            f"{device} has too little memory for this: try {', '.join(ways)}, with another --out;"
-            " `cairn estimate` says what a training takes"
-        ) from error
+def is_fast_in_bfloat16(device: torch.device) -> bool:
+    """Whether it computes faster in 16 bits than in 32."""
+    return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
 
 
 def computing(device: torch.device, precision: Precision) -> AbstractContextManager[Any]:
     """What a forward pass is run in: bfloat16 if asked, or if the device computes faster in it."""
-    is_fast = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-    if precision is Precision.BFLOAT16 or (precision is Precision.AUTO and is_fast):
+    is_auto = precision is Precision.AUTO
+    if precision is Precision.BFLOAT16 or (is_auto and is_fast_in_bfloat16(device)):
         return torch.autocast(device.type, torch.bfloat16)
     return nullcontext()
 
@@ -67,16 +51,17 @@ def seed_everything(seed: int) -> None:
     torch.manual_seed(seed)
 
 
-class UndisturbedRandomness:
-    """Random numbers after the `with` block go on as if it had drawn none."""
+class Randomness:
+    """Where the random numbers of this process stand, of Python, NumPy and torch."""
 
-    def __enter__(self) -> None:
+    def __init__(self) -> None:
         self._python, self._numpy = random.getstate(), np.random.get_state()
         self._torch = torch.get_rng_state()
         self._cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
         self._mps = torch.mps.get_rng_state() if torch.backends.mps.is_available() else None
 
-    def __exit__(self, *_: object) -> None:
+    def restore(self) -> None:
+        """Go on from there."""
         random.setstate(self._python)
         np.random.set_state(self._numpy)
         torch.set_rng_state(self._torch)
@@ -84,3 +69,13 @@ class UndisturbedRandomness:
             torch.cuda.set_rng_state_all(self._cuda)
         if self._mps is not None:
             torch.mps.set_rng_state(self._mps)
+
+
+@contextmanager
+def undisturbed_randomness() -> Iterator[None]:
+    """Random numbers after the `with` block go on as if it had drawn none."""
+    before = Randomness()
+    try:
+        yield
+    finally:
+        before.restore()

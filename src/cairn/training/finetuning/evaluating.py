@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from cairn.training.finetuning.devices import UndisturbedRandomness, seed_everything
+from cairn.training.finetuning.devices import seed_everything, undisturbed_randomness
 from cairn.training.finetuning.samples import Samples
 from cairn.training.finetuning.tasks.base import Batch, Task
 
@@ -35,7 +35,7 @@ def evaluate(
         collate_fn=task.collate,
     )
     model.eval()
-    with UndisturbedRandomness(), torch.no_grad():
+    with undisturbed_randomness(), torch.no_grad():
         seed_everything(task.recipe.seed)
         for batch in loader:
             with computing():

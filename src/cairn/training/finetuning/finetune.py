@@ -7,8 +7,9 @@ from typing import Any
 
 from cairn.domain.finetuning import ADAPTERS, FineTuning
 from cairn.training.finetuning.bases import check_weights, quiet
-from cairn.training.finetuning.devices import device_of, enough_memory, seed_everything
+from cairn.training.finetuning.devices import device_of, seed_everything
 from cairn.training.finetuning.loop import Training
+from cairn.training.finetuning.memory import enough_memory
 from cairn.training.finetuning.methods import prepared
 from cairn.training.finetuning.progress import Watcher
 from cairn.training.finetuning.samples import Samples
@@ -74,10 +75,9 @@ def finetune(
         else split(rows, recipe.held_out, recipe.seed)
     )
     seed_everything(recipe.seed)
-    task = task_of(recipe.task)(Materials(base, recipe, rows, measured))
-    model = prepared(task, story.base.where, story.base.revision)
     with enough_memory(recipe, place):
-        model = model.to(place)
+        task = task_of(recipe.task)(Materials(base, recipe, rows, measured))
+        model = prepared(task, story.base.where, story.base.revision).to(place)
     held_out = Samples(task, measured if measured is not None else rows, sides.held_out)
     training = Training(
         task,

@@ -3,15 +3,17 @@
 import math
 import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 
 import torch
 from torch import nn
 
 from cairn.domain import Retention
-from cairn.errors import RequestError
+from cairn.errors import CairnError, RequestError
 from cairn.training.exactness import EVERYTHING
 from cairn.training.finetuning.descent import Descent
 from cairn.training.finetuning.evaluating import evaluate
+from cairn.training.finetuning.memory import has_run_out
 from cairn.training.finetuning.progress import Progress, Watcher
 from cairn.training.finetuning.samples import Samples
 from cairn.training.finetuning.standing import Standing
@@ -57,8 +59,9 @@ class Training:
                     self._forget_missing_best(run)
                 for loss in self._losses(run, step):
                     step += 1
-                    is_to_stop = any(self._ranks.gathered(watcher.is_to_stop()))
-                    watcher.told(self._noted(run, step, loss, is_to_stop=is_to_stop))
+                    with self._rescuing(run, step):
+                        is_to_stop = any(self._ranks.gathered(watcher.is_to_stop()))
+                        watcher.told(self._noted(run, step, loss, is_to_stop=is_to_stop))
                     if self._standing.is_over or step == self._total:
                         break
                     if is_to_stop:
@@ -117,19 +120,37 @@ class Training:
         def check(what: str, value: float) -> None:
             self._check(run, step + 1, what, value)
 
-        for loss in self._descent.losses(check):
+        losses = self._descent.losses(check)
+        while True:
+            with self._rescuing(run, step):
+                loss = next(losses)
             step += 1
             yield loss
+
+    @contextmanager
+    def _rescuing(self, run: Run, step: int) -> Iterator[None]:
+        """Where memory ends, save what the last whole step made, and note what is kept.
+
+        Ranks save together, and the others are in the middle of theirs: alone a process may.
+        """
+        try:
+            yield
+        except (RuntimeError, MemoryError) as error:
+            if has_run_out(error):
+                if step and self._ranks.size == 1 and self._descent.rewind():
+                    with suppress(CairnError, RuntimeError, MemoryError):
+                        run.wait()
+                        if step not in run.steps():
+                            self._save(run, step, {})
+                error.add_note(_kept(run))
+            raise
 
     def _check(self, run: Run, step: int, what: str, value: float) -> None:
         """Stop before a number that is none gets into the weights."""
         if math.isfinite(value):
             return
-        run.wait()
-        kept = run.steps()
-        before = f"step {kept[-1]} is kept in {run.folder}" if kept else "nothing was saved before"
         raise RequestError(
-            f"{what} is {value} at step {step}; {before}. Try a lower --learning-rate (it is"
+            f"{what} is {value} at step {step}; {_kept(run)}. Try a lower --learning-rate (it is"
             f" {self._recipe.rate:g}), a longer --warmup or --precision float32, and look for"
             " odd rows in the data"
         )
@@ -171,6 +192,13 @@ class Training:
                 **self._descent.parts,
             )
         return Ended(step, self._total, best or step, self._standing.measured)
+
+
+def _kept(run: Run) -> str:
+    """What there is to go on from."""
+    run.wait()
+    kept = run.steps()
+    return f"step {kept[-1]} is kept in {run.folder}" if kept else "nothing was saved before"
 
 
 class _StoppedError(KeyboardInterrupt):

@@ -22,7 +22,11 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Watcher:
-    """Who looks on: is told of every step, and asked after it whether training is to stop."""
+    """Who looks on: is told of every step, and asked after it whether training is to stop.
+
+    `said` is told in words what was chosen before.
+    """
 
     told: Callable[[Progress], None] = lambda _: None
     is_to_stop: Callable[[], bool] = lambda: False
+    said: Callable[[str], None] = lambda _: None
