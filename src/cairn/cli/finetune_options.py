@@ -39,7 +39,7 @@ class BatchSize(click.ParamType[int]):
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> int:
         """See `click.ParamType.convert`."""
-        return AUTO_BATCH if value == "auto" else int(WHOLE.convert(value, param, ctx))
+        return AUTO_BATCH if value == "auto" else int(WHOLE(value, param, ctx))
 
 
 # Option, its type, and what it does; defaults are those of the recipe.

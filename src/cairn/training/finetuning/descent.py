@@ -2,11 +2,11 @@
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 from torch.utils.data import DataLoader
 
@@ -20,11 +20,24 @@ from cairn.training.finetuning.schedules import scheduler
 from cairn.training.finetuning.tasks.base import Batch, Task
 from cairn.training.finetuning.trained import Trained
 from cairn.training.ranks.group import Ranks
-from cairn.training.ranks.launched import average_gradients, mean_of
+from cairn.training.ranks.launched import apart, in_step, mean_of
 from cairn.training.sampler import EpochSampler
 
 Check = Callable[[str, float], None]
 """Is told of a number by its name before it gets into the weights, and raises if it may not."""
+
+
+class Loss(nn.Module):
+    """What a task minimises, as a module whose forward pass is the whole of it."""
+
+    def __init__(self, task: Task, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+        self._task = task
+
+    def forward(self, batch: Batch) -> Tensor:
+        """The mean over the samples of a batch."""
+        return self._task.loss(self.model, batch)
 
 
 class Descent:
@@ -51,6 +64,7 @@ class Descent:
         )
         self._optimizer = torch.optim.AdamW(_groups(model, recipe), lr=recipe.rate)
         self._scheduler = scheduler(self._optimizer, recipe, self.total)
+        self._loss = in_step(ranks, Loss(task, model))
         self._is_whole = True
 
     @property
@@ -85,11 +99,12 @@ class Descent:
             self._note_place()
             set_training(self._model, self._task)
             loss = 0.0
-            for _ in range(self._recipe.accumulate):
-                loss += self._accumulated(next(batches))
+            for number in range(1, self._recipe.accumulate + 1):
+                is_last = number == self._recipe.accumulate
+                with nullcontext() if is_last else apart(self._loss):
+                    loss += self._accumulated(next(batches))
             (loss,) = mean_of(self._ranks, [loss])
             check("the loss", loss)
-            average_gradients(self._ranks, self._model.parameters())
             norm = clip_grad_norm_(self._model.parameters(), self._recipe.clip or math.inf)
             check("the gradient", float(norm))
             self._is_whole = False
@@ -121,9 +136,9 @@ class Descent:
 
     def _accumulated(self, batch: Batch) -> float:
         with self.computing():
-            loss = self._task.loss(self._model, moved(batch, self._device))
+            loss = self._loss(moved(batch, self._device))
         loss = loss / self._recipe.accumulate
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         return float(loss.detach())
 
 

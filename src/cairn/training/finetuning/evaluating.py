@@ -1,7 +1,7 @@
 """Looks at held-out samples: the loss, and what the task measures."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -12,6 +12,9 @@ from torch.utils.data import DataLoader
 from cairn.training.finetuning.devices import seed_everything, undisturbed_randomness
 from cairn.training.finetuning.samples import Samples
 from cairn.training.finetuning.tasks.base import Batch, Task
+from cairn.training.ranks.group import Ranks
+from cairn.training.ranks.launched import share_buffers
+from cairn.training.seeds import sample_seed
 
 LOSS = "eval_loss"
 
@@ -22,29 +25,47 @@ def evaluate(
     samples: Samples,
     device: torch.device,
     computing: Callable[[], AbstractContextManager[Any]],
+    ranks: Ranks,
 ) -> dict[str, float]:
-    """Numbers by name, `eval_` before each.
+    """Numbers by name, `eval_` before each; ranks share the batches, and all are told.
 
-    Every evaluation sees the same random numbers, and training sees nothing of it.
+    A batch has the same samples and random numbers in every evaluation and on any number of
+    ranks, and training sees nothing of it.
     """
-    answers: list[Any] = []
-    losses: list[tuple[float, int]] = []
-    loader = DataLoader(
-        samples,
-        batch_size=task.recipe.batch_size,
-        collate_fn=task.collate,
-    )
+    share_buffers(ranks, model)
+    own: list[tuple[int, float, int, list[Any]]] = []
     model.eval()
     with undisturbed_randomness(), torch.no_grad():
-        seed_everything(task.recipe.seed)
-        for batch in loader:
+        for number, batch in _own_batches(task, samples, ranks):
+            seed_everything(sample_seed(task.recipe.seed, 0, number))
             with computing():
                 loss, told = task.answers(model, moved(batch, device))
-            losses.append((float(loss), size_of(batch)))
-            answers.extend(told)
-    total = sum(size for _, size in losses)
-    mean = math.fsum(loss * size for loss, size in losses) / total
-    return {LOSS: mean, **{f"eval_{n}": v for n, v in task.measure(answers).items()}}
+            own.append((number, float(loss), size_of(batch), list(told)))
+    every = sorted((one for some in ranks.gathered_by_first(own) for one in some), key=_number)
+    found: dict[str, float] = {}
+    if ranks.is_first:
+        total = sum(size for _, _, size, _ in every)
+        mean = math.fsum(loss * size for _, loss, size, _ in every) / total
+        measured = task.measure([one for *_, told in every for one in told])
+        found = {LOSS: mean, **{f"eval_{name}": value for name, value in measured.items()}}
+    shared: dict[str, float] = ranks.shared(found)
+    return shared
+
+
+def _own_batches(task: Task, samples: Samples, ranks: Ranks) -> Iterator[tuple[int, Batch]]:
+    """Every `n`th batch, with its number among all."""
+    size, count = task.recipe.batch_size, len(samples)
+    places = [list(range(at, min(at + size, count))) for at in range(0, count, size)]
+    own = range(ranks.number, len(places), ranks.size)
+    loader = DataLoader(
+        samples, batch_sampler=[places[number] for number in own], collate_fn=task.collate
+    )
+    yield from zip(own, loader, strict=True)
+
+
+def _number(batch: Sequence[Any]) -> int:
+    number: int = batch[0]
+    return number
 
 
 def moved(batch: Batch, device: torch.device) -> Batch:

@@ -159,11 +159,8 @@ class Training:
         is_due = self._is_due(self._recipe.evaluate_every, step)
         if self._held_out is None or not (is_due or step == self._total):
             return {}
-        found: dict[str, float] = {}
-        if self._ranks.is_first:  # the weights are the same everywhere
-            model, held_out = self._model, self._held_out
-            found = evaluate(self._task, model, held_out, self._device, self._descent.computing)
-        found = self._ranks.shared(found)
+        model, computing = self._model, self._descent.computing
+        found = evaluate(self._task, model, self._held_out, self._device, computing, self._ranks)
         self._standing.note(step, found, self._objective)
         patience = self._recipe.patience
         self._standing.is_over = bool(patience) and self._standing.without_better >= patience

@@ -19,8 +19,8 @@ from cairn.errors import CairnError, InexactError, IntegrityError, UnavailableEr
 
 # A rank that comes this late to a save is taken for one that will not: each step is taken by all.
 _MEETING = timedelta(minutes=10)
-# All wait for the first while it measures alone, for hours where much is held out, and torch's 30
-# minutes would end the run. A rank that is gone closes its connection: that is noticed at once.
+# All wait for the one whose share of the held-out takes longest, and while the first one writes;
+# torch's 30 minutes would end the run. A rank that is gone closes its connection: that is noticed.
 _WAIT = timedelta(days=1)
 # What a message alone makes.
 _SAID = (

@@ -5,11 +5,13 @@ https://docs.pytorch.org/docs/stable/elastic/run.html#environment-variables.
 """
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 
 from cairn.errors import RequestError, UnavailableError
 from cairn.training.ranks.group import Ranks, new_ranks
@@ -53,31 +55,25 @@ def mean_of(ranks: Ranks, values: Sequence[float]) -> list[float]:
     return [float(one) for one in told]
 
 
-def average_gradients(ranks: Ranks, parameters: Iterable[nn.Parameter]) -> None:
-    """Give every rank the mean of all ranks' gradients.
+def in_step(ranks: Ranks, module: nn.Module) -> nn.Module:
+    """The module; its backward pass gives every rank the mean of all ranks' gradients.
 
-    A parameter that no rank has a gradient of stays without; one that some have counts as zero
-    elsewhere. The copies take as much memory as the gradients.
+    Buckets of gradients are on their way while others are still computed. A parameter that no rank
+    has a gradient of stays without; buckets stay as they are, so that a resume adds in the same
+    order. https://docs.pytorch.org/docs/stable/notes/ddp.html
     """
     if ranks.size == 1:
-        return
-    trained = [one for one in parameters if one.requires_grad]
-    has = torch.tensor([one.grad is not None for one in trained], dtype=torch.int32)
-    by_kind: dict[tuple[torch.device, torch.dtype], list[nn.Parameter]] = {}
-    for one, there in zip(trained, ranks.most(has).tolist(), strict=True):
-        if there:
-            by_kind.setdefault((one.device, one.dtype), []).append(one)
-    for some in by_kind.values():
-        _average(some, ranks.size)
+        return module
+    return DistributedDataParallel(module, broadcast_buffers=False, find_unused_parameters=True)
 
 
-def _average(parameters: Sequence[nn.Parameter], size: int) -> None:
-    """Of one device and type: as one long vector."""
-    every = [torch.zeros_like(one) if one.grad is None else one.grad for one in parameters]
-    flat: Tensor = torch.cat([one.reshape(-1) for one in every])
-    torch.distributed.all_reduce(flat)
-    flat /= size
-    at = 0
-    for one in parameters:
-        one.grad = flat[at : at + one.numel()].view_as(one).clone()
-        at += one.numel()
+def apart(module: nn.Module) -> AbstractContextManager[Any]:
+    """Gradients in it are added up on each rank alone, to be shared by the next pass outside."""
+    return module.no_sync() if isinstance(module, DistributedDataParallel) else nullcontext()
+
+
+def share_buffers(ranks: Ranks, module: nn.Module) -> None:
+    """Give every rank the first one's buffers, such as running means: it writes what comes out."""
+    if ranks.size > 1:
+        for buffer in module.buffers():
+            torch.distributed.broadcast(buffer, 0)

@@ -8,15 +8,14 @@ https://doi.org/10.1007/s11263-009-0275-4
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 _OVERLAP = 0.5
 Corners = tuple[float, float, float, float]
 """Left, top, right, bottom."""
 
 
-@dataclass(frozen=True, slots=True)
-class Box:
+class Box(NamedTuple):
     """A box of a class; `score` is how sure a model is, 1 for a true one."""
 
     kind: int

@@ -109,7 +109,7 @@ class Task(ABC):
 
     @abstractmethod
     def answers(self, model: nn.Module, batch: Batch) -> tuple[Tensor, Iterable[Any]]:
-        """The loss of a batch, and for each sample what `measure` wants of it."""
+        """The loss of a batch, and for each sample what `measure` wants of it, as JSON has it."""
 
     @abstractmethod
     def measure(self, answers: list[Any]) -> dict[str, float]:

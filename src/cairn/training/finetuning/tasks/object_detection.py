@@ -128,7 +128,9 @@ class ObjectDetection(Task):
 
     def measure(self, answers: list[Any]) -> dict[str, float]:
         """`map_50`."""
-        return box_measures(answers)
+        return box_measures(
+            [([Box(*one) for one in found], [Box(*one) for one in true]) for found, true in answers]
+        )
 
 
 def _boxes(kinds: Tensor, centres: Tensor, scores: Tensor | None = None) -> list[Box]:
