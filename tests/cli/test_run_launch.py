@@ -26,12 +26,14 @@ def test_a_file_that_is_no_recipe_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_two_processes_train_by_the_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize("wanted", ["torchrun", "accelerate"])
+def test_two_processes_train_by_the_file(wanted: str, tmp_path: Path) -> None:
     made = recipe(tmp_path)
     told = cairn("run", "launch", str(made), "--format", "slurm", "--gpus", "8", "--json")
     assert json.loads(told.stdout)["name"] == "alone-launched"
     out = tmp_path / "shared"
     ask = ("run", "launch", str(made), "--gpus", "0", "--processes", "2", "--out", str(out))
+    ask = (*ask, "--format", wanted)
     script = tmp_path / "launch.sh"
     script.write_text(cairn(*ask).stdout)
     found = subprocess.run(

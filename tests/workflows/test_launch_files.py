@@ -2,6 +2,7 @@
 
 import shlex
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -50,6 +51,24 @@ def test_scripts_are_those_of_a_shell(wanted: LaunchFormat, nodes: int) -> None:
         assert {f"--nodes={nodes}", "--gpus-per-node=8", "--ntasks-per-node=1"} <= set(asked)
     else:
         assert asked == []
+
+
+@pytest.mark.parametrize("nodes", [1, 2])
+def test_accelerate_takes_the_configuration_and_the_command(nodes: int, tmp_path: Path) -> None:
+    commands = pytest.importorskip("accelerate.commands.launch")
+    from accelerate.commands.config.config_args import load_config_from_file
+
+    script = launch_file(launch(nodes=nodes), LaunchFormat.ACCELERATE)
+    checked = subprocess.run(["sh", "-n"], input=script, text=True, capture_output=True)
+    assert checked.returncode == 0, checked.stderr
+    (tmp_path / "config").write_text(script.partition("'END'\n")[2].partition("END\n")[0])
+    said = load_config_from_file(str(tmp_path / "config"))
+    assert (said.num_machines, said.num_processes) == (nodes, 8 * nodes)
+    words = shlex.split(script.splitlines()[-1].replace("$MACHINE_RANK", "1"))
+    asked = commands.launch_command_parser().parse_args(words[2:])
+    assert (asked.training_script, asked.no_python) == ("cairn", True)
+    assert asked.training_script_args[:3] == ["finetune", "--recipe", ODD]
+    assert asked.machine_rank == (None if nodes == 1 else 1)
 
 
 def test_skypilot_gets_machines_and_accelerators() -> None:

@@ -7,7 +7,7 @@ import click
 
 from cairn.cli.options import EXISTING_FILE, as_json
 
-FORMATS = ("torchrun", "slurm", "skypilot", "kubernetes")
+FORMATS = ("torchrun", "accelerate", "slurm", "skypilot", "kubernetes")
 
 
 @click.command()

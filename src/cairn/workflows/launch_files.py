@@ -1,7 +1,8 @@
 """Files that have a recipe trained elsewhere, by many processes on one machine or several.
 
 What each starts is `torchrun`, whose ranks `cairn finetune` finds by itself. Sources:
-https://docs.pytorch.org/docs/stable/elastic/run.html, https://slurm.schedmd.com/sbatch.html,
+https://docs.pytorch.org/docs/stable/elastic/run.html,
+https://huggingface.co/docs/accelerate/package_reference/cli, https://slurm.schedmd.com/sbatch.html,
 https://docs.skypilot.co/en/latest/reference/yaml-spec.html,
 https://kubernetes.io/docs/tasks/job/job-with-pod-to-pod-communication/
 """
@@ -26,6 +27,7 @@ class LaunchFormat(StrEnum):
     """What a launch file is for."""
 
     TORCHRUN = "torchrun"
+    ACCELERATE = "accelerate"
     SLURM = "slurm"
     SKYPILOT = "skypilot"
     KUBERNETES = "kubernetes"
@@ -70,6 +72,8 @@ def launch_file(launch: Launch, wanted: LaunchFormat) -> str:
     match wanted:
         case LaunchFormat.TORCHRUN:
             return _script(launch)
+        case LaunchFormat.ACCELERATE:
+            return _accelerate(launch)
         case LaunchFormat.SLURM:
             return _slurm(launch)
         case LaunchFormat.SKYPILOT:
@@ -87,17 +91,55 @@ def _command(launch: Launch, host: str) -> str:
     )
     start = join(["torchrun", *meeting, f"--nproc-per-node={launch.on_each}"])
     where = "" if launch.nodes == 1 else f' --rdzv-endpoint="{host}:{PORT}"'
+    return f"{start}{where} --no-python {_program(launch)}"
+
+
+def _program(launch: Launch) -> str:
+    """The shell command of one process."""
     device = [] if launch.gpus else ["--device", "cpu"]
-    train = ["cairn", "finetune", "--recipe", launch.recipe, "--out", launch.out, *device]
-    return f"{start}{where} --no-python {join(train)}"
+    return join(["cairn", "finetune", "--recipe", launch.recipe, "--out", launch.out, *device])
 
 
 def _script(launch: Launch) -> str:
+    return "\n".join([*_head(launch), f"exec {_command(launch, '$MASTER_ADDR')}", ""])
+
+
+def _head(launch: Launch) -> list[str]:
     lines = ["#!/bin/sh", "set -eu"]
     if launch.nodes > 1:
         lines.append(f"# Run this on each of {launch.nodes} machines, which share the folder.")
         lines.append(': "${MASTER_ADDR:?say here the name of the first machine}"')
-    return "\n".join([*lines, f"exec {_command(launch, '$MASTER_ADDR')}", ""])
+    return lines
+
+
+def _accelerate(launch: Launch) -> str:
+    """A script that writes a configuration and hands it to accelerate."""
+    total = launch.nodes * launch.on_each
+    configuration: dict[str, Any] = {
+        "compute_environment": "LOCAL_MACHINE",
+        # The type by which accelerate starts processes itself, with GPUs or without: for MULTI_CPU
+        # it leaves that to mpirun.
+        "distributed_type": "MULTI_GPU" if total > 1 else "NO",
+        "num_machines": launch.nodes,
+        "num_processes": total,
+        "main_process_port": 0 if launch.nodes == 1 else PORT,
+        "mixed_precision": "no",  # what is computed in is the recipe's
+        "use_cpu": False,
+    }
+    lines, where = _head(launch), ""
+    if launch.nodes > 1:
+        configuration["rdzv_backend"] = "c10d"
+        lines.append(': "${MACHINE_RANK:?say here which machine this is, from 0}"')
+        where = ' --machine_rank "$MACHINE_RANK" --main_process_ip "$MASTER_ADDR"'
+    return "\n".join(
+        [
+            *lines,
+            "config=$(mktemp)\ntrap 'rm -f \"$config\"' EXIT",
+            f"cat > \"$config\" <<'END'\n{_yaml(configuration)}END",
+            f'accelerate launch --config_file "$config"{where} --no_python {_program(launch)}',
+            "",
+        ]
+    )
 
 
 def _slurm(launch: Launch) -> str:
