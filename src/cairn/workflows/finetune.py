@@ -18,7 +18,13 @@ from cairn.domain import BaseModel, TrainingData
 from cairn.errors import RequestError
 from cairn.workflows.finetune_agent import agent_data
 from cairn.workflows.finetune_card import drafted_card
-from cairn.workflows.finetune_folder import begin_folder, check_folder, command_of, weights_of
+from cairn.workflows.finetune_folder import (
+    begin_folder,
+    check_folder,
+    check_place,
+    command_of,
+    weights_of,
+)
 from cairn.workflows.finetune_recipe import recipe_of, recipe_values
 from cairn.workflows.finetune_settling import settled
 from cairn.workflows.finetune_work import CARD, RESULTS, RUN, Work
@@ -42,6 +48,7 @@ def finetune(work: Work, watcher: "Watcher") -> dict[str, Any]:
     """
     results = work.out / RESULTS
     if not is_launched():
+        check_place(work)
         work = settled(work, watcher.said)
         check_folder(work)
         if results.is_file():  # without importing torch
@@ -55,6 +62,7 @@ def finetune(work: Work, watcher: "Watcher") -> dict[str, Any]:
     with launched_ranks(on_cpu=work.device == "cpu") as ranks:
         with ranks.agreeing():
             if ranks.is_first:
+                check_place(work)
                 work = settled(work, watcher.said, ranks.size)
                 check_folder(work)
         recipe = recipe_of(ranks.shared(recipe_values(work.recipe)))

@@ -25,16 +25,25 @@ from cairn.workflows.finetune_work import RUN, Work
 _LIBRARIES = ("torch", "transformers", "peft")
 
 
+def check_place(work: Work) -> None:
+    """Refuse a folder that no fine-tuning began.
+
+    Raises:
+        ConflictError: it has other files.
+    """
+    out = work.out
+    if not (out / RECIPE).is_file() and out.is_dir() and any(out.iterdir()):
+        raise ConflictError(f"{out} holds other files: name an empty folder with --out")
+
+
 def check_folder(work: Work) -> None:
     """Refuse a folder that holds something else.
 
     Raises:
-        ConflictError: it does, or it is of another recipe or base.
+        ConflictError: it is of another recipe or base.
     """
     kept = work.out / RECIPE
     if not kept.is_file():
-        if work.out.is_dir() and any(work.out.iterdir()):
-            raise ConflictError(f"{work.out} holds other files: name an empty folder with --out")
         return
     other = differences(recipe_values(work.recipe), read_recipe(kept))
     if other:
