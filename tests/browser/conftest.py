@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import uvicorn
 
-from cairn.domain import RepoId, RepoType
+from cairn.domain import Actor, RepoId, RepoType
 from cairn.hub.scan_desk import ScanDesk
 from cairn.workflows.appealing import appeal
 from cairn.workflows.browse import open_view
@@ -114,3 +114,22 @@ def _furnish(home: Home, minilm: Path) -> None:
     appeal(home.house, home.ada, risky_view, "bad.pkl", "Needed by " + "unbreakable" * 20)
     home.house.catalog.accounts.create_user("root", is_admin=True)
     home.repo("ada/fresh", {"notes.txt": b"nobody scanned this\n"})
+    _furnish_gate(home)
+
+
+def _furnish_gate(home: Home) -> None:
+    """A gated repo that asks for much in long words, and a request that answers so."""
+    label = "I agree " + "unbreakable" * 20
+    fields = (
+        f"  {label}: checkbox\n  Born: date_picker\n  Use: {{type: select, options: [{label}]}}\n"
+    )
+    card = (
+        f"---\nextra_gated_prompt: '`{'wide' * 60}`'\nextra_gated_fields:\n{fields}---\n# Gated\n"
+    )
+    repo = home.repo("ada/gated", {"README.md": card.encode()})
+    record = home.house.catalog.repos.update(repo, gated="manual")
+    people = home.house.catalog.accounts
+    for name, email in (("eve" * 32, f"{'e' * 60}@{'example' * 20}.org"), ("bob2", None)):
+        asker = Actor(people.create_user(name, full_name="E" * 90, email=email))
+        kept = home.house.catalog.access_requests
+        kept.ask(record, asker, "please" * 100, {label: True, "Use": label}, at_once=False)

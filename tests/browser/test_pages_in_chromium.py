@@ -30,6 +30,7 @@ PATHS = [
     f"{MINILM}/security/main/model.safetensors",
     "/security/rules",
     "/ada/run/training/main",
+    "/ada/gated",
     "/ada/risky/security/main",
     "/ada/fresh/security/main",
     "/ada/risky/security/main/bad.pkl",
@@ -49,6 +50,7 @@ OWN_PAGES = [  # of an administrator
     "/settings/tokens",
     "/notifications",
     "/ada/risky/security/main/bad.pkl",
+    "/ada/gated/access-requests",
 ]
 
 

@@ -40,6 +40,7 @@ def furnished(tmp_path_factory):
     """One home with a model in it, for tests that only look."""
     with open_home(tmp_path_factory.mktemp("furnished")) as home:
         _model(home)
+        home.house.catalog.repos.update(_model(home, "ada/gated"), gated="manual")
         yield home
 
 
@@ -95,6 +96,7 @@ PAGES = [
     "/ada/model/storage/main",
     "/ada/model/weights/main",
     "/ada/model/card/main",
+    "/ada/gated",
     "/login",
     "/api/cairn/docs",
 ]
@@ -390,7 +392,7 @@ def test_a_gated_repo_keeps_its_pages_to_those_let_in(home):
     answer = home.client.get("/ada/model/tree/main", headers=HTML)
     assert "www-authenticate" not in answer.headers
     page = home.page("/ada/model/tree/main", token=home.stranger_token, status=403)
-    assert "Not for you" in page
+    assert "Ask first" in page
     home.page("/ada/model/tree/main", token=home.token)
 
 

@@ -36,6 +36,7 @@ def _page(visit: Visit) -> Response:
         "access_requests.html",
         repo=repo,
         tab="access",
+        section=record.id.type.plural,
         now=visit.now,
         page=f"{repo.root}/{gate.REQUESTS}",
         state=state.value,

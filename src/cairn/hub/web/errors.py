@@ -36,7 +36,7 @@ def error_page(request: Request, status: int, message: str, ask_at: str) -> Resp
         "error.html",
         status,
         status=status,
-        heading=_HEADINGS.get(status, "Something went wrong"),
+        heading="Ask first" if ask_at else _HEADINGS.get(status, "Something went wrong"),
         message=message,
         hint=_HINTS.get(status, ""),
         ask_at=ask_at,

@@ -53,6 +53,7 @@ def gate_page(visit: Visit) -> Response:
         "gate.html",
         repo=repo,
         tab="card",
+        section=record.id.type.plural,
         now=visit.now,
         gate=GateView(
             form=form,

@@ -18,6 +18,9 @@ for (const button of document.querySelectorAll("[data-copy]")) {
   });
 }
 
+// On a narrow screen the tabs scroll: begin where one is.
+document.querySelector(".tabs [aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
+
 // A form whose selects send themselves.
 for (const form of document.querySelectorAll("form[data-auto]")) {
   form.addEventListener("change", (event) => {
