@@ -124,6 +124,28 @@ def test_requests_are_counted_and_listed_by_state(
     assert kept.find(repo.uid, "Eve") is None
 
 
+def test_a_person_finds_what_they_asked_for(
+    catalog: Catalog, repo: RepoRecord, clock: Clock
+) -> None:
+    ask(catalog, repo, "Eve")
+    clock.advance(hours=1)
+    other = new_repo(catalog, "ada/other")
+    catalog.repos.update(other.id, gated="auto")
+    catalog.access_requests.grant(other, "Eve", None)
+    ask(catalog, repo, "bob")
+
+    def found() -> list[tuple[str, AccessState]]:
+        listed = catalog.access_requests.of_person(person(catalog, "Eve"), 9)
+        assert {one.person.name for _, one in listed} <= {"Eve"}
+        return [(repo.full_name, one.state) for repo, one in listed]
+
+    assert found() == [("ada/other", ACCEPTED), ("ada/gated", PENDING)]
+    catalog.repos.update(other.id, private=True)
+    assert found() == [("ada/gated", PENDING)], "what became private is not told of"
+    catalog.repos.update(repo.id, gated="off")
+    assert found() == []
+
+
 def test_only_who_is_accepted_may_build_on_the_files(catalog: Catalog, repo: RepoRecord) -> None:
     eve = person(catalog, "Eve")
     assert may_open(catalog, person(catalog, "ada")) and not may_open(catalog, eve)

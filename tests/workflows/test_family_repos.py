@@ -94,9 +94,11 @@ def open_hub(folder: Path, *people: str) -> House:
 
 @pytest.fixture
 def source(tmp_path: Path) -> Source:
-    """A gated base with a history, branches and a tag; a private fine-tune of it."""
-    made = Source(open_hub(tmp_path / "source", "ann"))
+    """A gated base with a past, branches and a tag, to which bob was let in; its private tune."""
+    made = Source(open_hub(tmp_path / "source", "ann", "bob"))
     base = made.repo("ann/base", gated="auto")
+    catalog = made.house.catalog
+    catalog.access_requests.grant(catalog.repos.get_by_uid(base), "bob", None)
     made.commit(base, made.text("README.md", "---\nlicense: mit\n---\n# Base"))
     first = made.commit(base, made.weights("model.safetensors", BASE), made.text("a", "a file"))
     history = made.house.catalog.history
@@ -168,6 +170,7 @@ def test_repos_arrive_with_every_commit_ref_byte_and_setting(
         assert (here.private, here.gated, here.head) == (there.private, there.gated, there.head)
     base = target.catalog.repos.get(model("ann/base"))
     assert (base.license, "x" in base.tags) == ("mit", True)
+    assert target.catalog.access_requests.find(base.uid, "bob") is None, "another hub's bob"
     assert {record.id for record in target.catalog.repos.repos_to_describe()} == {
         model("ann/base"), model("ann/tuned"),
     }  # fmt: skip

@@ -13,8 +13,9 @@ from cairn.catalog.accounts import find, key_of
 from cairn.catalog.database import Database, insert_if_new, storable
 from cairn.catalog.decided import AccessRequest, Answers
 from cairn.catalog.records import RepoRecord
-from cairn.catalog.schema import access_requests, accounts
-from cairn.domain import AccessState, Account, Actor
+from cairn.catalog.schema import access_requests, accounts, repos
+from cairn.catalog.visibility import visible_to
+from cairn.domain import AccessState, Account, Actor, RepoId, RepoType
 from cairn.errors import ConflictError, NotFoundError, RequestError
 
 _UID_BYTES = 12  # 24 hex digits, the form that ids on the HF hub have
@@ -141,6 +142,27 @@ class AccessRequests:
         query = query.order_by(order, access_requests.c.person).limit(limit).offset(offset)
         with self._database.read() as connection:
             return [_request(row) for row in connection.execute(query)]
+
+    def of_person(self, person: Actor, limit: int) -> list[tuple[RepoId, AccessRequest]]:
+        """The newest of a person, of repos that are gated and that they may know of."""
+        query = (
+            _joined()
+            .add_columns(repos.c.type, repos.c.namespace, repos.c.name.label("repo_name"))
+            .join(repos, repos.c.uid == access_requests.c.repo)
+            .where(
+                access_requests.c.person == key_of(person.name),
+                repos.c.gated.is_not(None),
+                visible_to(person),
+            )
+            .order_by(access_requests.c.asked_at.desc(), access_requests.c.uid)
+            .limit(limit)
+        )
+        with self._database.read() as connection:
+            rows = connection.execute(query).all()
+        return [
+            (RepoId(RepoType(row.type), row.namespace, row.repo_name), _request(row))
+            for row in rows
+        ]
 
     def counts(self, repo_uid: str) -> dict[AccessState, int]:
         """How many of a repo are in each state."""

@@ -91,6 +91,7 @@ def test_a_person_asks_waits_and_is_let_in(home: Home, gated: RepoId) -> None:
     assert "No request waits" in home.page(REQUESTS)
     assert "accepted by ada" in home.page(f"{REQUESTS}?state=accepted")
     home.sign_in(home.stranger_token)
+    assert '<a href="/ada/m">ada/' in home.page("/settings/account")
     inside = gate(home)
     assert "Nobody reads this before" in inside and "You were let in" in inside
     assert 'access-requests"' not in inside

@@ -1,4 +1,4 @@
-"""One's own account: the password, and the browsers that are signed in."""
+"""One's own account: the password, browsers that are signed in, gated repos that were asked for."""
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -18,6 +18,7 @@ from cairn.workflows.access import require_person
 from cairn.workflows.sign_in import PASSWORD, change_password
 
 PAGE = "/settings/account"
+MAX_GATED = 100
 WRONG = "That is not your password now."
 
 
@@ -40,6 +41,7 @@ def account_page(visit: Visit, problem: str = "", status: int = 200) -> Response
         sessions=catalog.sessions.list(visit.actor.name, cookie_of(visit.request, SESSION)),
         identities=catalog.identities.list(visit.actor.name),
         provider=oidc.label if oidc else "",
+        gated=catalog.access_requests.of_person(visit.actor, MAX_GATED),
         may_write=visit.actor.scope is Scope.WRITE,
         problem=problem,
         now=visit.now,
