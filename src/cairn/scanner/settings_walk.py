@@ -8,11 +8,11 @@ https://mlflow.org/docs/latest/ml/model/. Keras:
 `keras_config` of `cairn.formats`. Skops: https://skops.readthedocs.io/en/stable/persistence.html.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from cairn.domain import Place
-from cairn.errors import UntrustedDataError
+from cairn.errors import LimitError, UntrustedDataError
 from cairn.scanner.encoded_texts import note_encoded
 from cairn.scanner.evidence.contents import Reference
 from cairn.scanner.evidence.settings import KerasObject, NamedCode
@@ -102,11 +102,23 @@ def note_template(text: str, pointer: str, trace: Trace) -> None:
     except UntrustedDataError as error:
         trace.refuse(error)
         return
-    for use, name, line in template.uses:
-        place = f"{pointer} line {line}".strip()
-        trace.note(TemplateUse(trace.at(pointer=place), use, name))
+    _note_uses(template.uses, pointer, trace)
     for constant, line in template.texts:
         note_encoded(constant, trace.at(pointer=f"{pointer} line {line}".strip()), trace)
+    try:
+        excesses, steps = template.excesses(trace.template_steps)
+    except LimitError as error:
+        trace.template_steps = 0
+        trace.refuse(error)
+        return
+    trace.template_steps -= steps
+    _note_uses(excesses, pointer, trace)
+
+
+def _note_uses(uses: Iterable[tuple[str, str, int]], pointer: str, trace: Trace) -> None:
+    for use, name, line in uses:
+        place = f"{pointer} line {line}".strip()
+        trace.note(TemplateUse(trace.at(pointer=place), use, name))
 
 
 def _is_switched_on(value: Any) -> bool:

@@ -15,11 +15,11 @@ from jinja2.ext import Extension
 from jinja2.parser import Parser
 
 from cairn.errors import LimitError, MalformedError
+from cairn.scanner.template_sizes import follow
+from cairn.scanner.template_values import MOST, Excess
 
 # Ways from an object to the frames and code behind it that need no underscore.
 _FRAMES = pattern(r"(?:gi|cr|ag|f|tb|co|func|im)_\w+|mro")
-# The rounds of a loop or the length of a text beyond which a template costs more than it says.
-_MOST_ROUNDS = 100_000
 # The width of a number in a text that `%` formats.
 _WIDTH = pattern(r"%(?:\([^)]*\))?[#0 +-]*(?:\d*\.)?(\d{5,18})")
 _MOST_POWER = 300  # digits, beyond which a float is infinite
@@ -51,6 +51,19 @@ class ReadTemplate(NamedTuple):
 
     uses: tuple[Use, ...]
     texts: tuple[tuple[str, int], ...]
+    tree: nodes.Template
+
+    def excesses(self, most_steps: int) -> tuple[tuple[Use, ...], int]:
+        """What becomes too large in it, and in how many steps that was seen.
+
+        Raises:
+            LimitError: it takes more than `most_steps`, or is nested too deeply.
+        """
+        try:
+            followed = follow(self.tree, most_steps)
+        except RecursionError:
+            raise LimitError("a template is nested too deeply to follow") from None
+        return tuple(map(_excess, followed.excesses)), followed.steps
 
 
 class _Generation(Extension):
@@ -68,7 +81,7 @@ def read_template(text: str) -> ReadTemplate:
 
     Raises:
         MalformedError: it is no Jinja.
-        LimitError: it is nested too deeply to follow.
+        LimitError: it is nested too deeply.
     """
     try:
         tree = _environment().parse(text)
@@ -81,7 +94,8 @@ def read_template(text: str) -> ReadTemplate:
         raise LimitError("a template is nested too deeply") from None
     uses = tuple((use, name, line) for (use, name), line in found.items())
     constants = ((node.value, node.lineno) for node in tree.find_all(nodes.Const))
-    return ReadTemplate(uses, tuple(one for one in constants if isinstance(one[0], str)))
+    texts = tuple(one for one in constants if isinstance(one[0], str))
+    return ReadTemplate(uses, texts, tree)
 
 
 @cache
@@ -96,32 +110,26 @@ def _uses(tree: nodes.Template) -> Iterator[Use]:
     built = _names_built_of_text(tree)
     stored = {name.name for name in tree.find_all(nodes.Name) if name.ctx != "load"}
     stored |= {macro.name for macro in tree.find_all(nodes.Macro)}
-    for node, rounds in _all(tree):
-        if isinstance(node, nodes.For) and rounds * _rounds(node.iter) > _MOST_ROUNDS:
-            yield "work", _shown_number(rounds * _rounds(node.iter)), node.lineno
+    for node in _all(tree):
         for use, name in _uses_of(node, built):
             if use not in ("name", "call") or name not in stored:
                 yield use, name[:200], node.lineno
 
 
-def _all(tree: nodes.Node) -> Iterator[tuple[nodes.Node, int]]:
-    """Every node, and the rounds of all loops with a known number of them around it."""
-    waiting: list[tuple[nodes.Node, int]] = [(tree, 1)]
+def _excess(found: Excess) -> Use:
+    what, size, line = found
+    if what == "growth":
+        return "node", "a text or list that grows by what it holds, round by round", line
+    return "work", _shown_number(size), line
+
+
+def _all(tree: nodes.Node) -> Iterator[nodes.Node]:
+    """Every node, in the order of the text."""
+    waiting: list[nodes.Node] = [tree]
     while waiting:
-        node, rounds = waiting.pop()
-        yield node, rounds
-        if isinstance(node, nodes.For):
-            rounds *= _rounds(node.iter)
-        waiting += ((child, rounds) for child in reversed(list(node.iter_child_nodes())))
-
-
-def _rounds(iterated: nodes.Node) -> int:
-    """How often a loop over a range of constants goes round; 1 for any other."""
-    match iterated:
-        case nodes.Call(node=nodes.Name(name="range"), args=args):
-            numbers = [one.value for one in args if isinstance(one, nodes.Const)]
-            return max([1, *(abs(one) for one in numbers if isinstance(one, int))])
-    return 1
+        node = waiting.pop()
+        yield node
+        waiting += reversed(list(node.iter_child_nodes()))
 
 
 def _uses_of(node: nodes.Node, built: Mapping[str, str]) -> Iterator[tuple[str, str]]:
@@ -154,11 +162,11 @@ def _work_of(node: nodes.Node) -> Iterator[tuple[str, str]]:
     match node:
         case nodes.Mul() | nodes.Pow():
             product = _product(node)
-            if product > _MOST_ROUNDS:
+            if product > MOST:
                 yield "work", _shown_number(product)
         case nodes.Const(value=str() as text):
             for width in map(int, _WIDTH.findall(text)):
-                if width > _MOST_ROUNDS:
+                if width > MOST:
                     yield "work", _shown_number(width)
         case nodes.Mod(left=left, right=right) if _is_of_text(left):
             yield from _large_numbers(right)  # the width of "%*d"
@@ -256,7 +264,7 @@ def _large_numbers(*values: nodes.Node) -> Iterator[tuple[str, str]]:
         constants = [value] if isinstance(value, nodes.Const) else list(inside)
         for constant in constants:
             number = constant.value
-            if isinstance(number, (int, float)) and abs(number) > _MOST_ROUNDS:
+            if isinstance(number, (int, float)) and abs(number) > MOST:
                 yield "work", _shown_number(number)
 
 

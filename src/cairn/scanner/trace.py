@@ -28,6 +28,9 @@ MAX_UNPACKED_BYTES = 4 << 30
 # that each character takes some eight microseconds.
 MAX_TEMPLATES = 500
 
+# Steps in which templates are followed, some five microseconds each; those of Gemma take 50,000.
+MAX_TEMPLATE_STEPS = 250_000
+
 
 def _nobody(evidence: Evidence) -> None:
     del evidence
@@ -50,6 +53,7 @@ class Budget:
     unpacked_bytes: int = MAX_UNPACKED_BYTES
     templates: int = MAX_TEMPLATES
     template_chars: int = MAX_TEMPLATE_CHARS
+    template_steps: int = MAX_TEMPLATE_STEPS
     search: SearchBudget = field(default_factory=SearchBudget)
     evidence: list[Evidence] = field(default_factory=list)
     forms: set[str] = field(default_factory=set)
@@ -152,6 +156,15 @@ class Trace:
         self._budget.template_chars -= chars
         if self._budget.template_chars < 0:
             raise LimitError(f"templates of more than {MAX_TEMPLATE_CHARS} characters")
+
+    @property
+    def template_steps(self) -> int:
+        """In how many steps the templates of the file may still be followed."""
+        return self._budget.template_steps
+
+    @template_steps.setter
+    def template_steps(self, left: int) -> None:
+        self._budget.template_steps = left
 
     @property
     def search_budget(self) -> SearchBudget:

@@ -32,7 +32,7 @@ _MOST_ALIGNMENT = 64 << 10
 class GgufExtractor(Extractor):
     """What begins with the magic."""
 
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
 
     @property
     def name(self) -> str:

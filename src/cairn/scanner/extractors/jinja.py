@@ -17,7 +17,7 @@ _STARTS = (b"{%", b"{{", b"{#")
 class JinjaExtractor(Extractor):
     """A template by its name, or by how it begins."""
 
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
 
     @property
     def name(self) -> str:

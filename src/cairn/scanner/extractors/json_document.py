@@ -19,7 +19,7 @@ _TEMPLATE = (b"{%", b"{{", b"{#")
 class JsonExtractor(Extractor):
     """An object or array, by its first character, and anything that is called JSON."""
 
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
 
     @property
     def name(self) -> str:

@@ -24,7 +24,7 @@ _DOCUMENTS = pattern(r"(?m)^---(?:\s|$)")
 class YamlExtractor(Extractor):
     """A document by its name, or by tags that only YAML for Python has."""
 
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
 
     @property
     def name(self) -> str:
