@@ -119,7 +119,8 @@ class _Sizes(Expressions):
             longest = max(longest, self.body(branch))
             ends.append(self.variables)
         self.variables = ends[0]
-        for name, value in ((name, value) for end in ends[1:] for name, value in end.items()):
+        others = (end for end in ends[1:] if end != self.variables)
+        for name, value in ((name, value) for end in others for name, value in end.items()):
             known = self.variables.get(name, value)
             if known is not value:
                 self.variables[name] = wider(bound_of(known), bound_of(value))

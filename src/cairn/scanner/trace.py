@@ -28,8 +28,8 @@ MAX_UNPACKED_BYTES = 4 << 30
 # that each character takes some eight microseconds.
 MAX_TEMPLATES = 500
 
-# Steps in which templates are followed, some five microseconds each; those of Gemma take 50,000.
-MAX_TEMPLATE_STEPS = 250_000
+# Steps in which templates are followed, some four microseconds each; those of Gemma take 50,000.
+MAX_TEMPLATE_STEPS = 200_000
 
 
 def _nobody(evidence: Evidence) -> None:
