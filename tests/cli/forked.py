@@ -21,6 +21,8 @@ from pkgutil import walk_packages
 from select import select
 from typing import IO
 
+from tests.migrated import migrated, use_copies
+
 ROOMS = ("cli", "bootstrap", "workflows", "scanner", "store", "formats", "provenance")
 MOST_S = 240
 """One command may take so long on a machine with other work."""
@@ -117,5 +119,7 @@ def _import_all() -> None:
 
 if __name__ == "__main__":
     _import_all()
+    use_copies()
+    migrated()  # once, for all copies of this process
     gc.freeze()
     _serve()
