@@ -4,7 +4,9 @@ import base64
 import hashlib
 import http.server
 import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -365,6 +367,33 @@ def test_two_witnesses_of_one_head_are_kept_together(house: House, witness: Witn
         keep_cosignatures(house, note + one.line(note_text(note)), keys)
     kept = house.signatory.witnessed()
     assert kept is not None and len(cosignatures(kept, keys)) == 2
+
+
+def test_witnesses_whose_answers_come_at_once_are_all_kept(
+    house: House, witness: Witness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a lock each would add its line to what was there before the others."""
+    note = signed_head(house)
+    many = [Witness(witness.log, f"w{number}.example") for number in range(4)]
+    keys = [witness_key(one.vkey) for one in (witness, *many)]
+    keep_cosignatures(house, note + witness.line(note_text(note)), keys)
+    together = threading.Barrier(len(many))
+    merged = transparency.merge
+
+    def merge_slowly(before: bytes, after: bytes) -> bytes:
+        time.sleep(0.02)
+        return merged(before, after)
+
+    def answer(one: Witness) -> None:
+        together.wait()
+        keep_cosignatures(house, note + one.line(note_text(note)), keys)
+
+    monkeypatch.setattr(transparency, "merge", merge_slowly)
+    with ThreadPoolExecutor(len(many)) as pool:
+        list(pool.map(answer, many))
+    kept = house.signatory.witnessed()
+    assert kept is not None
+    assert {one.witness for one in cosignatures(kept, keys)} == set(keys)
 
 
 def test_a_quiet_log_keeps_the_newest_word_of_each_witness(

@@ -172,12 +172,14 @@ def keep_cosignatures(
     if not found:
         raise RequestError("the witness did not cosign the head, or has another key")
     checked = signed_by(note, [*keys.known, *(one.witness for one in found)])
-    before = signatory.witnessed()
-    known = _head_or_none(before)
-    if before is not None and known == head:
-        signatory.keep_witnessed(merge(before, checked))
-    elif known is None or known.size < head.size:
-        signatory.keep_witnessed(checked)
+
+    def combined(before: bytes | None) -> bytes | None:
+        known = _head_or_none(before)
+        if before is not None and known == head:
+            return merge(before, checked)
+        return checked if known is None or known.size < head.size else None
+
+    signatory.keep_witnessed(combined)
     return found
 
 

@@ -131,9 +131,19 @@ class Signatory:
                 f"cannot read {self._witnessed_file}: {error.strerror}"
             ) from error
 
-    def keep_witnessed(self, note: bytes) -> None:
-        """Keep a note with cosignatures that were checked, in place of the last."""
-        _replace(self._witnessed_file, note)
+    def keep_witnessed(self, combine: Callable[[bytes | None], bytes | None]) -> None:
+        """Keep a note with cosignatures that were checked, in place of the last.
+
+        `combine` makes it of the last one, or gives None to leave that; meanwhile nobody else,
+        in this process or another, keeps what a second witness said.
+
+        Raises:
+            UnavailableError: it cannot be read or written.
+        """
+        with self._locked():
+            note = combine(self.witnessed())
+            if note is not None:
+                _replace(self._witnessed_file, note)
 
     @property
     def _witnessed_file(self) -> Path:
@@ -165,7 +175,9 @@ class Signatory:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        """Nobody else signs: the last head only grows, and a key that is replaced signs no more."""
+        """Nobody else signs or keeps cosignatures: the last head only grows, a key that is replaced
+        signs no more, and no witness is forgotten for another.
+        """
         try:
             descriptor = os.open(
                 self._head_file.with_name("log-lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
