@@ -9,15 +9,26 @@ Specification: `NumpyArrayWrapper.write_array` in
 https://github.com/joblib/joblib/blob/main/joblib/numpy_pickle.py.
 """
 
+from dataclasses import replace
 from math import prod
 
 from cairn.domain import Source
 from cairn.errors import MalformedError
 from cairn.formats.npy_records import Element, element_of
-from cairn.formats.pickle_program import Call, Mapping, PickleProgram, Value, read_program
+from cairn.formats.pickle_program import (
+    Call,
+    Global,
+    Mapping,
+    PickleProgram,
+    Value,
+    read_program,
+)
 from cairn.formats.pickle_values import call_target
+from cairn.scanner.allowed import allowed_names
+from cairn.scanner.dangerous import danger_of
 
 WRAPPER = "joblib.numpy_pickle.NumpyArrayWrapper"
+_DTYPE = "dtype"
 _OBJECTS_FLAG = 1  # NPY_ITEM_REFCOUNT of numpy/core/include/numpy/ndarraytypes.h
 _DTYPE_STATE = 8  # parts of a dtype's state that end in its flags
 
@@ -94,3 +105,36 @@ def _says_objects(dtype: Call) -> bool:
             if isinstance(flags, int) and flags & _OBJECTS_FLAG:
                 return True
     return False
+
+
+def before_confusion(plain: PickleProgram, inner: list[tuple[int, PickleProgram]]) -> PickleProgram:
+    """What an unpickler that knows nothing of joblib does before it has to stop.
+
+    It reads on in the pickle of an array of objects (`inner`), which refers to a memo of its own:
+    where that says `numpy` and then `dtype`, it takes another text or object for the module, which
+    has no `dtype`. What is dangerous by its name is kept all the same.
+    """
+    meant = {one.offset for _, program in inner for one in program.globals if one.name == _DTYPE}
+    stop = next((one for one in plain.globals if one.offset in meant and _is_confused(one)), None)
+    if stop is None:
+        return plain
+
+    def counts(offset: int, callee: Value) -> bool:
+        if offset < stop.offset:
+            return True
+        return (
+            isinstance(callee, Global)
+            and callee.full_name != stop.full_name
+            and danger_of(callee.module) is not None
+        )
+
+    return replace(
+        plain,
+        globals=[one for one in plain.globals if counts(one.offset, one)],
+        calls=[one for one in plain.calls if counts(one.offset, one.callee)],
+    )
+
+
+def _is_confused(found: Global) -> bool:
+    known = found.exact and (found.module, found.name) in allowed_names()
+    return found.name == _DTYPE and not known
