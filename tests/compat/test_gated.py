@@ -1,11 +1,18 @@
 """Gated repos as the stock clients know them: asked for, decided by owners, read by who is in."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.compat.clients import Client, ClientError, Identity, raises
+from tests.compat.clients import OLD, XET, Client, ClientError, Identity, Mode, raises
 from tests.compat.conftest import People
+
+
+@pytest.fixture(params=(XET, OLD), ids=("new", "old"))  # how large files travel is no matter
+def client(request: pytest.FixtureRequest, clients: Callable[[Mode], Client]) -> Client:
+    """The stock client of today and the last before 1.0, acting for alice."""
+    return clients(request.param)
 
 
 @pytest.fixture
@@ -129,10 +136,13 @@ def test_the_error_says_what_to_do(
 
 
 def test_an_auto_gate_opens_to_who_asks(
-    client: Client, gated: str, people: People, tmp_path: Path
+    default_client: Client, name: str, people: People, tmp_path: Path
 ) -> None:
-    client.api.update_repo_settings(gated, gated="auto")
-    bob = client.with_token(people.bob)
-    assert not reads(bob, gated, tmp_path / "1")
-    assert ask(client, gated, people.bob) == 200
-    assert reads(bob, gated, tmp_path / "2")
+    api = default_client.api
+    api.create_repo(name)
+    api.upload_file(path_or_fileobj=b"{}", path_in_repo="config.json", repo_id=name)
+    api.update_repo_settings(name, gated="auto")
+    bob = default_client.with_token(people.bob)
+    assert not reads(bob, name, tmp_path / "1")
+    assert ask(default_client, name, people.bob) == 200
+    assert reads(bob, name, tmp_path / "2")

@@ -79,6 +79,20 @@ def test_a_kind_that_is_not_known_is_asked_for_as_text() -> None:
     assert form.fields == tuple(GateField(label, FieldKind.TEXT) for label in odd)
 
 
+def test_labels_and_choices_come_back_as_a_browser_sends_them() -> None:
+    choice = {"type": "select", "options": [" a\n b ", " "]}
+    (field,) = gate_form({"extra_gated_fields": {" For\nwhat? ": choice}}).fields
+    assert (field.label, field.options) == ("For what?", (Option("a b", "a b"),))
+
+
+def test_an_answer_may_be_in_any_script() -> None:
+    form = gate_form({"extra_gated_fields": {"Name": "text"}})
+    for name in ("فاطمه‌زهرا", "श्री‍मान", "Ñuñez", "李雷"):
+        assert form.answered({"Name": name}) == {"Name": name}
+    with pytest.raises(RequestError):
+        form.answered({"Name": "\u202etxt.exe"})
+
+
 def test_a_form_has_an_end() -> None:
     many = {f"Field {number}": "text" for number in range(MAX_FIELDS + 5)}
     form = gate_form({"extra_gated_fields": many, "extra_gated_prompt": "x" * 50_000})

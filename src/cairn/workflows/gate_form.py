@@ -3,6 +3,7 @@
 https://huggingface.co/docs/hub/models-gated#customize-requested-information
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -19,6 +20,7 @@ MAX_ANSWER_CHARACTERS = 500
 MAX_MESSAGE_CHARACTERS = 1000
 MAX_PROMPT_CHARACTERS = 20_000  # rendered while the page waits: some 0.1 s at worst
 BUTTON = "Agree and send request to access repo"
+_JOINERS = re.compile("[\u200c\u200d]")  # part of names in Persian and many Indian scripts
 _TICKED = ("on", "true", "1", "yes")
 
 
@@ -91,22 +93,28 @@ def _field(label: str, said: object) -> GateField | None:
     """None for what only the HF hub fills in by itself, and for a choice without options."""
     described = said if isinstance(said, dict) else {"type": said}
     named = str(described.get("type", "text")).strip().lower()
-    if named == "ip_location" or not label.strip():
+    label = _one_line(label, MAX_LABEL_CHARACTERS)
+    if named == "ip_location" or not label:
         return None
     kinds = {kind.value: kind for kind in FieldKind}
     kind = kinds.get(named, FieldKind.TEXT)
     options = _options(described.get("options")) if kind is FieldKind.SELECT else ()
     if kind is FieldKind.SELECT and not options:
         return None
-    return GateField(label.strip()[:MAX_LABEL_CHARACTERS], kind, options)
+    return GateField(label, kind, options)
+
+
+def _one_line(text: str, most: int) -> str:
+    """As a browser sends back what stands in a form: it would change line ends and blanks."""
+    return " ".join(text.split())[:most].rstrip()
 
 
 def _options(said: object) -> tuple[Option, ...]:
     found = []
     for one in (said if isinstance(said, list) else [])[:MAX_OPTIONS]:
         value, label = (one.get("value"), one.get("label")) if isinstance(one, dict) else (one, one)
-        kept, shown = (str(text)[:MAX_ANSWER_CHARACTERS] for text in (value, label))
-        if value is not None and label is not None:
+        kept, shown = (_one_line(str(text), MAX_ANSWER_CHARACTERS) for text in (value, label))
+        if value is not None and label is not None and kept:
             found.append(Option(kept, shown))
     return tuple(found)
 
@@ -120,7 +128,7 @@ def _answer(field: GateField, given: str) -> str | bool:
         return True
     if not text:
         raise RequestError(f"fill in {shown} to ask for access")
-    if len(text) > MAX_ANSWER_CHARACTERS or not text.isprintable():
+    if len(text) > MAX_ANSWER_CHARACTERS or not _JOINERS.sub("", text).isprintable():
         raise RequestError(f"{shown} takes one line of at most {MAX_ANSWER_CHARACTERS} characters")
     if field.kind is FieldKind.SELECT and text not in {option.value for option in field.options}:
         raise RequestError(f"{text[:80]!r} is not one of the choices for {shown}")

@@ -28,8 +28,11 @@ def test_everybody_gets_the_answer_that_the_table_says(world: World, row: Row) -
 def cases(row: Row) -> Iterator[tuple[str, RepoId, str]]:
     """Role, repo and its visibility: one repo where the route is not about any."""
     for visibility in VISIBILITIES if row.names_repo else ("public",):
-        for role in row.status[visibility]:
-            yield role, repo_named(visibility), visibility
+        for role, status in row.status[visibility].items():
+            if role == "granted" and visibility == "public":
+                assert status == row.status[visibility]["stranger"], "nothing was granted there"
+            else:
+                yield role, repo_named(visibility), visibility
     for kind in (RepoType.DATASET, RepoType.SPACE) if "REPO" in row.name else ():
         for role in _OF_OTHER_KINDS:
             yield role, repo_named("private", kind), "private"

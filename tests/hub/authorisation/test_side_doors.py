@@ -24,7 +24,7 @@ LISTS = (
 
 
 @pytest.mark.parametrize("path", LISTS)
-@pytest.mark.parametrize("role", (*OUTSIDERS, *MEMBERS))
+@pytest.mark.parametrize("role", (*OUTSIDERS, "granted", *MEMBERS))
 def test_lists_name_private_repos_to_members_only(world: World, path: str, role: str) -> None:
     answer = world.send(role, "GET", path)
     if answer.status_code == 401:

@@ -16,7 +16,7 @@ from httpx2 import Response
 from starlette.testclient import TestClient
 
 from cairn.bootstrap import open_house
-from cairn.catalog import PutFile
+from cairn.catalog import PutFile, RepoRecord
 from cairn.config import Settings
 from cairn.domain import Actor, OrgRole, RepoId, RepoType, Scope
 from cairn.hub.app import create_app
@@ -34,7 +34,7 @@ SECRET_TEXT = b"nobody outside may read this\n"
 CARD = b"---\nlicense: mit\n---\n# A card\n"
 PEOPLE = {
     "eve": None,  # a stranger
-    "gra": None,  # another, whom the owner let in to the gated repos
+    "gra": None,  # another, whom the owner let in to gated repos
     "rea": OrgRole.READ,
     "con": OrgRole.CONTRIBUTOR,
     "wil": OrgRole.WRITE,
@@ -122,8 +122,11 @@ def fill(house: House, by: Actor, repo: RepoId, card: bytes = CARD) -> None:
 
 
 def _head(house: House, repo: RepoId) -> str:
-    record = house.catalog.repos.get(repo)
-    return house.catalog.history.resolve(record.uid, "main").id
+    return house.catalog.history.resolve(_record(house, repo).uid, "main").id
+
+
+def _record(house: House, repo: RepoId) -> RepoRecord:
+    return house.catalog.repos.get(repo)
 
 
 @contextmanager
@@ -143,6 +146,8 @@ def open_world(folder: Path) -> Iterator[World]:
             make_repo(house, own, repo_named(visibility, kind), visibility)
             fill(house, own, repo_named(visibility, kind))
         gate.grant(house, own, repo_named("gated", kind), "gra")
+        # One that was gated once. It must not matter there.
+        house.catalog.access_requests.grant(_record(house, repo_named("private", kind)), "gra", own)
     settle(house)
     with ExitStack() as stack:
         client = TestClient(

@@ -1,12 +1,13 @@
 """The pages of a gated repo: what strangers are asked, and what owners decide."""
 
 import re
+from collections.abc import Iterator
 
 import pytest
 
 from cairn.domain import AccessState, RepoId
 from cairn.workflows.gate_form import BUTTON
-from tests.hub.web.homes import Home
+from tests.hub.web.homes import Home, open_home
 
 CARD = b"""---
 license: mit
@@ -33,11 +34,26 @@ FORM = {
 REQUESTS = "/ada/m/access-requests"
 
 
+@pytest.fixture(scope="module")
+def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    with open_home(tmp_path_factory.mktemp("gate")) as home:
+        yield home
+
+
 @pytest.fixture
-def gated(home: Home) -> RepoId:
+def home(opened: Home) -> Home:
+    """The same for all tests, and nobody is signed in."""
+    opened.client.cookies.clear()
+    return opened
+
+
+@pytest.fixture
+def gated(home: Home) -> Iterator[RepoId]:
+    """A gated repo for one test."""
     repo = home.repo("ada/m", {"README.md": CARD, "secret.txt": b"secret"})
     home.house.catalog.repos.update(repo, gated="manual")
-    return repo
+    yield repo
+    home.house.catalog.repos.delete(repo)
 
 
 def gate(home: Home, token: str | None = None) -> str:
