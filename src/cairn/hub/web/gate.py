@@ -32,7 +32,6 @@ class GateView:
     description: Markup | None
     asked: AccessRequest | None
     is_whole: bool
-
     is_auto: bool
 
     @property
