@@ -14,8 +14,9 @@ from safetensors.numpy import load_file, save_file
 from torch import nn
 
 from cairn.errors import CairnError, RequestError
-from cairn.merging.siblings import Method, Recipe, drawn, slerp, trim
+from cairn.merging.siblings import Method, Recipe, chances, merge, slerp, threshold
 from cairn.workflows.computed_weights import Computed, Weights, weights_of, write_computed
+from cairn.workflows.conv1d import conv1d_weights
 from cairn.workflows.extract_adapter import extracted
 from cairn.workflows.inspect import read_path
 from cairn.workflows.lora_files import adapter_for
@@ -303,16 +304,20 @@ def test_a_merge_is_its_formula(
     assert told["method"] == recipe.method.value and told["seed"] == recipe.seed
 
 
+def drawn(seed: int, model: int, name: str, count: int) -> np.ndarray[Any, Any]:
+    return chances(seed, model, name).random(count, dtype=np.float32)
+
+
 def test_dare_drops_and_rescales_by_its_own_seed(tmp_path: Path) -> None:
     base, first = siblings(tmp_path, base=BASE, first=FIRST)
     recipe = Recipe(Method.DARE, (1.0,), density=0.5, seed=3)
     found = write(merged_models([first], base, recipe), first, tmp_path / "out")["m.weight"]
-    kept = drawn(3, 0, "m.weight", BASE.shape) < 0.5
+    kept = drawn(3, 0, "m.weight", BASE.size).reshape(BASE.shape) < 0.5
     np.testing.assert_allclose(found, BASE + np.where(kept, 2 * (FIRST - BASE), 0), atol=1e-6)
-    many = drawn(3, 0, "m.weight", (100_000,))
+    many = drawn(3, 0, "m.weight", 100_000)
     assert abs(float((many < 0.5).mean()) - 0.5) < 0.01
-    assert not np.array_equal(many, drawn(4, 0, "m.weight", (100_000,)))
-    assert not np.array_equal(many, drawn(3, 1, "m.weight", (100_000,)))
+    assert not np.array_equal(many, drawn(4, 0, "m.weight", 100_000))
+    assert not np.array_equal(many, drawn(3, 1, "m.weight", 100_000))
 
 
 def test_slerp_keeps_the_length_of_vectors_of_one_length() -> None:
@@ -323,10 +328,70 @@ def test_slerp_keeps_the_length_of_vectors_of_one_length() -> None:
     np.testing.assert_array_equal(slerp(first * 0, first, 0.5), 0.5 * first)
 
 
-def test_trimming_keeps_the_largest() -> None:
+def test_the_threshold_of_trimming_is_the_least_of_the_largest() -> None:
     change = np.float32([3, -1, 2, -5])
-    np.testing.assert_array_equal(trim(change, 0.5), np.float32([3, 0, 0, -5]))
-    np.testing.assert_array_equal(trim(change, 1.0), change)
+    found = [threshold(change, density) for density in (0.01, 0.5, 0.75, 1.0)]
+    assert found == [5, 3, 2, 0]
+
+
+@pytest.mark.parametrize("method", [Method.TIES, Method.DARE])
+def test_a_weight_of_many_blocks_is_merged_as_its_formula_says(method: Method) -> None:
+    rng = np.random.default_rng(0)
+    base, *values = rng.standard_normal((4, 300, 301)).astype(np.float32)
+    recipe = Recipe(method, (0.5, 1.0, 2.0), density=0.4, seed=7)
+    changes = [value - base for value in values]
+    if method is Method.TIES:
+        kept = [c * (np.abs(c) >= np.sort(np.abs(c), axis=None)[-36_120]) for c in changes]
+        sign = np.sign(sum(w * c for w, c in zip(recipe.weights, kept, strict=True)))
+        agree = [w * (np.sign(c) == sign) for w, c in zip(recipe.weights, kept, strict=True)]
+        total = sum(a * c for a, c in zip(agree, kept, strict=True))
+        wanted = base + np.divide(total, sum(agree), where=sign != 0, out=np.zeros_like(base))
+    else:
+        masks = [drawn(7, n, "m", base.size).reshape(base.shape) < 0.4 for n in range(3)]
+        parts = zip(masks, changes, recipe.weights, strict=True)
+        wanted = base + sum(mask * change * (weight / 0.4) for mask, change, weight in parts)
+    found = merge(recipe, "m", values, base)
+    np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
+
+
+class Turned(nn.Module):
+    """Layers of GPT-2, inputs first and square ones too, and a linear head."""
+
+    def __init__(self) -> None:
+        from transformers.pytorch_utils import Conv1D
+
+        super().__init__()
+        self.c_attn, self.c_proj = Conv1D(18, 6), Conv1D(6, 6)
+        self.score = nn.Linear(6, 6, bias=False)
+
+
+def test_each_layer_of_gpt2_is_turned_by_its_own_kind(tmp_path: Path) -> None:
+    settings = {"target_modules": ["c_attn", "c_proj", "score"], "r": 2}
+    state, wanted = wrapped(tmp_path, Turned, **settings)
+    base = weights(tmp_path, "base")
+    save_file(dict(wanted), tmp_path / "tuned.safetensors")
+    (tmp_path / "tuned").mkdir()
+    (tmp_path / "tuned.safetensors").rename(tmp_path / "tuned" / "model.safetensors")
+    made, _ = extracted(base, weights(tmp_path, "tuned"), 2)
+    write_computed(made, base.found, tmp_path / "out", "adapter_model.safetensors")
+    from peft import PeftModel
+
+    fresh = Turned()
+    fresh.load_state_dict({n: torch.from_numpy(v) for n, v in state.items()})
+    with_peft = PeftModel.from_pretrained(fresh, str(tmp_path / "out")).merge_and_unload()
+    adapter = adapter_for(read_path(tmp_path / "out"), "out", base)
+    back = write(merged_with(base, adapter, Parents(())), base, tmp_path / "again")
+    for name, value in wanted.items():
+        np.testing.assert_allclose(back[name], value, rtol=1e-4, atol=1e-5)
+        theirs = with_peft.get_parameter(name).detach().numpy()
+        np.testing.assert_allclose(theirs, value, rtol=1e-4, atol=1e-5)
+
+
+def test_ports_of_gpt2_with_linear_layers_are_not_turned() -> None:
+    shapes = {"h.0.attn.c_attn.weight": (18, 6), "h.0.mlp.c_fc.weight": (24, 6)}
+    assert conv1d_weights(shapes) == frozenset()
+    turned = {name: shape[::-1] for name, shape in shapes.items()} | {"lm_head.weight": (50, 6)}
+    assert conv1d_weights(turned) == set(shapes)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ Trimming and dropping are done weight by weight.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from cairn.errors import RequestError
 
 Floats = NDArray[np.float32]
+_BLOCK = 1 << 15  # elements: a dozen arrays of so many fit into the second level of a cache
 _PARALLEL = 0.9995  # above this cosine the arc is as good as the line between them
 
 
@@ -109,42 +110,65 @@ def slerp(first: Floats, second: Floats, t: float) -> Floats:
 
 def ties(changes: Sequence[Floats], weights: Sequence[float], density: float) -> Floats:
     """Trim each change to its largest, elect a sign, and take the mean of those that have it."""
-    trimmed = [trim(change, density) for change in changes]
+    leasts = [threshold(change, density) for change in changes]
+    flat = [change.reshape(-1) for change in changes]
+    shares = [np.float32(weight) for weight in weights]
+    merged = np.empty_like(flat[0])
+    for part in _blocks(merged.size):
+        trimmed = [_at_least(one[part], least) for one, least in zip(flat, leasts, strict=True)]
+        merged[part] = _elected_mean(trimmed, shares)
+    return merged.reshape(changes[0].shape)
+
+
+def _at_least(values: Floats, least: np.float32) -> Floats:
+    kept: Floats = values * (np.abs(values) >= least)
+    return kept
+
+
+def _elected_mean(trimmed: Sequence[Floats], shares: Sequence[np.float32]) -> Floats:
+    """Masks are multiplied with: NumPy's `where` takes ten times as long."""
     votes = np.zeros_like(trimmed[0])
-    for change, weight in zip(trimmed, weights, strict=True):
-        votes += np.float32(weight) * change
-    total, share = np.zeros_like(votes), np.zeros_like(votes)
-    elected = votes > 0, votes < 0
-    for change, weight in zip(trimmed, weights, strict=True):
-        agrees = ((change > 0) & elected[0]) | ((change < 0) & elected[1])
-        change *= np.float32(weight)
-        total += change * agrees
-        share += np.float32(weight) * agrees
-    return np.divide(total, share, out=total, where=share != 0)
+    for change, share in zip(trimmed, shares, strict=True):
+        votes += share * change
+    up, down = votes > 0, votes < 0
+    total, weight = np.zeros_like(votes), np.zeros_like(votes)
+    for change, share in zip(trimmed, shares, strict=True):
+        agrees = (((change > 0) & up) | ((change < 0) & down)) * share
+        change *= agrees
+        total += change
+        weight += agrees
+    weight += weight == 0  # where nobody agrees the total is 0
+    return np.divide(total, weight, out=total)
 
 
-def trim(change: Floats, density: float) -> Floats:
-    """The largest of a change by magnitude, as many as `density` of all; the others are zero."""
+def threshold(change: Floats, density: float) -> np.float32:
+    """The least magnitude among the largest of a change, as many as `density` of all."""
     kept = max(1, round(density * change.size)) if change.size else 0
     if kept >= change.size:
-        return change
-    sizes = np.abs(change)
-    least = np.partition(sizes, change.size - kept, axis=None)[change.size - kept]
-    kept_ones: Floats = change * (sizes >= least)
-    return kept_ones
+        return np.float32(0)
+    sizes = np.abs(change).reshape(-1)
+    sizes.partition(change.size - kept)
+    return np.float32(sizes[change.size - kept])
+
+
+def _blocks(size: int) -> Iterator[slice]:
+    """Parts of an array that stay in a processor's cache while they are worked on."""
+    return (slice(at, at + _BLOCK) for at in range(0, size, _BLOCK))
 
 
 def _dare(changes: Sequence[Floats], recipe: Recipe, name: str) -> Floats:
-    total = np.zeros_like(changes[0])
-    for at, (change, weight) in enumerate(zip(changes, recipe.weights, strict=True)):
-        change *= drawn(recipe.seed, at, name, change.shape) < recipe.density
-        change *= np.float32(weight / recipe.density)
-        total += change
-    return total
+    flat = [change.reshape(-1) for change in changes]
+    drawn = [chances(recipe.seed, at, name) for at in range(len(changes))]
+    merged = np.zeros_like(flat[0])
+    for part in _blocks(merged.size):
+        total = merged[part]
+        for one, chance, weight in zip(flat, drawn, recipe.weights, strict=True):
+            is_kept = chance.random(total.size, dtype=np.float32) < recipe.density
+            total += one[part] * (is_kept * np.float32(weight / recipe.density))
+    return merged.reshape(changes[0].shape)
 
 
-def drawn(seed: int, model: int, name: str, shape: tuple[int, ...]) -> Floats:
-    """Numbers from 0 to 1 for a weight of a model: its own, whatever was drawn before."""
+def chances(seed: int, model: int, name: str) -> np.random.Generator:
+    """Of numbers for a weight of a model: its own, whatever was drawn before."""
     key = hashlib.sha256(f"{seed}/{model}/{name}".encode()).digest()
-    rng = np.random.Generator(np.random.Philox(key=int.from_bytes(key[:16], "little")))
-    return rng.random(shape, dtype=np.float32)
+    return np.random.Generator(np.random.Philox(key=int.from_bytes(key[:16], "little")))

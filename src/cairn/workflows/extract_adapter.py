@@ -13,10 +13,10 @@ from cairn.errors import RequestError
 from cairn.estimation.subject import is_embedding
 from cairn.merging.low_rank import Extracted, nearest_pair
 from cairn.workflows.computed_weights import FLOATS, Compute, Computed, Weights, new_tensor
+from cairn.workflows.conv1d import conv1d_weights
 from cairn.workflows.lora_files import CONFIG, PREFIX
 from cairn.workflows.merge_card import Parents, card_of, noted, repo_name
 
-_TRANSPOSED_FAMILIES = ("gpt2", "openai-gpt")
 MAX_RANK = 4096
 
 
@@ -50,8 +50,7 @@ def extracted(base: Weights, tuned: Weights, rank: int) -> tuple[Computed, Repor
     """
     if not 1 <= rank <= MAX_RANK:
         raise RequestError(f"rank {rank} is not in 1 to {MAX_RANK:,}")
-    architecture = base.found.checkpoint.architecture
-    is_transposed = architecture is not None and architecture.family in _TRANSPOSED_FAMILIES
+    turned = conv1d_weights({name: named.tensor.shape for name, named in base.tensors.items()})
     report = Report()
     modules: list[str] = []
     tensors, computed = [], {}
@@ -71,9 +70,7 @@ def extracted(base: Weights, tuned: Weights, rank: int) -> tuple[Computed, Repor
             continue
         module = name.removesuffix(".weight")
         modules.append(module)
-        made = _Pair(
-            *(base, tuned, name, rank, report), is_transposed=is_transposed and len(shape) == 2
-        )
+        made = _Pair(base, tuned, name, rank, report, is_transposed=name in turned)
         for tensor, compute in made.tensors(module):
             tensors.append(tensor)
             computed[tensor.name] = compute
@@ -90,7 +87,7 @@ def extracted(base: Weights, tuned: Weights, rank: int) -> tuple[Computed, Repor
         "target_modules": modules,
         "base_model_name_or_path": repo_name(base.label) or base.label,
         "bias": "none",
-        "fan_in_fan_out": is_transposed,
+        "fan_in_fan_out": any(f"{one}.weight" in turned for one in modules),
         "inference_mode": True,
         "lora_dropout": 0.0,
         "rank_pattern": smaller,

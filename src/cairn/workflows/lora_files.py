@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from cairn.formats.limits import MAX_CONFIG_BYTES
 from cairn.formats.strict_json import read_json
 from cairn.merging.low_rank import update_of
 from cairn.workflows.computed_weights import Weights, weights_of
+from cairn.workflows.conv1d import conv1d_weights
 from cairn.workflows.readable import ReadableCheckpoint
 
 CONFIG = "adapter_config.json"
@@ -74,6 +75,7 @@ def adapter_for(found: ReadableCheckpoint, label: str, base: Weights) -> Adapter
             side = f"{match['embedding'] or ''}{match['side']}"
             modules.setdefault(_plain(match["module"]), {})[side] = name
     names = _Names(base)
+    turned = conv1d_weights({name: named.tensor.shape for name, named in base.tensors.items()})
     pairs: dict[str, Pair] = {}
     missing = []
     for module, sides in modules.items():
@@ -81,7 +83,12 @@ def adapter_for(found: ReadableCheckpoint, label: str, base: Weights) -> Adapter
         if weight is None:
             missing.append(module)
         else:
-            pairs[weight] = _pair(module, sides, config, label)
+            pair = _pair(module, sides, config, label)
+            # PEFT has one `fan_in_fan_out` for all modules, and does not mind it at linear layers.
+            is_flagged = bool(config.get("fan_in_fan_out")) and not turned
+            if weight in turned or (is_flagged and not _is_linear(own, pair, base, weight)):
+                pair = replace(pair, is_transposed=True)
+            pairs[weight] = pair
     kept = {}
     for plain, name in replaced.items():
         there = names.find(plain)
@@ -134,7 +141,7 @@ def _pair(module: str, sides: Mapping[str, str], config: Mapping[str, Any], labe
         *("lora_alpha", label),
     )
     scale = alpha / (math.sqrt(rank) if config.get("use_rslora") else rank)
-    return Pair(down, up, scale, bool(config.get("fan_in_fan_out")) or is_embedding)
+    return Pair(down, up, scale, is_embedding)
 
 
 def _for_module(pattern: Any, module: str, default: Any) -> Any:
@@ -186,6 +193,13 @@ class _Names:
         if shorter in self._names:
             return shorter
         return self._without_first.get(name)
+
+
+def _is_linear(own: Weights, pair: Pair, base: Weights, weight: str) -> bool:
+    """Whether the shape of a weight says that it is outputs first."""
+    down, up = (own.tensors[one].tensor.shape for one in (pair.down, pair.up))
+    shape = base.tensors[weight].tensor.shape
+    return len(shape) != 2 or (shape == (up[0], down[-1]) and shape[0] != shape[1])
 
 
 def _check_shapes(adapter: Adapter, base: Weights) -> None:
