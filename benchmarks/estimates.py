@@ -21,7 +21,7 @@ import torch
 
 from benchmarks.published_training import CLAIMS, KEPT_BACK, SEEN, Published
 from cairn.estimation.estimate import Estimate, estimate
-from cairn.estimation.plan import Plan
+from cairn.estimation.plan import Method, Optimizer, Plan, Precision
 from cairn.estimation.subject import Subject
 from cairn.formats.declared_facts import declared_facts
 from cairn.formats.recognition import family_of
@@ -29,6 +29,12 @@ from cairn.workflows.estimate_description import describe_plan
 from cairn.workflows.exact_estimate import ask
 
 LONGEST_S = 900
+MEMBERS: dict[str, Callable[[Any], Any]] = {
+    "method": Method,
+    "precision": Precision,
+    "optimizer": Optimizer,
+    "targets": tuple,
+}
 GOAL = 0.15
 # Without it glibc keeps freed blocks of up to 32 MB, which is measured too.
 STEADY = {"MALLOC_MMAP_THRESHOLD_": "65536"}
@@ -63,18 +69,33 @@ def unet() -> dict[str, Any]:
     return {**dict(model.config), "_class_name": type(model).__name__}
 
 
+def small_bert() -> dict[str, Any]:
+    return of_transformers(
+        *("Bert", "ForSequenceClassification"),
+        num_hidden_layers=4,
+        hidden_size=384,
+        intermediate_size=1536,
+        num_attention_heads=6,
+    )
+
+
+def small_llama() -> dict[str, Any]:
+    return of_transformers(
+        *("Llama", "ForCausalLM"),
+        num_hidden_layers=4,
+        hidden_size=512,
+        intermediate_size=1376,
+        num_attention_heads=8,
+        vocab_size=16000,
+    )
+
+
 WORDS = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
 SPEECH = {"encoder_layers": 4, "decoder_layers": 4, "encoder_ffn_dim": 1536, **WORDS}
 CASES: dict[str, tuple[Callable[[], dict[str, Any]], dict[str, Any]]] = {
     "MiniLM (the real one), b16 s128": (minilm, {"batch": 16, "seq": 128}),
     "BERT, 4 layers of 384, b16 s128": (
-        lambda: of_transformers(
-            *("Bert", "ForSequenceClassification"),
-            num_hidden_layers=4,
-            hidden_size=384,
-            intermediate_size=1536,
-            num_attention_heads=6,
-        ),
+        small_bert,
         {"batch": 16, "seq": 128},
     ),
     "GPT-2, 4 layers of 384, b2 s256": (
@@ -82,15 +103,35 @@ CASES: dict[str, tuple[Callable[[], dict[str, Any]], dict[str, Any]]] = {
         {"batch": 2, "seq": 256},
     ),
     "Llama, 4 layers of 512, LoRA, b2 s256": (
-        lambda: of_transformers(
-            *("Llama", "ForCausalLM"),
-            num_hidden_layers=4,
-            hidden_size=512,
-            intermediate_size=1376,
-            num_attention_heads=8,
-            vocab_size=16000,
-        ),
+        small_llama,
         {"batch": 2, "seq": 256, "method": "lora", "targets": ["q_proj", "v_proj"]},
+    ),
+    "Llama, the same, QLoRA": (
+        small_llama,
+        {"batch": 2, "seq": 256, "method": "qlora", "targets": ["q_proj", "v_proj"]},
+    ),
+    "Llama, the same, QLoRA, double quant, amp": (
+        small_llama,
+        {
+            "batch": 2,
+            "seq": 256,
+            "method": "qlora",
+            "targets": ["q_proj", "v_proj"],
+            "double_quant": True,
+            "precision": "amp",
+        },
+    ),
+    "Llama, the same, 8-bit AdamW, b1 s32": (
+        small_llama,
+        {"batch": 1, "seq": 32, "optimizer": "adamw8bit"},
+    ),
+    "Llama, the same, Adafactor, b1 s32": (
+        small_llama,
+        {"batch": 1, "seq": 32, "optimizer": "adafactor"},
+    ),
+    "BERT, 4 layers of 384, Adafactor, b2 s32": (
+        small_bert,
+        {"batch": 2, "seq": 32, "optimizer": "adafactor"},
     ),
     "T5, 4+4 layers of 384, b4 s128, target 64": (
         lambda: of_transformers(
@@ -183,10 +224,7 @@ def allocator(names: list[str]) -> None:
 
 
 def fast_bytes(config: dict[str, Any], settings: dict[str, Any]) -> float:
-    from cairn.estimation.plan import Method
-
-    kept = {**settings, "method": Method(settings.get("method", "full"))}
-    kept["targets"] = tuple(kept.get("targets", ()))
+    kept = {key: MEMBERS.get(key, lambda value: value)(value) for key, value in settings.items()}
     return reckon(subject_of(config), Plan(on_cpu=True, **kept)).memory.tensors
 
 

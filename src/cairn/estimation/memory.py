@@ -128,9 +128,18 @@ def _step_workspace(walker: Walker, plan: Plan, found: Trained, *, has_scores: b
 
     A table of embeddings that is the output layer too gets a second gradient, added to the first,
     where the model `has_scores` over its words: a classifier looks them up alone.
-    On a CPU torch's AdamW makes two more of the largest parameter; its fused kernels make none.
     """
     is_doubled = plan.method is Method.FULL and walker.is_tied and has_scores
     second = walker.largest_table * plan.trained_bytes if is_doubled else 0
-    is_plain = plan.on_cpu and plan.optimizer is Optimizer.ADAMW
-    return float(max(second, 2 * found.largest * plan.trained_bytes if is_plain else 0))
+    return float(max(second, found.largest * _passing_bytes(plan)))
+
+
+def _passing_bytes(plan: Plan) -> int:
+    """What an optimizer makes in passing of each element of the largest parameter.
+
+    On a CPU torch's AdamW makes two; its fused kernels make none. Adafactor of transformers makes
+    two in float32 everywhere, and copies of the gradient and the weight where they are not.
+    """
+    if plan.optimizer is Optimizer.ADAFACTOR:
+        return 2 * 4 + (2 * 4 if plan.trained_bytes < 4 else 0)
+    return 2 * plan.trained_bytes if plan.on_cpu and plan.optimizer is Optimizer.ADAMW else 0

@@ -123,8 +123,17 @@ class Plan:
 
     @property
     def narrow(self) -> int:
-        """Bytes of an element that goes into or comes out of a matrix product."""
+        """Bytes of an element that goes into a matrix product, and but for 4 bits comes out."""
         return 4 if self.precision is Precision.FP32 else 2
+
+    @property
+    def result(self) -> int:
+        """Bytes of an element that comes out of a matrix product.
+
+        A 4-bit one gives out the type it was given, which between the layers is float32 in amp
+        (`Linear4bit.forward` in bitsandbytes/nn/modules.py).
+        """
+        return self.wide if self.method is Method.QLORA else self.narrow
 
     @property
     def wide(self) -> int:

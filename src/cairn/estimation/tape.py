@@ -150,9 +150,9 @@ class Tape:
 
     def activation(self, elements: float, name: str) -> None:
         """An activation function: its input, and for tanh-GELU written out three results more."""
-        self.keep(elements, self.plan.narrow)
+        self.keep(elements, self.plan.result)
         if name in ("gelu_new", "gelu_fast", "gelu_python_tanh"):
-            self.keep(3 * elements, self.plan.narrow)
+            self.keep(3 * elements, self.plan.result)
 
     def attention(
         self,
@@ -223,6 +223,8 @@ class Tape:
         plan = self.plan
         if plan.method is Method.FULL:
             self.keep(rows * width, plan.narrow)
+        if plan.precision is Precision.AMP and plan.method is not Method.LORA:
+            self.keep(width * vocabulary, plan.narrow)  # autocast's copy of the output layer
         self.product(rows, width, vocabulary)
         scores = rows * vocabulary
         head_gradient = width * vocabulary * plan.trained_bytes * (plan.method is Method.FULL)

@@ -105,13 +105,13 @@ def _feed_forward(tape: Tape, stack: Stack, habits: Habits, rows: float) -> None
     wide = down.inputs
     _first_products(tape, rows, up, gate)
     if habits.activation in _RELU and not is_gated:
-        tape.keep(rows * wide, tape.plan.narrow)  # keeps its result, which the next product shares
+        tape.keep(rows * wide, tape.plan.result)  # keeps its result, which the next product shares
         is_kept = not habits.inner_dropout
     else:
         tape.activation(rows * wide, habits.activation)
         is_kept = False
     if is_gated:
-        tape.keep(2 * rows * wide, tape.plan.narrow)
+        tape.keep(2 * rows * wide, tape.plan.result)
         tape.passes(3 * rows * wide)
     tape.dropout(rows * wide, habits.inner_dropout)
     tape.linear(down.name, rows, down.inputs, down.outputs, is_input_kept=is_kept)

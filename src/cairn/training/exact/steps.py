@@ -11,8 +11,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from cairn.errors import RequestError
 from cairn.training.exact.batches import batch_for, loss_of
+from cairn.training.exact.four_bits import quantise, scales_of, with_four_bits
 from cairn.training.exact.live_storages import Kind, LiveStorages
 from cairn.training.exact.models import materialise, model_of, with_adapter
+from cairn.training.exact.optimizers import optimizer_for
 
 _STEPS = 2
 
@@ -25,56 +27,67 @@ def run_plan(config: Mapping[str, Any], plan: Mapping[str, Any]) -> dict[str, An
     Raises:
         RequestError: the plan or the model is one that this cannot run.
     """
-    if plan["method"] == "qlora":
-        raise RequestError("--exact cannot run 4-bit weights: leave it out")
-    if plan["optimizer"] not in ("adamw", "sgd"):
-        raise RequestError("--exact runs torch's AdamW and SGD: leave it out for other optimizers")
     if not plan["on_cpu"]:
         _drop_as_on_cuda()
     model = model_of(config, "eager" if plan["attention"] == "eager" else "sdpa")
-    if plan["precision"] == "bf16":
-        model.to(torch.bfloat16)
-    model = _to_train(model, plan)
+    parameters = sum(p.numel() for p in model.parameters())
+    model = to_train(model, plan)
     mode = FakeTensorMode(allow_non_fake_inputs=True)
     materialise(model, mode)
+    quantise(model, mode, double=plan["double_quant"])
     model.train()
     trained = [p for p in model.parameters() if p.requires_grad]
     if not trained:
         raise RequestError(f"nothing of {type(model).__name__} would be trained")
+    optimizer = optimizer_for(plan["optimizer"], trained)  # whose tables have values
     with mode:
-        found = _count(model, trained, plan)
-    found["parameters"] = sum(p.numel() for p in model.parameters())
+        found = _count(model, trained, optimizer, plan)
+    found["parameters"] = parameters
     found["trained"] = sum(p.numel() for p in trained)
     return found
 
 
-def _to_train(model: nn.Module, plan: Mapping[str, Any]) -> nn.Module:
+def to_train(model: nn.Module, plan: Mapping[str, Any]) -> nn.Module:
+    """The model, still on `meta`, with what a plan trains of it and in the plan's numbers."""
+    method = plan["method"]
     if plan["checkpointing"]:
-        enable: Any = getattr(model, "gradient_checkpointing_enable", None) or getattr(
-            model, "enable_gradient_checkpointing", None
-        )
-        if enable is None:
-            raise RequestError(f"{type(model).__name__} knows no checkpointing")
-        enable()
-    if plan["method"] == "lora":
-        ask: Any = getattr(model, "enable_input_require_grads", None)
-        if plan["checkpointing"] and ask is not None:
-            ask()
-        return with_adapter(model, plan["rank"], plan["targets"], plan["adapter_dropout"])
-    if plan["method"] == "last-layer":
+        _checkpoint(model, adapts=method in ("lora", "qlora"))
+    if method == "qlora":
+        model = with_four_bits(model, plan)
+    elif method == "lora" and plan["precision"] == "amp":
+        model.to(torch.bfloat16)
+    if method in ("lora", "qlora"):
+        model = with_adapter(model, plan["rank"], plan["targets"], plan["adapter_dropout"])
+    elif method == "last-layer":
         head = list(model.children())[-1]
         model.requires_grad_(requires_grad=False)
         head.requires_grad_(requires_grad=True)
+    if plan["precision"] == "bf16":
+        model.to(torch.bfloat16)
     return model
 
 
+def _checkpoint(model: nn.Module, *, adapts: bool) -> None:
+    enable: Any = getattr(model, "gradient_checkpointing_enable", None) or getattr(
+        model, "enable_gradient_checkpointing", None
+    )
+    if enable is None:
+        raise RequestError(f"{type(model).__name__} knows no checkpointing")
+    enable()
+    ask: Any = getattr(model, "enable_input_require_grads", None)
+    if adapts and ask is not None:
+        ask()
+
+
 def _count(
-    model: nn.Module, trained: list[nn.Parameter], plan: Mapping[str, Any]
+    model: nn.Module,
+    trained: list[nn.Parameter],
+    optimizer: torch.optim.Optimizer,
+    plan: Mapping[str, Any],
 ) -> dict[str, Any]:
     words = getattr(model.config, "vocab_size", 0)
     base = getattr(model, "get_base_model", lambda: model)()
     live = LiveStorages(lambda shape: len(shape) > 1 and shape[-1] == words)
-    optimizer = _optimizer(plan, trained)
 
     def gathered(parameter: Tensor) -> None:
         if parameter.grad is not None:
@@ -84,7 +97,7 @@ def _count(
         parameter.register_post_accumulate_grad_hook(gathered)  # type: ignore[no-untyped-call]
     flops = 0
     with live:
-        live.mark((*model.parameters(), *model.buffers()), Kind.WEIGHTS)
+        live.mark((*model.parameters(), *model.buffers(), *scales_of(model)), Kind.WEIGHTS)
         for step in range(_STEPS):
             live.start_peak()
             counter = FlopCounterMode(display=False, custom_mapping=_ATTENTION)
@@ -114,13 +127,6 @@ def _batches(
             loss = loss_of(model, batch)
         live.kind = Kind.WORKSPACE
         loss.backward()  # type: ignore[no-untyped-call]
-
-
-def _optimizer(plan: Mapping[str, Any], trained: list[nn.Parameter]) -> torch.optim.Optimizer:
-    """Torch's own; one parameter after the other, as on a CPU."""
-    if plan["optimizer"] == "sgd":
-        return torch.optim.SGD(trained, lr=1e-3, momentum=0.9, foreach=False)
-    return torch.optim.AdamW(trained, lr=1e-3, foreach=False)
 
 
 def _drop_as_on_cuda() -> None:
