@@ -51,6 +51,7 @@ DTYPES: dict[int, DType] = {
     27: DType.F6_E2M3,
     28: DType.F6_E3M2,
 }
+_MAX_PAIRS = 100
 _TEXT = 8
 _EXTERNAL = 1
 _FIXED_DATA, _VARINT_DATA, _STRING_DATA = (4, 10), (5, 7, 11), 6
@@ -71,7 +72,22 @@ class TensorProto:
     numbers: list[Field] = field(default_factory=list)
     is_external: bool = False
     is_segment: bool = False
-    external: dict[str, str] = field(default_factory=dict)
+    external_pairs: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def external(self) -> dict[str, str]:
+        """What is said of the data outside; of a key that stands twice loaders take the last."""
+        return dict(self.external_pairs)
+
+    def add_pair(self, key: str, value: str) -> None:
+        """Take an entry of external data.
+
+        Raises:
+            MalformedError: there are too many.
+        """
+        if len(self.external_pairs) == _MAX_PAIRS:
+            raise MalformedError(f"more than {_MAX_PAIRS} entries of external data")
+        self.external_pairs.append((key, value))
 
 
 def read_tensor(wire: Wire, span: Span) -> TensorProto:
@@ -93,8 +109,7 @@ def read_tensor(wire: Wire, span: Span) -> TensorProto:
             case (9, Span() as raw, *_):
                 found.raw = raw
             case (13, Span() as pair, *_):
-                key, value = read_pair(wire, pair)
-                found.external[key] = value
+                found.add_pair(*read_pair(wire, pair))
             case (14, int() as location, *_):
                 found.is_external = location == _EXTERNAL
     if len(found.dims) > MAX_AXES:
@@ -138,7 +153,7 @@ def place(proto: TensorProto, name: str, *, constant: bool) -> TensorInfo | str:
         return "six-bit numbers are read only from raw data that fills whole groups of four"
     role = Role.BUFFERS if constant or dtype in _STEERING else role_of_flat_name(name)
     if proto.is_external:
-        return TensorInfo(name, dtype, shape, Span(0, 0), role, pieces=(_external(proto, dtype),))
+        return TensorInfo(name, dtype, shape, Span(0, 0), role, pieces=(_external(proto),))
     if proto.raw is not None:
         return TensorInfo(name, dtype, shape, proto.raw, role)
     if not prod(shape) and not proto.numbers:
@@ -157,20 +172,34 @@ def storages_of(tensor: TensorInfo) -> list[Storage]:
     ]
 
 
-def _external(proto: TensorProto, dtype: DType) -> Piece:
-    location = proto.external.get("location", "")
+def _external(proto: TensorProto) -> Piece:
+    location, span = external_span(proto)
     beside("", location)
-    offset = _number(proto, "offset") or 0
-    size = dtype.size_bytes(prod(proto.dims))
-    length = _number(proto, "length")
-    if length is not None and length != size:
-        raise MalformedError(
-            f"tensor {proto.name[:200]!r} needs {size} bytes, its external data has {length}"
-        )
-    if offset + size > MAX_INT64:
-        raise MalformedError(f"tensor {proto.name[:200]!r} ends beyond any file")
     dims = tuple(proto.dims)
-    return Piece(Span(offset, offset + size), (0,) * len(dims), dims, location)
+    return Piece(span, (0,) * len(dims), dims, location)
+
+
+def external_span(proto: TensorProto) -> tuple[str, Span]:
+    """The file that a tensor with external data lies in, as it is written, and where in it.
+
+    Raises:
+        MalformedError: no file is named, or the place is none that such a tensor could have.
+    """
+    name = repr(proto.name[:200])
+    location = proto.external.get("location", "")
+    if not location:
+        raise MalformedError(f"tensor {name} does not say in which file it lies")
+    offset = _number(proto, "offset") or 0
+    length = _number(proto, "length")
+    dtype = DTYPES.get(proto.data_type)
+    if dtype is None or any(axis < 0 for axis in proto.dims):
+        raise MalformedError(f"tensor {name} has no type and shape of numbers")
+    size = dtype.size_bytes(prod(proto.dims))
+    if length is not None and length != size:
+        raise MalformedError(f"tensor {name} needs {size} bytes, its external data has {length}")
+    if offset + size > MAX_INT64:
+        raise MalformedError(f"tensor {name} ends beyond any file")
+    return location, Span(offset, offset + size)
 
 
 def _number(proto: TensorProto, key: str) -> int | None:

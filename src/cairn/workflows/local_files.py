@@ -20,7 +20,7 @@ def local_file(path: Path, name: str, root: Path) -> File:
         size = path.stat().st_size
     except OSError as error:
         raise EntryNotFoundError(f"{path}: {error.strerror}") from None
-    return File(size, partial(FileSource, path, name), leads_out=_leads_out(path, root))
+    return File(size, partial(FileSource, path, name), leads_out=leads_out(path, root))
 
 
 def folder_files(root: Path) -> dict[str, File]:
@@ -43,7 +43,7 @@ def folder_files(root: Path) -> dict[str, File]:
     return files
 
 
-def _leads_out(path: Path, root: Path) -> bool:
+def leads_out(path: Path, root: Path) -> bool:
     """Whether `path` is reached through a link to somewhere outside the checkpoint.
 
     The HF cache keeps a revision as links from `snapshots/<commit>` into `blobs`: those stay.

@@ -21,6 +21,8 @@ from cairn.formats import File, FileSource
 from cairn.scanner import judging_version, report_of
 from cairn.scanner.advisories import AdvisoryData
 from cairn.scanner.evidence.base import Evidence, Unread
+from cairn.workflows.external_data import checked
+from cairn.workflows.local_files import leads_out
 
 if TYPE_CHECKING:
     from cairn.domain import Actor, RepoId
@@ -57,20 +59,22 @@ def scan(
     known = advisories or AdvisoryData()
     reports = []
     for path, file in sorted(files.items()):
-        reports.append(_report(path, file, gather, known))
+        reports.append(_report(path, file, gather, known, files))
         done(reports[-1].size_bytes)
     return ScanReport(judging_version(known), tuple(reports), known.version)
 
 
 def _report(
-    path: str, file: File | Unopened, gather: Gather, advisories: AdvisoryData
+    path: str, file: File | Unopened, gather: Gather, advisories: AdvisoryData, files: Scannable
 ) -> FileReport:
     if isinstance(file, Unopened):
         return _unread(path, 0, file.reason)
     try:
         with file.open() as source:
             digest = digest_of(source) if advisories.may_be_known(source.size_bytes) else None
-            return report_of(path, source.size_bytes, gather(source), advisories, digest)
+            evidence = gather(source)
+            evidence += tuple(checked(path, evidence, files))
+            return report_of(path, source.size_bytes, evidence, advisories, digest)
     except (RequestError, NotFoundError, UntrustedDataError, OSError) as error:
         return _unread(path, file.size_bytes, f"cannot be read: {_reason(error)}")
     except IntegrityError:
@@ -124,13 +128,13 @@ def _below(root: Path) -> Iterator[tuple[str, File | Unopened]]:
         for name in (*names, *(one for one in subfolders if Path(folder, one).is_symlink())):
             path = Path(folder, name)
             relative = shown_path(path.relative_to(root).as_posix())
-            yield relative, _local(path, relative)
+            yield relative, _local(path, relative, root)
     for error in unlisted:
         place = shown_path(Path(os.fsdecode(error.filename)).relative_to(root).as_posix())
         yield place, Unopened(f"the folder cannot be listed: {error.strerror}")
 
 
-def _local(path: Path, relative: str) -> File | Unopened:
+def _local(path: Path, relative: str, root: Path | None = None) -> File | Unopened:
     try:
         status = path.stat()
     except OSError as error:
@@ -139,7 +143,8 @@ def _local(path: Path, relative: str) -> File | Unopened:
         return Unopened("a link to a folder, which is not followed")
     if not S_ISREG(status.st_mode):
         return Unopened("neither a file nor a folder")
-    return File(status.st_size, partial(FileSource, path, relative))
+    is_out = root is not None and path.is_symlink() and leads_out(path, root)
+    return File(status.st_size, partial(FileSource, path, relative), leads_out=is_out)
 
 
 def shown_path(path: str) -> str:

@@ -20,3 +20,16 @@ class GraphOperation(Evidence):
     domain: str
     name: str
     defined: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ExternalData(Evidence):
+    """Tensors of a model lie in another file, up to its byte `end`; once for each file.
+
+    `place` is that of the first of them. Whether the file is there, who has both can say.
+    """
+
+    kind: ClassVar[str] = "external-data"
+
+    location: str
+    end: int

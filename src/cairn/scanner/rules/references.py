@@ -20,7 +20,7 @@ _BY_MISTAKE = frozenset(
 _ALWAYS = frozenset(
     (
         *("Keras vocabulary", "HDF5 external link", "HDF5 external storage"),
-        *("HDF5 virtual dataset", "tar device"),
+        *("HDF5 virtual dataset", "tar device", "ONNX data behind a link out of the folder"),
     )
 )
 
@@ -29,9 +29,10 @@ class References(Rule):
     """The file has a loader open another file or address.
 
     Weights and vocabularies may lie in files of their own beside a model. A path that climbs out
-    of the folder, begins at the root or is an address makes whoever loads the model read their
-    own secrets into it, or tell somebody that they do (CVE-2024-27318, CVE-2025-12058,
-    CVE-2026-1669). Put the file that is meant into the folder and name it without a path.
+    of the folder, begins at the root or is an address, and a file that is a link out of it, make
+    whoever loads the model read their own secrets into it, or tell somebody that they do
+    (CVE-2024-27318, CVE-2025-12058, CVE-2026-1669). Put the file that is meant into the folder and
+    name it without a path.
     """
 
     name: ClassVar[str] = "references"
