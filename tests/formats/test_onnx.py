@@ -237,7 +237,7 @@ def test_external_data_is_a_piece_of_another_file() -> None:
         (external("a/../../w.bin"), "outside the checkpoint"),
         (external("..\\w.bin"), "outside the checkpoint"),
         (external("C:w.bin"), "outside the checkpoint"),
-        (external(""), "outside the checkpoint"),
+        (external(""), "does not say in which file"),
         (external(offset=-1), "external offset"),
         (external(offset="9" * 30), "external offset"),
         (external(offset="0x10"), "external offset"),
