@@ -41,7 +41,7 @@ def may_open(catalog: Catalog, actor: Actor) -> bool:
 
 def test_a_request_waits_and_is_decided(catalog: Catalog, repo: RepoRecord, clock: Clock) -> None:
     kept = catalog.access_requests
-    assert kept.find(repo.uid, "eve") is None
+    assert kept.find(repo.uid, "eve") is None and kept.state_of(repo.uid, "eve") is None
     ask(catalog, repo, "Eve")
     asked = kept.find(repo.uid, "eve")
     assert asked and (asked.person.name, asked.person.email) == ("Eve", "Eve@example.org")
@@ -54,7 +54,7 @@ def test_a_request_waits_and_is_decided(catalog: Catalog, repo: RepoRecord, cloc
     done = kept.decide(repo, "eve", REJECTED, "not now", ada)
     assert (done.state, done.reason) == (REJECTED, "not now")
     assert kept.decide(repo, "eve", PENDING, "", ada).reason == ""
-    assert kept.get(repo.uid, asked.uid).state is PENDING
+    assert kept.get(repo.uid, asked.uid).state is kept.state_of(repo.uid, "EVE") is PENDING
 
 
 def test_nothing_is_decided_twice(catalog: Catalog, repo: RepoRecord) -> None:

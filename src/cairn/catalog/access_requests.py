@@ -117,6 +117,15 @@ class AccessRequests:
             row = connection.execute(_of(repo_uid, person)).one_or_none()
         return None if row is None else _request(row)
 
+    def state_of(self, repo_uid: str, person: str) -> AccessState | None:
+        """The same, only the state: it is asked for with every file of a gated repo."""
+        query = select(access_requests.c.state).where(
+            access_requests.c.repo == repo_uid, access_requests.c.person == key_of(person)
+        )
+        with self._database.read() as connection:
+            state = connection.execute(query).scalar_one_or_none()
+        return None if state is None else AccessState(state)
+
     def get(self, repo_uid: str, uid: str) -> AccessRequest:
         """The request with this internal id.
 

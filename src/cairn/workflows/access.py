@@ -201,17 +201,17 @@ def _check_let_in(house: House, actor: Actor, record: RepoRecord) -> None:
             f"Access to {what} is restricted, and token {actor.token_name!r} is not for it: it"
             f" would need the grant read:{record.id}, and you an owner's consent."
         )
-    asked = house.catalog.access_requests.find(record.uid, actor.name)
-    if asked is None:
+    state = house.catalog.access_requests.state_of(record.uid, actor.name)
+    if state is None:
         raise GatedError(
             f"Access to {what} is restricted and you are not in the authorized list.",
             page=record.id.url_path,
         )
-    if asked.state is AccessState.PENDING:
+    if state is AccessState.PENDING:
         raise GatedError(
             f"Your request to access {what} is awaiting a review from the repo authors."
         )
-    if asked.state is AccessState.REJECTED:
+    if state is AccessState.REJECTED:
         raise GatedError(f"Your request to access {what} has been rejected by the repo's authors.")
 
 
