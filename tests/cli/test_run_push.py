@@ -23,6 +23,7 @@ from cairn.errors import (
     UntrustedDataError,
 )
 from cairn.training import Run, pushing, steps
+from cairn.workflows import run_fetching
 from cairn.workflows.run_fetching import placed_run
 from cairn.workflows.run_places import StorePlace
 from cairn.workflows.run_pushing import push_run
@@ -58,6 +59,26 @@ def train(folder: str, until: int, *, keep: Retention | None = None, **about: An
             optimizer.step()
             run.log(step + 1, loss=loss)
             run.save(step + 1)
+
+
+def test_a_fetch_that_was_killed_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    train("here", 3)
+    told("push", "here", "store:store/run")
+    write, written = run_fetching._write, []
+
+    def killed(file: Any, target: Path, progress: Any) -> None:
+        write(file, target, progress)
+        written.append(target)
+        if len(written) == 9:  # the record, a whole checkpoint, and a file of the next
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as short:
+        short.setattr(run_fetching, "_write", killed)
+        cairn("fetch", "store:store/run", "there", "--all")
+    assert len(steps("there")) == 1 and not Path("there/metrics.jsonl").exists()
+    assert told("fetch", "store:store/run", "there", "--all")["steps"] == [1, 2, 3]
+    same = ("run.json", "metrics.jsonl", "step-2/model.safetensors")
+    assert all(Path("there", n).read_bytes() == Path("here", n).read_bytes() for n in same)
 
 
 def test_a_run_is_pushed_fetched_on_another_machine_and_goes_on_to_the_bit() -> None:

@@ -16,7 +16,7 @@ from cairn.domain.finetuning import (
     lighter,
 )
 from cairn.domain.learning_rates import usual_learning_rate
-from cairn.errors import RequestError
+from cairn.errors import MalformedError, RequestError
 from cairn.estimation.devices import CPU, catalogue
 from cairn.estimation.estimate import largest_batch
 from cairn.estimation.memory import memory
@@ -77,7 +77,11 @@ def settled(work: Work, said: Callable[[str], None], processes: int = 1) -> Work
 
 def _parameters(base: Path) -> int:
     """How many the model that is trained has."""
-    model = trained_model(read_path(base).checkpoint)
+    found = read_path(base).checkpoint
+    for path, why in sorted(found.unread.items()):
+        if path.endswith(".safetensors"):
+            raise MalformedError(why, source=path, hint=f"fetch {base.name} again")
+    model = trained_model(found)
     return sum(one.elements for one in model.tensors.values() if one.role is Role.WEIGHTS)
 
 

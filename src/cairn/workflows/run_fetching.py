@@ -114,6 +114,8 @@ def fetch_run(
     """
     folder.mkdir(parents=True, exist_ok=True)
     _check_folder(folder, run)
+    # The record first: it says whose the checkpoints are, should this be killed between them.
+    _write_beside(files, RUN, folder)
     for step in steps:
         target = folder / step.folder
         if target.exists():
@@ -128,11 +130,15 @@ def fetch_run(
             draft.rename(target)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
-    for name in (METRICS, RUN):
-        if name in files:
-            draft = folder / f".{name}.part"
-            _write(files[name], draft, lambda _: None)
-            draft.replace(folder / name)
+    _write_beside(files, METRICS, folder)
+
+
+def _write_beside(files: Mapping[str, File], name: str, folder: Path) -> None:
+    """A file of the run itself, whole or not at all."""
+    if name in files:
+        draft = folder / f".{name}.part"
+        _write(files[name], draft, lambda _: None)
+        draft.replace(folder / name)
 
 
 def _check_folder(folder: Path, run: KeptRun) -> None:

@@ -1,12 +1,15 @@
 """The page of a training run: what it says, what it leaves out, and what strangers put in it."""
 
+import json
+import math
 import re
+import struct
 
 import pytest
 
 from cairn.domain import RunStatus
-from cairn.hub.web import training
 from cairn.hub.web.line_chart import line_chart
+from cairn.workflows import bounded_runs
 from tests.hub.web.homes import Home
 from tests.hub.web.runs import run_files
 
@@ -61,8 +64,8 @@ def test_a_page_reads_no_more_than_it_has_time_for(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home.repo("ada/run", run_files())
-    monkeypatch.setattr(training, "MAX_CURVE_BYTES", 1000)
-    monkeypatch.setattr(training, "MAX_RECORD_BYTES", 700)
+    monkeypatch.setattr(bounded_runs, "MAX_CURVE_BYTES", 1000)
+    monkeypatch.setattr(bounded_runs, "MAX_RECORD_BYTES", 700)
     html = home.page(PAGE)
     assert "too long to be drawn" in html
     assert "The newest 2 of 3 checkpoints are listed" in html
@@ -74,10 +77,39 @@ def test_curves_of_too_many_names_or_values_are_left_out(
 ) -> None:
     home.repo("ada/run", run_files())
     assert "too long to be drawn" not in home.page(PAGE)
-    monkeypatch.setattr(training, limit, 1)
+    monkeypatch.setattr(bounded_runs, limit, 1)
     html = home.page(PAGE)
     assert "too long to be drawn" in html
     assert "40</a></td>" in html  # checkpoints are listed as before
+
+
+def test_a_checkpoint_of_many_metrics_is_shown_with_some(home: Home) -> None:
+    files = run_files(nan_at=60)
+    record = json.loads(files["step-60/checkpoint.json"])
+    nan = {"$float": struct.pack(">d", math.nan).hex()}
+    record["metrics"] = {**{f"name{n}": n for n in range(5000)}, "odd": nan}
+    files["step-60/checkpoint.json"] = json.dumps(record).encode()
+    home.repo("ada/run", files)
+    html = home.page(PAGE)
+    assert "metrics 24 are listed" in html
+    assert len(set(re.findall(r"name\d+", html))) == 23 and "odd nan" in html
+    assert re.search(r"40</a></td>.*?goes on here", re.sub(r"<wbr>", "", html))
+
+
+def test_the_api_tells_what_the_page_draws(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    home.repo("ada/run", run_files(nan_at=30))
+    monkeypatch.setattr(bounded_runs, "MAX_RECORD_BYTES", 700)
+    said = home.client.get("/api/cairn/models/ada/run/training/main").json()
+    assert (said["status"], said["last_step"], said["resume_point"]) == ("ended", 60, 60)
+    assert said["record"]["seed"] == 7 and len(said["curves"]["loss"]) == 60
+    assert said["curves"]["loss"][29] == [30, "NaN"]
+    assert [one["step"] for one in said["steps"]] == [40, 60]
+    assert said["left_out"] == ["The newest 2 of 3 checkpoints are listed."]
+    home.repo("ada/model", {"README.md": b"# x\n"})
+    assert home.client.get("/api/cairn/models/ada/model/training/main").status_code == 404
+    home.repo("ada/odd", {**run_files(), "run.json": b"{"})
+    refused = home.client.get("/api/cairn/models/ada/odd/training/main")
+    assert refused.status_code == 400 and "run.json" in refused.text
 
 
 def test_what_strangers_write_is_text(home: Home) -> None:

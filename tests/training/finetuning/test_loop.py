@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from cairn.domain import RunOrders, RunRecord, RunStatus
 from cairn.domain.finetuning import Method, Schedule
-from cairn.errors import ConflictError, InexactError, RequestError
+from cairn.errors import ConflictError, InexactError, IntegrityError, RequestError
 from cairn.formats import FileSource
 from cairn.formats.training_metrics import read_points
 from cairn.formats.training_run import ORDERS, orders_text, read_run
@@ -189,6 +189,24 @@ def test_memory_that_ends_before_anything_was_learnt_is_said(
     monkeypatch.setattr(descent, "moved", no_room)
     with pytest.raises(RequestError, match=r"nothing was saved before\. Try .*, --method lora, "):
         done(bert, reviews, tmp_path / "out", method=Method.FULL, **SHORT)
+
+
+def test_a_damaged_checkpoint_says_what_to_delete(
+    bert: Path, reviews: Path, tmp_path: Path
+) -> None:
+    short: dict[str, Any] = {**SHORT, "save_every": 1}
+    done(bert, reviews, tmp_path / "out", stop_after=3, **short)
+    newest = tmp_path / "out/run/step-3"
+    whole = (newest / "model.safetensors").read_bytes()
+    (newest / "model.safetensors").write_bytes(whole[:-40])
+    told = r"step-3 is damaged \(.*\): delete this folder, and the same command goes on from step 2"
+    with pytest.raises(IntegrityError, match=told):
+        done(bert, reviews, tmp_path / "out", **short)
+    (newest / "checkpoint.json").write_text("{")
+    with pytest.raises(IntegrityError, match=told):
+        done(bert, reviews, tmp_path / "out", **short)
+    shutil.rmtree(newest)
+    assert done(bert, reviews, tmp_path / "out", **short)[1][0].step == 3
 
 
 def test_a_folder_is_of_one_recipe(bert: Path, reviews: Path, tmp_path: Path) -> None:

@@ -1,19 +1,22 @@
 """What of rows and bases does not fit is said before training, and what fits is not lost."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 from cairn.domain.finetuning import FineTuning, Method, TaskName
-from cairn.errors import RequestError
+from cairn.errors import MalformedError, RequestError
 from cairn.training.finetuning.tasks import Materials
-from cairn.training.finetuning.tasks.speech import Writing
+from cairn.training.finetuning.tasks.sentence_similarity import SentenceSimilarity
+from cairn.training.finetuning.tasks.speech import Writing, sound_of
 from cairn.training.finetuning.tasks.text_generation import TextGeneration
 from cairn.training.rows import open_data
-from tests.training.finetuning import bases
+from tests.training.finetuning import bases, toys
 from tests.training.finetuning.work import done
 
 
@@ -80,6 +83,87 @@ def test_a_text_begins_as_the_tokenizer_begins_it(tmp_path: Path) -> None:
 def generation(base: Path, data: Path, max_length: int) -> TextGeneration:
     recipe = FineTuning(str(base), str(data), TaskName.TEXT_GENERATION, max_length=max_length)
     return TextGeneration(Materials(base, recipe, open_data(data).rows))
+
+
+def test_a_base_without_words_of_its_own_is_refused(
+    bert: Path, reviews: Path, tmp_path: Path
+) -> None:
+    base = shutil.copytree(bert, tmp_path / "base")
+    for path in base.glob("tokenizer*"):
+        path.unlink()
+    with pytest.raises(RequestError, match=r"base has no tokenizer: lay tokenizer\.json and"):
+        done(base, reviews, tmp_path / "out", steps=1)
+
+
+def test_weights_that_are_cut_off_are_told_as_such(
+    bert: Path, reviews: Path, tmp_path: Path
+) -> None:
+    base = shutil.copytree(bert, tmp_path / "base")
+    content = (base / "model.safetensors").read_bytes()
+    (base / "model.safetensors").write_bytes(content[:-100])
+    with pytest.raises(MalformedError, match=r"model.safetensors.*fetch base again"):
+        done(base, reviews, tmp_path / "out", steps=1)
+
+
+@pytest.mark.parametrize("is_kept_whole", [True, False])
+def test_a_sound_that_is_cut_off_is_refused(is_kept_whole: bool, tmp_path: Path) -> None:
+    sound = tmp_path / "a.wav"
+    soundfile.write(sound, np.zeros(1600), 16_000)
+    content = sound.read_bytes()
+    sound.write_bytes(content if is_kept_whole else content[:-1000])
+    row = {"audio": sound}
+    if is_kept_whole:
+        assert len(sound_of(row, "audio", 8_000)) == 800
+        piped = content[:4] + b"\xff\xff\xff\xff" + content[8:]
+        assert len(sound_of({"audio": piped}, "audio", 16_000)) == 1600
+        return
+    with pytest.raises(MalformedError, match=r"a.wav: 2,244 of 3,244 bytes: it is cut off"):
+        sound_of(row, "audio", 8_000)
+
+
+def similarity(base: Path, data: Path) -> SentenceSimilarity:
+    recipe = FineTuning(str(base), str(data), TaskName.SENTENCE_SIMILARITY, max_length=20)
+    return SentenceSimilarity(Materials(base, recipe, open_data(data).rows))
+
+
+def test_vectors_are_described_for_sentence_transformers(bert: Path, tmp_path: Path) -> None:
+    task, out = similarity(bert, toys.triplets(tmp_path / "a.jsonl", 4)), tmp_path / "out"
+    task.save(task.model, out)
+    modules = json.loads((out / "modules.json").read_text())
+    assert [(one["path"], one["type"].rpartition(".")[2]) for one in modules] == [
+        ("", "Transformer"),
+        ("1_Pooling", "Pooling"),
+        ("2_Normalize", "Normalize"),
+    ]
+    pooling = json.loads((out / "1_Pooling/config.json").read_text())
+    assert pooling["word_embedding_dimension"] == 16
+    assert [name for name, value in pooling.items() if value is True] == [
+        "pooling_mode_mean_tokens"
+    ]
+    assert json.loads((out / "sentence_bert_config.json").read_text())["max_seq_length"] == 20
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", [Method.FULL, Method.LORA])
+def test_sentence_transformers_gives_the_vectors_that_were_trained(
+    method: Method, bert: Path, tmp_path: Path
+) -> None:
+    library = pytest.importorskip("sentence_transformers")
+    data, out = toys.triplets(tmp_path / "a.jsonl", 40), tmp_path / "out"
+    told = {"task": TaskName.SENTENCE_SIMILARITY, "method": method, "learning_rate": 0.01}
+    done(bert, data, out, steps=4, **told)
+    texts = ["a good film", "we was very sad and it was not a book at all"]
+    found = torch.tensor(library.SentenceTransformer(str(out), device="cpu").encode(texts))
+    base = similarity(bert, data)
+    if method is Method.LORA:
+        import peft
+
+        base.model = peft.PeftModel.from_pretrained(base.model, out)
+    else:
+        base.model = type(base.model).from_pretrained(out)
+    batch = base.collate([{"first": base.processor(text)} for text in texts])
+    wanted = base._vectors(base.model.eval(), batch)[:, 0]
+    assert torch.allclose(found, wanted, atol=1e-6)
 
 
 def test_a_text_longer_than_whisper_writes_is_cut(tmp_path: Path) -> None:

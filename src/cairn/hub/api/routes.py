@@ -18,6 +18,7 @@ from cairn.hub.api import (
     sizes,
     store,
     tensor_health,
+    training,
     weights,
 )
 
@@ -33,6 +34,7 @@ for part in (
     decisions,
     inspect,
     tensor_health,
+    training,
     compare,
     weights,
     estimates,

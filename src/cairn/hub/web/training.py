@@ -3,7 +3,7 @@
 All of it is what the run says of itself; nothing is run, and no tensor is read.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any
@@ -13,30 +13,17 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from cairn.domain import Retention, RunRecord, TrainingSession
-from cairn.errors import CairnError, EntryNotFoundError, LimitError
-from cairn.formats import File
-from cairn.formats.training_metrics import METRICS
-from cairn.formats.training_record import RECORD, step_of
+from cairn.errors import CairnError, EntryNotFoundError
 from cairn.hub.routing import repo_routes
 from cairn.hub.web import line_chart
 from cairn.hub.web.repo_view import RepoView, load_repo
 from cairn.hub.web.visit import Visit, endpoint
+from cairn.workflows.bounded_runs import bounded_run
 from cairn.workflows.browse import View
-from cairn.workflows.kept_runs import KeptRun, KeptStep, read_kept_run
+from cairn.workflows.kept_runs import KeptRun, KeptStep
 from cairn.workflows.repo_runs import revision_files
 
-MAX_CURVE_BYTES = 8 << 20
-"""Of metrics.jsonl: a second of reading, some 100,000 lines."""
-
-MAX_CURVE_NAMES, MAX_CURVE_VALUES = 1_000, 500_000
-"""In metrics.jsonl: some 80 MB of memory."""
-
-MAX_RECORD_BYTES = 16 << 20
-"""Of all records of checkpoints, from the newest on: another second."""
-
 MAX_CURVES = 12
-MAX_STEPS = 200
-_TOO_LONG = "The curves are too long to be drawn here."
 _ENVIRONMENT = ("torch", "python", "cpu", "devices", "threads", "processes", "code")
 _WORDS = {
     "running": ("Running when it was pushed", ""),
@@ -80,48 +67,13 @@ def _training(visit: Visit) -> Response:
         "section": repo.record.id.type.plural,
         "now": visit.now,
     }
-    files, left_out = _affordable(revision_files(visit.house, View(repo.record, repo.revision)))
+    files = revision_files(visit.house, View(repo.record, repo.revision))
     try:
-        run = _read(repo.record.id.full_name, files, left_out)
+        found = bounded_run(repo.record.id.full_name, files)
     except CairnError as error:
         return visit.render("training.html", **context, run=None, reason=str(error))
-    return visit.render(
-        "training.html", **context, run=run, left_out=left_out, **_shown(visit, repo, run)
-    )
-
-
-def _read(name: str, files: dict[str, File], left_out: list[str]) -> KeptRun:
-    """The run; without its curves where these are more than a page has memory for."""
-    most = (MAX_CURVE_NAMES, MAX_CURVE_VALUES)
-    try:
-        return read_kept_run(name, files, is_live=None, most=most)
-    except LimitError:
-        if files.pop(METRICS, None) is None:
-            raise
-        left_out.append(_TOO_LONG)
-    return read_kept_run(name, files, is_live=None)
-
-
-def _affordable(files: Mapping[str, File]) -> tuple[dict[str, File], list[str]]:
-    """The files that a page may take the time to read, and words for the others."""
-    kept, told = dict(files), []
-    curves = kept.get(METRICS)
-    if curves is not None and curves.size_bytes > MAX_CURVE_BYTES:
-        del kept[METRICS]
-        told.append(_TOO_LONG)
-    folders = {path.partition("/")[0] for path in kept}
-    named = {folder: step for folder in folders if (step := step_of(folder)) is not None}
-    room, listed = MAX_RECORD_BYTES, set()
-    for folder in sorted(named, key=lambda name: named[name], reverse=True)[:MAX_STEPS]:
-        record = kept.get(f"{folder}/{RECORD}")
-        room -= record.size_bytes if record else 0
-        if room < 0:
-            break
-        listed.add(folder)
-    older = set(named) - listed
-    if older:
-        told.append(f"The newest {len(listed)} of {len(named)} checkpoints are listed.")
-    return {p: f for p, f in kept.items() if p.partition("/")[0] not in older}, told
+    shown = _shown(visit, repo, found.run)
+    return visit.render("training.html", **context, run=found.run, left_out=found.left_out, **shown)
 
 
 def _shown(visit: Visit, repo: RepoView, run: KeptRun) -> dict[str, Any]:

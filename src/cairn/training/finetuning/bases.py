@@ -27,6 +27,8 @@ _HEADS = (
     *("classifier", "score", "pre_classifier", "pooler.dense", "lm_head", "proj_out"),
     *("class_labels_classifier", "bbox_predictor", "classification_head"),
 )
+# Files of which a tokenizer is read, by any library.
+_TOKENIZERS = ("tokenizer*", "vocab*", "*.model", "*.tiktoken", "tekken.json")
 _NO_CODE = {"trust_remote_code": False}
 
 
@@ -71,7 +73,16 @@ def known_labels(base: Path) -> dict[str, int]:
 
 
 def load_tokenizer(base: Path, **settings: Any) -> Any:
-    """The tokenizer that lies beside a model."""
+    """The tokenizer that lies beside a model.
+
+    Raises:
+        RequestError: none does; transformers would make one that knows no word.
+    """
+    if not any(next(base.glob(pattern), None) for pattern in _TOKENIZERS):
+        raise RequestError(
+            f"{base.name} has no tokenizer: lay tokenizer.json and tokenizer_config.json of its"
+            " origin beside the weights, or name a base that reads texts"
+        )
     return loaded("AutoTokenizer", base, **settings)
 
 

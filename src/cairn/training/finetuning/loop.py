@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from cairn.domain import Retention
-from cairn.errors import CairnError, RequestError
+from cairn.errors import CairnError, IntegrityError, RequestError, UntrustedDataError
 from cairn.training.exactness import EVERYTHING
 from cairn.training.finetuning.descent import Descent
 from cairn.training.finetuning.evaluating import evaluate
@@ -19,8 +19,9 @@ from cairn.training.finetuning.samples import Samples
 from cairn.training.finetuning.standing import Standing
 from cairn.training.finetuning.story import CODE, NEWEST_KEPT, Ended, Story
 from cairn.training.finetuning.tasks.base import Task
+from cairn.training.folders import step_folders
 from cairn.training.ranks.group import Ranks
-from cairn.training.resuming import resume
+from cairn.training.resuming import Resumed, resume
 from cairn.training.run import Run
 
 
@@ -53,7 +54,7 @@ class Training:
         step = 0
         try:
             with self._opened(story) as run:
-                back = run.resume(allow=set(allow))
+                back = self._back(run, allow)
                 if back:
                     step, self._standing = back.step, Standing(**back.values["standing"])
                     self._forget_missing_best(run)
@@ -69,6 +70,18 @@ class Training:
         except _StoppedError:
             return Ended(step, self._total, step, {}, is_interrupted=True)
         return self._ended(run, story, step)
+
+    def _back(self, run: Run, allow: Sequence[str]) -> Resumed | None:
+        """The state of the newest checkpoint, if there is one."""
+        try:
+            return run.resume(allow=set(allow))
+        except (IntegrityError, UntrustedDataError) as error:
+            *older, newest = step_folders(run.folder)
+            way = f"from step {older[-1].step}" if older else "from the beginning"
+            raise IntegrityError(
+                f"the checkpoint {newest.path} is damaged ({error}): delete this folder, and the"
+                f" same command goes on {way}"
+            ) from error
 
     def _forget_missing_best(self, run: Run) -> None:
         """A run that came from elsewhere may be without its best checkpoint."""
@@ -149,6 +162,11 @@ class Training:
         """Stop before a number that is none gets into the weights."""
         if math.isfinite(value):
             return
+        if step == 1:
+            raise RequestError(
+                f"{what} is {value} at the first step, before anything was learnt: some weight of"
+                " the base or some row of the data is not finite, or --precision float32 helps"
+            )
         raise RequestError(
             f"{what} is {value} at step {step}; {_kept(run)}. Try a lower --learning-rate (it is"
             f" {self._recipe.rate:g}), a longer --warmup or --precision float32, and look for"

@@ -40,7 +40,8 @@ def split(rows: Rows, share: float, seed: int) -> Split:
     if not learnt or not held_out:
         side = "hold out" if not held_out else "learn from"
         raise RequestError(
-            f"{rows.name} has {len(rows)} rows, of which this seed leaves none to {side}:"
+            f"{rows.name} has {len(rows)} row{'s' if len(rows) > 1 else ''}, of which this seed"
+            f" leaves none to {side} (rows that say the same stay together):"
             " name data to measure with by --eval-data, or another share by --held-out"
         )
     return Split(learnt, held_out)

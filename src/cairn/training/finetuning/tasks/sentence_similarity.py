@@ -20,6 +20,7 @@ from cairn.formats.strict_json import parse_json
 from cairn.training.finetuning.bases import load_model, load_tokenizer
 from cairn.training.finetuning.measures.similarity import spearman
 from cairn.training.finetuning.tasks.base import Batch, Example, Materials, Objective, Roles, Task
+from cairn.training.finetuning.tasks.sentence_modules import describe_sentence_transformer
 from cairn.training.finetuning.tasks.texts import length_of, padded, text_of
 from cairn.training.rows import Row
 
@@ -27,7 +28,8 @@ _SCALE = 20.0  # of cosines before the softmax, as sentence-transformers has it
 _SIDES = ("first", "second", "third")
 # What sentence-transformers lays beside a model.
 _POOLING = Path("1_Pooling/config.json")
-_BESIDE = ("modules.json", "sentence_bert_config.json", "config_sentence_transformers.json")
+_MODULES = "modules.json"
+_BESIDE = (_MODULES, "sentence_bert_config.json", "config_sentence_transformers.json")
 
 
 class SentenceSimilarity(Task):
@@ -128,8 +130,12 @@ class SentenceSimilarity(Task):
         return {"cosine_accuracy": sum(own > other for own, other in answers) / len(answers)}
 
     def save(self, model: Any, folder: Path) -> None:
-        """As `from_pretrained` wants it; what sentence-transformers has beside it comes along."""
+        """As `from_pretrained` and `SentenceTransformer` want it; what the base says stays."""
         super().save(model, folder)
+        if not (self._base / _MODULES).is_file():
+            describe_sentence_transformer(
+                folder, model.config.hidden_size, self._length, is_first_token=self._is_first_token
+            )
         for name in (*_BESIDE, _POOLING):
             if (self._base / name).is_file():
                 (folder / name).parent.mkdir(exist_ok=True)

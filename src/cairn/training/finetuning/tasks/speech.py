@@ -6,9 +6,10 @@ torchaudio is needed. CTC: Graves et al., 2006, https://doi.org/10.1145/1143844.
 
 import io
 import math
+import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, BinaryIO, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +23,8 @@ from cairn.training.libraries import library
 from cairn.training.rows import Row
 
 _LONGEST_WRITTEN = 225  # tokens of 30 seconds, as Whisper's own evaluation has it
+_HEAD_BYTES = 8  # of a WAV: "RIFF", and how many bytes follow
+_UNKNOWN_LENGTH = 0x7FFFFFFF  # bytes: what writers to a pipe say is this or more
 
 
 class Speech(Task):
@@ -167,8 +170,10 @@ def sound_of(row: Row, column: str, rate: int) -> Any:
         value = value.get("bytes")
     name = value.name if isinstance(value, Path) else column
     try:
-        place = value if isinstance(value, Path) else io.BytesIO(value)
-        sound, its_rate = soundfile.read(place, dtype="float32", always_2d=True)
+        place = value.open("rb") if isinstance(value, Path) else io.BytesIO(value)
+        with place:
+            _check_whole(place, name)
+            sound, its_rate = soundfile.read(place, dtype="float32", always_2d=True)
     except (soundfile.LibsndfileError, TypeError, OSError) as error:
         raise MalformedError(f"no sound: {error}", source=name) from None
     mono = sound.mean(axis=1)
@@ -177,3 +182,16 @@ def sound_of(row: Row, column: str, rate: int) -> Any:
     common = math.gcd(rate, its_rate)
     signal = library("scipy.signal")
     return signal.resample_poly(mono, rate // common, its_rate // common).astype("float32")
+
+
+def _check_whole(file: BinaryIO, name: str) -> None:
+    """Refuse a WAV that is cut off, of which libsndfile reads what there is.
+
+    Its head says how long it is; programs that write to a pipe say the most there can be, or 0.
+    """
+    head = file.read(_HEAD_BYTES)
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    said = int.from_bytes(head[4:], "little") + _HEAD_BYTES
+    if head[:4] == b"RIFF" and size < said < _UNKNOWN_LENGTH:
+        raise MalformedError(f"{size:,} of {said:,} bytes: it is cut off", source=name)
