@@ -43,6 +43,7 @@ metrics = into / "metrics.jsonl"
 lines = [json.loads(line) for line in metrics.read_text().splitlines()]
 if how == "shorter":
     lines = lines[:2]
+lines = [line for line in lines if line["step"] <= (orders["until"] or line["step"])]
 for line in lines:
     if line["step"] >= 3 and how in ("nearly", "otherwise"):
         line["values"]["loss"] *= 1.00001 if how == "nearly" else 1.1
@@ -116,6 +117,17 @@ def test_what_came_out_is_said_and_written(how: str, code: int, words: str) -> N
     first = {"nearly": 3, "otherwise": 3}.get(how)
     assert report["first_step_not_identical"] == first
     assert report["first_step_beyond_tolerance"] == (3 if how == "otherwise" else None)
+
+
+def test_a_part_is_trained_again_and_held_against_the_same_part() -> None:
+    Path("how").write_text("otherwise")
+    done = cairn("run", "--until-step", "2")
+    assert (done.exit_code, done.stdout.splitlines()[0]) == (0, "identical until step 2")
+    report = json.loads(Path("run-again/reproduction.json").read_text())
+    assert (report["until_step"], report["tensors_of_step"]) == (2, 2)
+    assert [one["compared_steps"] for one in report["curves"]] == [2]
+    done = cairn("run", "--until-step", "3", "--into", "b")
+    assert (done.exit_code, done.stdout.splitlines()[0]) == (1, "different from step 3")
 
 
 def test_how_much_is_equal_is_up_to_the_reader() -> None:

@@ -294,13 +294,16 @@ def test_the_orders_of_a_resume_reach_the_run(
         assert other.folder == Path("runs/other")
 
 
-def test_what_was_typed_in_or_trained_by_several_is_not_started(
+def test_what_several_trained_is_started_by_torchrun_and_what_was_typed_in_not(
     program: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     train("several")
     record = Path("several/run.json")
     record.write_text(record.read_text().replace('"processes": 1', '"processes": 2'))
-    assert "by their launcher" in str(cairn("resume", "several", "--trust-code").exception)
+    told = cairn("resume", "several", "--dry-run").stdout.replace("\n", " ")
+    assert "-m torch.distributed.run --standalone --nproc-per-node=2 --no-python" in told
+    record.write_text(record.read_text().replace('"processes": 2', '"processes": 2000'))
+    assert "more than one machine starts" in str(cairn("resume", "several").exception)
     train("built", recipe=TrainingRecipe(Kind.BUILTIN, "rules", arguments=("rules", "--help")))
     assert cairn("resume", "built").exit_code == 0
     monkeypatch.delattr(sys.modules["__main__"], "__file__", raising=False)

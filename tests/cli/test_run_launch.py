@@ -56,3 +56,25 @@ def test_two_processes_train_by_the_file(wanted: str, tmp_path: Path) -> None:
     assert record["ranks"]["size"] == 2
     assert json.loads((out / "results.json").read_text())["chosen_step"] == 2
     assert steps(out / "run")[-1] == 2
+
+
+@pytest.mark.slow
+def test_what_two_processes_trained_is_trained_again_by_two(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    env = {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+    env["XDG_STATE_HOME"] = str(tmp_path / "state")
+    ask = ("--gpus", "0", "--processes", "2", "--out", "shared")
+    Path("launch.sh").write_text(cairn("run", "launch", str(recipe(tmp_path)), *ask).stdout)
+    path = f"{CAIRN.parent}{os.pathsep}{os.environ['PATH']}"
+    subprocess.run(["sh", "launch.sh"], env={**os.environ, **env, "PATH": path}, check=True)
+    told = cairn("reproduce", "shared/run", "--exact", "--into", "again", env=env).stdout
+    assert told.splitlines()[0] == "identical"
+    part = ("--until-step", "1", "--into", "part")
+    told = cairn("reproduce", "shared/run", *part, "--json", env=env).stdout
+    report = json.loads(told)
+    assert (report["outcome"], report["until_step"]) == ("identical", 1)
+    assert report["curves"][0]["compared_steps"] == 1
+    assert report["environment"]["processes"] == 2
+    assert steps(tmp_path / "again/run")[-1] == 2 and not Path("part/results.json").exists()

@@ -12,8 +12,10 @@ import pytest
 import torch
 from torch import nn
 
-from cairn.domain import Retention
+from cairn.domain import Retention, RunOrders, RunStatus
 from cairn.errors import RequestError, UnavailableError
+from cairn.formats import FileSource
+from cairn.formats.training_run import ORDERS, orders_text, read_run
 from cairn.training import Run, resume, run, steps
 
 
@@ -169,3 +171,20 @@ def test_state_that_grows_finds_room(tmp_path: Path) -> None:
     back = parts()
     resume(tmp_path, **back)
     assert len(back["optimizer"].state) == 2
+
+
+def test_a_program_ends_where_whoever_started_it_wants_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "run"
+    monkeypatch.setenv(ORDERS, orders_text(RunOrders(str(folder), until=2)))
+    done = []
+    with pytest.raises(SystemExit) as ended, Run(folder, **parts()) as training:
+        for step in range(1, 9):
+            training.log(step, loss=1.0)
+            training.save(step)
+            done.append(step)
+    assert not ended.value.code
+    assert done == steps(folder) == [1, 2]
+    with FileSource(folder / "run.json") as source:
+        assert read_run(source).status is RunStatus.ENDED

@@ -39,6 +39,13 @@ REPORT, BUNDLE = "reproduction.json", "reproduction.sig"
     type=click.FloatRange(min=0),
     help="Relative difference that still is equal (default: 0.0001).",
 )
+@click.option(
+    "--until-step",
+    "until",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Train and compare no further than this step.",
+)
 @click.option("--exact", is_flag=True, help="Exit with 1 also if equal within tolerance alone.")
 @click.option(
     "--allow",
@@ -57,6 +64,7 @@ def reproduce(
     directory: Path | None,
     trust_code: bool,
     tolerance: float | None,
+    until: int | None,
     exact: bool,
     allow: tuple[str, ...],
     dry_run: bool,
@@ -72,7 +80,8 @@ def reproduce(
 
     This runs code: the command in the run's record, with your rights, and it takes as long as
     training did. A run that did not begin here needs --trust-code: read the command with --dry-run
-    before. Losses are compared step by step, and the tensors of the last step that both kept.
+    before. Losses are compared step by step, and the tensors of the last step that both kept. As
+    many processes train as then, started on this machine by torchrun.
 
     The report is written to the new folder as reproduction.json and, with a key or an identity,
     signed as reproduction.sig.
@@ -96,7 +105,7 @@ def reproduce(
     session = reproducing.session_to_repeat(record)
     place = directory or working_folder(folder, session)
     fresh = into or folder.resolve().with_name(f"{folder.resolve().name}-again")
-    start, run_folder = reproducing.start_again(session, place, fresh)
+    start, run_folder = reproducing.start_again(session, place, fresh, until)
     if dry_run:
         told = {"command": list(start.command), "directory": str(place)}
         print_ascii_json(told) if as_json else out().print(visible(join(start.command)))
@@ -110,7 +119,7 @@ def reproduce(
     if code:
         raise UnavailableError(f"the program ended with exit code {code}: nothing was compared")
     limit = reproducing.DEFAULT_TOLERANCE if tolerance is None else tolerance
-    found = reproducing.compare_again(original, folder, run_folder, limit)
+    found = reproducing.compare_again(original, folder, run_folder, limit, until)
 
     from cairn.workflows.reproduction_report import describe_reproduction, in_words, statement
 

@@ -145,10 +145,12 @@ class RunOrders:
     """What whoever starts a training program asks of its run.
 
     The run that the program has in `folder` is written `into` another one (None: there), goes on
-    from `step` (None: the newest), although what `allow` names differs.
+    from `step` (None: the newest), although what `allow` names differs, and ends before the first
+    step after `until` (None: where the program ends it).
     """
 
     folder: str
     into: str | None = None
     step: int | None = None
     allow: Sequence[str] = ()
+    until: int | None = None

@@ -210,6 +210,7 @@ def orders_text(orders: RunOrders) -> str:
             "into": orders.into,
             "step": orders.step,
             "allow": list(orders.allow),
+            "until": orders.until,
         }
     )
 
@@ -227,6 +228,7 @@ def parse_orders(text: str) -> RunOrders:
             value_of(said, "into", str, type(None)),
             value_of(said, "step", int, type(None)),
             tuple(_texts(said, "allow")),
+            value_of(said, "until", int, type(None)) if "until" in said else None,
         )
     except (KeyError, TypeError, MisstatedError) as error:
         raise MalformedError(f"it lacks or misstates {error}", source=ORDERS) from None

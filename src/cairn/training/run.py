@@ -73,6 +73,7 @@ class Run:
         """
         self._orders = orders_for(Path(folder))
         self.folder = Path(folder if self._orders.into is None else self._orders.into)
+        self._until = self._orders.until
         self._as_named = str(folder)
         data = (data,) if isinstance(data, TrainingData) else tuple(data)
         if data_digest is None and len(data) == 1:
@@ -149,7 +150,9 @@ class Run:
 
         Raises:
             RequestError: a value is no number, or a later step was logged before.
+            SystemExit: whoever started this program wants no more than the steps before.
         """
+        self._stop_after_until(step)
         values = {name: _measured(name, value) for name, value in metrics.items()}
         if self._book is not None:
             self._book.log(step, epoch, values)
@@ -172,7 +175,9 @@ class Run:
             RequestError: something cannot be kept exactly, or the run is closed.
             UnavailableError: the checkpoint before could not be written. This one is not either:
                 save again.
+            SystemExit: as `log`.
         """
+        self._stop_after_until(step)
         if self._closed:
             raise RequestError(f"the run in {self.folder} is closed")
         self.wait()
@@ -189,6 +194,11 @@ class Run:
         kept = share(capture, self._ranks)
         staged = replace(kept, capture=self._staging.copied(kept.capture))
         self._writing = self._writer.submit(self._write, staged)
+
+    def _stop_after_until(self, step: int) -> None:
+        """The program ends as if it were over: its run has what was asked for."""
+        if self._until is not None and step > self._until:
+            raise SystemExit(0)
 
     def wait(self) -> None:
         """Until what was saved is durable.

@@ -49,7 +49,10 @@ class CurveCheck:
 
 @dataclass(frozen=True, slots=True)
 class Reproduction:
-    """A run, what was trained again, and how they compare; `tensors` by file of the last step."""
+    """A run, what was trained again, and how they compare; `tensors` by file of the last step.
+
+    `until` is the last step that counts, None where all do.
+    """
 
     original: KeptRun
     again: KeptRun
@@ -57,6 +60,7 @@ class Reproduction:
     curves: Sequence[CurveCheck]
     step: int | None
     tensors: Sequence[Distance]
+    until: int | None = None
 
     @property
     def outcome(self) -> Outcome:
@@ -108,8 +112,12 @@ def _command(session: TrainingSession) -> object:
     return recipe.kind, recipe.program, recipe.digest, tuple(recipe.arguments)
 
 
-def start_again(session: TrainingSession, directory: Path, into: Path) -> tuple[Start, Path]:
+def start_again(
+    session: TrainingSession, directory: Path, into: Path, until: int | None = None
+) -> tuple[Start, Path]:
     """How the run is trained again, and the folder in which it then is; errors as `start_of`.
+
+    It ends after step `until`, if one is given.
 
     Raises:
         ConflictError: `into` holds something.
@@ -119,15 +127,21 @@ def start_again(session: TrainingSession, directory: Path, into: Path) -> tuple[
     recipe = session.recipe
     output = _OUTPUTS.get(recipe.program) if recipe.kind is RecipeKind.BUILTIN else None
     if output is None:
-        return start_of(session, directory, into=into), into
+        return start_of(session, directory, into=into, until=until), into
     option, below = output
     arguments = (*recipe.arguments, option, str(into.resolve()))  # the last one counts
-    changed = replace(session, recipe=replace(recipe, arguments=arguments))
-    return start_of(changed, directory, into=into / below), into / below
+    folder = into / below
+    told = replace(recipe, arguments=arguments, folder=str(folder.resolve()))
+    again = replace(session, recipe=told)
+    return start_of(again, directory, into=folder, until=until), folder
 
 
-def compare_again(original: KeptRun, folder: Path, again: Path, tolerance: float) -> Reproduction:
+def compare_again(
+    original: KeptRun, folder: Path, again: Path, tolerance: float, until: int | None = None
+) -> Reproduction:
     """Hold a second run against the first: losses step by step, then the last tensors.
+
+    Nothing after step `until` counts, if one is given.
 
     Metrics are those with `loss` in their name, all where none has. Tensors are those of the
     newest step that both kept.
@@ -137,10 +151,10 @@ def compare_again(original: KeptRun, folder: Path, again: Path, tolerance: float
     """
     if not again.is_dir():
         raise RequestError(f"the program wrote no run to {again}: does it train by a Run?")
-    second = local_run(again)
-    names = [name for name in original.curves if "loss" in name.lower()] or list(original.curves)
-    curves = [_checked(name, original, second, tolerance) for name in names]
-    pair = _last_pair(original, second)
+    first, second = _cut(original, until), local_run(again)
+    names = [name for name in first.curves if "loss" in name.lower()] or list(first.curves)
+    curves = [_checked(name, first, second, tolerance) for name in names]
+    pair = _last_pair(first, second)
     tensors: list[Distance] = []
     if pair is not None:
         tensors = [
@@ -151,7 +165,14 @@ def compare_again(original: KeptRun, folder: Path, again: Path, tolerance: float
             if not name.startswith(_RANDOM)
         ]
     step = pair[0].step if pair else None
-    return Reproduction(original, second, tolerance, curves, step, tensors)
+    return Reproduction(original, second, tolerance, curves, step, tensors, until)
+
+
+def _cut(run: KeptRun, until: int | None) -> KeptRun:
+    if until is None:
+        return run
+    points = tuple(one for one in run.points if one.step <= until)
+    return replace(run, points=points, steps=tuple(one for one in run.steps if one.step <= until))
 
 
 def _checked(name: str, original: KeptRun, second: KeptRun, tolerance: float) -> CurveCheck:

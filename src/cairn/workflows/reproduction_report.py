@@ -27,6 +27,7 @@ def describe_reproduction(found: Reproduction, changed: Sequence[Changed]) -> di
         "schema": SCHEMA,
         "outcome": found.outcome.value,
         "tolerance": found.tolerance,
+        "until_step": found.until,
         "first_step_not_identical": found.first_step,
         "first_step_beyond_tolerance": found.first_apart,
         "curves": [
@@ -112,7 +113,8 @@ def in_words(found: Reproduction, changed: Sequence[Changed]) -> list[str]:
 
 def _outcome(found: Reproduction) -> str:
     if found.outcome is not Outcome.DIFFERENT:
-        return found.outcome.value
+        until = "" if found.until is None else f" until step {found.until}"
+        return f"{found.outcome.value}{until}"
     if found.first_apart is not None:
         return f"{found.outcome.value} from step {found.first_apart}"
     return f"{found.outcome.value}: {_why(found)}"

@@ -17,6 +17,7 @@ from cairn.errors import EntryNotFoundError, RequestError
 from cairn.formats.training_run import ORDERS, orders_text
 
 _STDERR = 2
+_MOST_PROCESSES = 1024
 # -P: nothing in the folder it starts in is imported, as with the command itself.
 _CAIRN = ("-P", "-c", "from cairn.cli.main import main; main()")
 
@@ -42,22 +43,20 @@ def start_of(
     into: Path,
     step: int | None = None,
     allow: Sequence[str] = (),
+    until: int | None = None,
 ) -> Start:
     """How the program of a session is started in `directory`, its run being written `into`.
 
+    Where several processes trained, torchrun starts as many, all on this machine, and each with as
+    many threads. See `RunOrders` for `step`, `allow` and `until`.
+
     Raises:
-        RequestError: it was typed in, or several processes trained.
+        RequestError: it was typed in.
         EntryNotFoundError: the folder or the script is not there.
     """
     recipe = session.recipe
     if recipe.kind is RecipeKind.TYPED_IN or not recipe.arguments:
         raise RequestError("the run was typed in, in a notebook for example: there is no program")
-    processes = session.environment.get("processes")
-    if processes != 1:
-        raise RequestError(
-            f"{processes} processes trained together: start them by their launcher, such as"
-            f" torchrun, which does not stand in the record: {' '.join(recipe.arguments)}"
-        )
     if not directory.is_dir():
         raise EntryNotFoundError(
             f"{directory}, where the program was started, is not there: name its folder here with"
@@ -70,11 +69,29 @@ def start_of(
         )
     first = _CAIRN if recipe.kind is RecipeKind.BUILTIN else ()
     orders = RunOrders(
-        str(directory.resolve() / recipe.folder), str(into.resolve()), step, tuple(allow)
+        str(directory.resolve() / recipe.folder), str(into.resolve()), step, tuple(allow), until
     )
+    launcher, variables = _launcher(session)
     return Start(
-        (sys.executable, *first, *recipe.arguments), directory, {ORDERS: orders_text(orders)}
+        (*launcher, sys.executable, *first, *recipe.arguments),
+        directory,
+        {ORDERS: orders_text(orders), **variables},
     )
+
+
+def _launcher(session: TrainingSession) -> tuple[Sequence[str], Mapping[str, str]]:
+    """What starts as many processes as trained: https://docs.pytorch.org/docs/stable/elastic/run.html.
+
+    Without another word torchrun gives each of them one thread, and another number adds otherwise.
+    """
+    processes, threads = (session.environment.get(name) for name in ("processes", "threads"))
+    if not isinstance(processes, int) or processes < 2:
+        return (), {}
+    if processes > _MOST_PROCESSES:
+        raise RequestError(f"{processes:,} processes trained: that is more than one machine starts")
+    torchrun = ("-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}")
+    variables = {"OMP_NUM_THREADS": str(threads)} if isinstance(threads, int) else {}
+    return (sys.executable, *torchrun, "--no-python"), variables
 
 
 def execute(start: Start, *, quiet: bool = False) -> int:
