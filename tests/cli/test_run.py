@@ -218,6 +218,7 @@ def test_the_program_is_executed_again_and_asked_to_go_on(program: None) -> None
         "into": str(Path("runs/a").resolve()),
         "step": 4,
         "allow": ["threads"],
+        "until": None,
     }
     assert json.loads(done.stdout)["exit_code"] == 3
 

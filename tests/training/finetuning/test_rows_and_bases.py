@@ -11,6 +11,7 @@ import torch
 
 from cairn.domain.finetuning import FineTuning, Method, TaskName
 from cairn.errors import MalformedError, RequestError
+from cairn.training import steps
 from cairn.training.finetuning.tasks import Materials
 from cairn.training.finetuning.tasks.sentence_similarity import SentenceSimilarity
 from cairn.training.finetuning.tasks.speech import Writing, sound_of
@@ -42,8 +43,28 @@ def test_columns_and_labels_of_held_out_rows_are_looked_at_before_training(
     with pytest.raises(RequestError, match=r"other.csv, .* has no column 'label' as reviews.csv"):
         done(bert, reviews, tmp_path / "out", eval_data=other, steps=1)
     none = table(tmp_path / "none.csv", "text,label", "the film was good,")
-    with pytest.raises(RequestError, match="'label' is '' in a row"):
+    with pytest.raises(RequestError, match=r"none\.csv, row 1: 'label' is '' in a row"):
         done(bert, reviews, tmp_path / "out", eval_data=none, steps=1)
+
+
+def test_values_that_are_no_classes_are_refused(bert: Path, tmp_path: Path) -> None:
+    rows = [f"the film was {n},{n}" for n in range(40)]
+    each = table(tmp_path / "each.csv", "text,label", *rows)
+    with pytest.raises(RequestError, match="'label' has another value in every row"):
+        done(bert, each, tmp_path / "out", steps=1)
+
+
+def test_a_row_that_does_not_do_is_named_and_what_was_learnt_is_saved(
+    bert: Path, tmp_path: Path
+) -> None:
+    rows = [{"tokens": ["film", f"w{n}"], "tags": ["O", "B-X"]} for n in range(40)]
+    rows[30]["tags"] = ["O"]
+    data = table(tmp_path / "data.jsonl", *map(json.dumps, rows))
+    told = {"task": TaskName.TOKEN_CLASSIFICATION, "learning_rate": 0.01, "batch_size": 1}
+    with pytest.raises(RequestError, match=r"data.jsonl, row 31: it has 2 words and 1 tags"):
+        done(bert, data, tmp_path / "out", steps=80, **told)
+    (saved,) = steps(tmp_path / "out/run")
+    assert saved < 40, "before the row was met"
 
 
 def test_a_base_of_several_labels_learns_one(bert: Path, reviews: Path, tmp_path: Path) -> None:

@@ -142,20 +142,22 @@ class Training:
 
     @contextmanager
     def _rescuing(self, run: Run, step: int) -> Iterator[None]:
-        """Where memory ends, save what the last whole step made, and note what is kept.
+        """Where memory ends or a row does not do, save what the last whole step made.
 
         Ranks save together, and the others are in the middle of theirs: alone a process may.
         """
         try:
             yield
-        except (RuntimeError, MemoryError) as error:
-            if has_run_out(error):
+        except (CairnError, RuntimeError, MemoryError) as error:
+            is_full = has_run_out(error)
+            if is_full or (isinstance(error, CairnError) and not isinstance(error, _OddError)):
                 if step and self._ranks.size == 1 and self._descent.rewind():
                     with suppress(CairnError, RuntimeError, MemoryError):
                         run.wait()
                         if step not in run.steps():
                             self._save(run, step, {})
-                error.add_note(_kept(run))
+                if is_full:
+                    error.add_note(_kept(run))
             raise
 
     def _check(self, run: Run, step: int, what: str, value: float) -> None:
@@ -163,11 +165,11 @@ class Training:
         if math.isfinite(value):
             return
         if step == 1:
-            raise RequestError(
+            raise _OddError(
                 f"{what} is {value} at the first step, before anything was learnt: some weight of"
                 " the base or some row of the data is not finite, or --precision float32 helps"
             )
-        raise RequestError(
+        raise _OddError(
             f"{what} is {value} at step {step}; {_kept(run)}. Try a lower --learning-rate (it is"
             f" {self._recipe.rate:g}), a longer --warmup or --precision float32, and look for"
             " odd rows in the data"
@@ -214,6 +216,10 @@ def _kept(run: Run) -> str:
     run.wait()
     kept = run.steps()
     return f"step {kept[-1]} is kept in {run.folder}" if kept else "nothing was saved before"
+
+
+class _OddError(RequestError):
+    """A loss or gradient is no number: the steps before may have led there."""
 
 
 class _StoppedError(KeyboardInterrupt):

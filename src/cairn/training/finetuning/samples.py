@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from torch.utils.data import Dataset
 
 from cairn.training.finetuning.tasks.base import Example, Task
-from cairn.training.rows import Rows
+from cairn.training.rows import Rows, naming_row, row_name
 from cairn.training.sampler import SampleIndex
 
 
@@ -27,5 +27,7 @@ class Samples(Dataset[Example]):
         return len(self._numbers)
 
     def __getitem__(self, index: SampleIndex) -> Example:
-        row = self._rows[self._numbers[index]]
-        return self._task.varied(row, index) if self._are_learnt else self._task.example(row)
+        number = self._numbers[index]
+        row = self._rows[number]
+        with naming_row(row_name(self._rows, number)):
+            return self._task.varied(row, index) if self._are_learnt else self._task.example(row)

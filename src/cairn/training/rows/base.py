@@ -4,10 +4,11 @@ import json
 from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import accumulate
 from typing import Any, NoReturn
 
-from cairn.errors import MalformedError
+from cairn.errors import MalformedError, RequestError
 
 Row = Mapping[str, Any]
 """Values by the name of their column."""
@@ -92,3 +93,21 @@ class Joined(Rows):
     def _place(self, number: int) -> tuple[Rows, int]:
         at = bisect_right(self._ends, number)
         return self._parts[at], number - (self._ends[at - 1] if at else 0)
+
+
+def row_name(rows: Rows, number: int) -> str:
+    """What a message calls a row; `number` is from 0."""
+    return f"{rows.name}, row {number + 1}"
+
+
+@contextmanager
+def naming_row(name: str) -> Iterator[None]:
+    """Say which row it is that does not do.
+
+    Raises:
+        RequestError: it does not.
+    """
+    try:
+        yield
+    except RequestError as error:
+        raise RequestError(f"{name}: {error}") from error

@@ -1,9 +1,8 @@
 """What a task is: how a row becomes an example, what is minimised, and what is measured."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -12,7 +11,7 @@ from torch import Tensor, nn
 from cairn.domain.finetuning import FineTuning, Method
 from cairn.errors import RequestError
 from cairn.training.finetuning.heads import Heads
-from cairn.training.rows import Row, Rows
+from cairn.training.rows import Row, Rows, row_name
 from cairn.training.sampler import SampleIndex
 
 Example = dict[str, Any]
@@ -35,13 +34,16 @@ class Materials:
     rows: Rows
     measured: Rows | None = None
 
-    def seen(self) -> Iterable[Row]:
-        """All rows, one at a time: those that are learnt from and those that are measured with.
+    def seen(self) -> Iterator[tuple[str, Row]]:
+        """All rows with what a message calls them: those to learn from and those to measure with.
 
         Classes are looked for on both sides, so that a rare one which is only measured with has
         a number too, and a label that is none is found before anything is trained.
         """
-        return chain(self.rows, self.measured or ())
+        sides = [self.rows] if self.measured is None else [self.rows, self.measured]
+        for rows in sides:
+            for number, row in enumerate(rows):
+                yield row_name(rows, number), row
 
 
 @dataclass(frozen=True, slots=True)

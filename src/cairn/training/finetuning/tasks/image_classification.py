@@ -38,8 +38,8 @@ class ImageClassification(Task):
         super().__init__(materials)
         self.processor = loaded("AutoImageProcessor", materials.base)
         column = self.columns["label"]
-        labels = (row[column] for row in materials.seen())
-        names = class_names(labels, known_labels(materials.base), column)
+        known = known_labels(materials.base)
+        names = class_names(materials.seen(), lambda row: (row[column],), known, column)
         self._classes = {name: number for number, name in enumerate(names)}
         self.model, self.heads = load_model(
             "AutoModelForImageClassification",

@@ -3,7 +3,8 @@
 https://arxiv.org/abs/2106.00666; boxes are matched by scipy's solver of assignments.
 """
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -40,8 +41,8 @@ class ObjectDetection(Task):
         library("scipy")
         self.processor = loaded("AutoImageProcessor", materials.base)
         column = self.columns["objects"]
-        kinds = (kind for row in materials.seen() for _, kind in self._things(row))
-        names = class_names(kinds, known_labels(materials.base), column)
+        known = known_labels(materials.base)
+        names = class_names(materials.seen(), self._kinds, known, column)
         self._classes = {name: number for number, name in enumerate(names)}
         self.model, self.heads = load_model(
             "AutoModelForObjectDetection",
@@ -73,7 +74,12 @@ class ObjectDetection(Task):
             raise RequestError(f"{column!r} wants as many boxes (bbox) as classes (category)")
         if any(not isinstance(box, list) or len(box) != 4 for box in boxes):
             raise RequestError(f"a box in {column!r} is not left, top, width, height")
+        if any(not min(box[2:]) > 0 or not all(map(math.isfinite, box)) for box in boxes):
+            raise RequestError(f"a box in {column!r} has no width or height")
         return list(zip(boxes, kinds, strict=True))
+
+    def _kinds(self, row: Row) -> Iterator[Any]:
+        return (kind for _, kind in self._things(row))
 
     def example(self, row: Row) -> Example:
         """Pixels, and boxes as shares of the picture."""

@@ -32,8 +32,8 @@ class TextClassification(Task):
         super().__init__(materials)
         self.processor = load_tokenizer(materials.base)
         column = self.columns["label"]
-        labels = (row[column] for row in materials.seen())
-        names = class_names(labels, known_labels(materials.base), column)
+        known = known_labels(materials.base)
+        names = class_names(materials.seen(), lambda row: (row[column],), known, column)
         self.classes = {name: number for number, name in enumerate(names)}
         self.model, self.heads = load_model(
             "AutoModelForSequenceClassification",

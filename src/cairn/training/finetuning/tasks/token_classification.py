@@ -30,8 +30,8 @@ class TokenClassification(Task):
         if not self.processor.is_fast:
             raise RequestError(f"{materials.base.name} has no fast tokenizer (tokenizer.json)")
         column = self.columns["tags"]
-        tags = (tag for row in materials.seen() for tag in self._listed(row, "tags"))
-        self.names = class_names(tags, known_labels(materials.base), column)
+        known = known_labels(materials.base)
+        self.names = class_names(materials.seen(), self._tags, known, column)
         self._numbers = {name: number for number, name in enumerate(self.names)}
         self.model, self.heads = load_model(
             "AutoModelForTokenClassification",
@@ -49,11 +49,14 @@ class TokenClassification(Task):
             raise RequestError(f"{self.columns[role]!r} is no list in a row: {str(value)[:80]}")
         return found
 
+    def _tags(self, row: Row) -> Sequence[Any]:
+        return self._listed(row, "tags")
+
     def example(self, row: Row) -> Example:
         """Tokens of the words, and the number of each word's tag at its first token."""
         words, tags = self._listed(row, "tokens"), self._listed(row, "tags")
         if len(words) != len(tags):
-            raise RequestError(f"a row has {len(words)} words and {len(tags)} tags: {words[:5]}")
+            raise RequestError(f"it has {len(words)} words and {len(tags)} tags: {words[:5]}")
         tokens = self.processor(
             words, is_split_into_words=True, truncation=True, max_length=self._length
         )
