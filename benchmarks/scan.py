@@ -4,6 +4,11 @@
 
 Each command is a process of its own, all rounds interleaved, the best round counts. Processor time
 is that of the command and all its children; on a busy machine it says more than the clock does.
+Both tools run from compiled modules, as pip installs them.
+
+Against picklescan three things are compared: the whole command on one checkpoint; its start, which
+is what it takes on a pickle of a number; and the work, which is what each further link to the same
+checkpoint takes in a folder, whoever scans it: the two commands, and picklescan as a library.
 """
 
 import argparse
@@ -27,6 +32,11 @@ sys.path.insert(0, str(Path(__file__).parent))
 from machine import describe
 
 _ROUNDS = 5
+_LINKS = 40
+_LIBRARY = (
+    "import sys; from pathlib import Path; from picklescan.scanner import scan_file_path\n"
+    "for path in sorted(Path(sys.argv[1]).rglob('*.p[kt]*')): scan_file_path(str(path))\n"
+)
 _CHECKPOINTS = 200
 _HOSTILE_BYTES = 10**6
 _TENSOR_BYTES = 64 << 20
@@ -62,9 +72,14 @@ class Cost(NamedTuple):
     peak_mib: float
 
 
-def measured(line: list[str]) -> Cost:
-    """One run of a command, as a small process sees it: a child begins with its parent's memory."""
-    told = subprocess.run([*_TIMER, *line], stdout=subprocess.PIPE, check=True).stdout
+def measured(line: list[str], bytecode: Path) -> Cost:
+    """One run of a command, as a small process sees it: a child begins with its parent's memory.
+
+    Compiled modules are kept in a folder of their own, whether or not there is such a one.
+    """
+    env = {**os.environ, "PYTHONPYCACHEPREFIX": str(bytecode)}
+    env.pop("PYTHONDONTWRITEBYTECODE", None)
+    told = subprocess.run([*_TIMER, *line], stdout=subprocess.PIPE, check=True, env=env).stdout
     return Cost(*json.loads(told))
 
 
@@ -87,6 +102,17 @@ def torch_zip(folder: Path, size_bytes: int) -> Path:
         count = str(max(1, size_bytes // _TENSOR_BYTES))
         # In a process of its own: what this one has in memory would count as its children's.
         subprocess.run([sys.executable, "-c", _SAVE, str(path), count], check=True)
+    return path
+
+
+def links(folder: Path, checkpoint: Path) -> Path:
+    """A folder of links to one checkpoint, which takes no room."""
+    path = folder / "links"
+    path.mkdir(exist_ok=True)
+    for number in range(_LINKS):
+        link = path / f"{number:02}.pt"
+        if not link.exists():
+            os.link(checkpoint, link)
     return path
 
 
@@ -172,6 +198,29 @@ def search_rate() -> float:
     return len(noise) / (time.process_time() - begun)
 
 
+def ratios(costs: dict[tuple[str, str], Cost], large: str) -> None:
+    """Print by how much Cairn is faster than picklescan, or slower."""
+    print("\n| of processor time | cairn, ms | picklescan, ms | picklescan / cairn |")
+    print("|---|---|---|---|")
+
+    def work(tool: str) -> float:
+        """Of one more link, its start taken off."""
+        return (costs["links", tool].cpu_s - costs["tiny pickle", tool].cpu_s) / _LINKS
+
+    ours = costs[large, "cairn"].cpu_s
+    rows = {
+        "whole command": (ours, costs[large, "picklescan"].cpu_s),
+        "its start": (
+            costs["tiny pickle", "cairn"].cpu_s,
+            costs["tiny pickle", "picklescan"].cpu_s,
+        ),
+        "its work": (work("cairn"), work("picklescan")),
+        "its work, picklescan as a library": (work("cairn"), work("library")),
+    }
+    for what, (own, other) in rows.items():
+        print(f"| {what} | {1000 * own:.1f} | {1000 * other:.1f} | {other / own:.2f} |")
+
+
 def main() -> None:
     """Print a table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -183,12 +232,13 @@ def main() -> None:
     hostile_files = hostile(given.folder)
     files = {
         "tiny pickle": tiny(given.folder),
-        f"torch zip, {given.gb:g} GB": torch_zip(given.folder, int(given.gb * 1e9)),
+        (large := f"torch zip, {given.gb:g} GB"): torch_zip(given.folder, int(given.gb * 1e9)),
         "safetensors, 10 GB, sparse": sparse_safetensors(given.folder, 10**10),
         f"{_CHECKPOINTS} torch zips": many_checkpoints(given.folder),
         "pickle of 1.2 M opcodes": plain_pickle(given.folder),
         **hostile_files,
     }
+    files["links"] = links(given.folder, files[large])
     cairn = str(Path(sys.executable).with_name("cairn"))
     others = {path.name for path in (files["safetensors, 10 GB, sparse"], *hostile_files.values())}
     commands = {
@@ -197,12 +247,28 @@ def main() -> None:
         for tool, line in (("cairn", [cairn, "scan"]), ("picklescan", [given.picklescan, "-p"]))
         if line[0] and (tool == "cairn" or path.name not in others)
     }
-    rounds = [{key: measured(line) for key, line in commands.items()} for _ in range(_ROUNDS)]
+    if given.picklescan:
+        python = str(Path(given.picklescan).with_name("python"))
+        for what in ("tiny pickle", "links"):
+            place = files[what] if files[what].is_dir() else given.folder / "one"
+            commands[what, "library"] = [python, "-c", _LIBRARY, str(place)]
+        (given.folder / "one").mkdir(exist_ok=True)
+        tiny(given.folder / "one")
+    bytecode = given.folder / "bytecode"
+    bare = [sys.executable, "-I", "-c", "pass"]
+    commands["nothing", "python"] = bare
+    for line in commands.values():
+        measured(line, bytecode)  # compiles
+    rounds = [
+        {key: measured(line, bytecode) for key, line in commands.items()} for _ in range(_ROUNDS)
+    ]
     print(describe())
     print("| file | tool | wall s | CPU s | peak MiB |\n|---|---|---|---|---|")
-    for what, tool in commands:
-        cost = best([one[what, tool] for one in rounds])
+    costs = {key: best([one[key] for one in rounds]) for key in commands}
+    for (what, tool), cost in costs.items():
         print(f"| {what} | {tool} | {cost.wall_s:.2f} | {cost.cpu_s:.2f} | {cost.peak_mib:.0f} |")
+    if given.picklescan:
+        ratios(costs, large)
     print(f"\n{opcode_rate(given.folder) / 1e6:.2f} million opcodes a second")
     print(f"{hashing_rate(files[f'torch zip, {given.gb:g} GB']) / 1e6:.0f} MB/s hashed")
     print(f"{search_rate() / 1e6:.0f} MB/s searched for pickles")

@@ -79,6 +79,18 @@ class Comparisons:
             insert_if_new(connection, self._table, row)
         return True
 
+    def count(self) -> int:
+        """How many were asked for, those that wait included."""
+        with self._database.read() as connection:
+            query = select(func.count()).select_from(self._table)
+            return int(connection.execute(query).scalar_one())
+
+    def trees_before(self) -> set[str]:
+        """The first trees of all that were asked for."""
+        with self._database.read() as connection:
+            rows = connection.execute(select(self._table.c.before).distinct())
+            return {row.before.hex() for row in rows}
+
     def due(self, schema: int) -> Trees | None:
         """The one that has waited longest; None when none waits."""
         query = (

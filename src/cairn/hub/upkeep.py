@@ -29,6 +29,7 @@ from cairn.workflows.pausing import paused_since
 from cairn.workflows.rebasing import Rebasing
 from cairn.workflows.remake import remake_blobs
 from cairn.workflows.rounds import verify_due
+from cairn.workflows.sibling_reports import SiblingReports
 from cairn.workflows.stored_health import any_pending as any_to_measure
 
 HOUSEKEEPING_S = 3600.0
@@ -64,6 +65,7 @@ class Upkeep:
         self._next_verify = 0.0
         self._next_health = 0.0
         self._reading = ReadingProcess(settings)
+        self._siblings = SiblingReports(house)
         self._next_reading = 0.0
         self._retry_s = RETRY_S[0]
 
@@ -232,4 +234,4 @@ class Upkeep:
         if not self._settings.tensor_health or time.monotonic() < self._next_health:
             return False
         self._next_health = time.monotonic() + HEALTH_S
-        return any_to_measure(self._house)
+        return any_to_measure(self._house) or self._siblings.ask_next()

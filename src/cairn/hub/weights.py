@@ -26,11 +26,9 @@ from cairn.workflows.cards import base_models
 from cairn.workflows.house import House
 from cairn.workflows.kept_weights import asked, known, report_of
 from cairn.workflows.lineage import origins
+from cairn.workflows.sibling_reports import MAX_SIBLINGS
 from cairn.workflows.weights_description import plain_chance
 from cairn.workflows.weights_summary import about_siblings
-
-MAX_SIBLINGS = 30
-"""Models of the same base that are looked up for one report: the kept report of each is read."""
 
 
 class State(StrEnum):

@@ -6,10 +6,16 @@ from typing import Any
 import pytest
 from safetensors.numpy import save
 
+from cairn.config import Settings
 from cairn.domain import RepoId, RepoType
 from cairn.errors import MalformedError, RequestError
 from cairn.hub.remote_weights import remote_weights
+from cairn.hub.upkeep import Upkeep
+from cairn.hub.watch import Watch
+from cairn.workflows import sibling_reports
 from cairn.workflows.kept_weights import judge_pending
+from cairn.workflows.sibling_reports import SiblingReports
+from cairn.workflows.stored_health import measure_pending
 from tests.hub.web.homes import HTML, Home
 from tests.workflows.test_weights import RARE, WORDS, base_state, tuned
 
@@ -82,6 +88,44 @@ def test_siblings_are_ranked_among_each_other_as_far_as_they_are_known(family: H
     told = family.client.get(API).json()["report"]
     assert [one["name"] for one in told["siblings"]] == ["ada/honest"]
     assert told["evidence"]["among_siblings"] == {"honest": 1, "as_high": 0, "p": 0.5}
+
+
+def test_the_hub_asks_about_siblings_of_what_people_asked_about(
+    family: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        push(family, f"ada/more{number}", tuned(1 + number), private=number == 2)
+    family.repo("ada/lone", {"README.md": CARD.replace(b"ada/base", b"ada/nowhere")})
+    siblings = SiblingReports(family.house)
+    assert not siblings.ask_next(), "nobody asked about any model of the base"
+    family.page(PAGE)
+    judge(family)
+    for _ in range(3):
+        assert siblings.ask_next()
+        assert judge(family) == 1, "one at a time"
+    assert not siblings.ask_next()
+    assert not siblings.ask_next(), "nor when it goes round again"
+    assert "0 of 2 siblings score as high" in family.page(PAGE)
+    assert "0 of 3 siblings score as high" in family.page(PAGE, token=family.token)
+    push(family, "ada/more3", tuned(7))
+    monkeypatch.setattr(sibling_reports, "MAX_SIBLINGS", 1)
+    assert siblings.ask_next(), "the last changed comes first"
+    assert judge(family) == 1
+    push(family, "ada/more4", tuned(8))
+    monkeypatch.setattr(sibling_reports, "_MOST_REPORTS", 5)
+    assert not siblings.ask_next(), "as many are kept as may"
+
+
+def test_the_upkeep_of_a_hub_has_siblings_read(family: Home) -> None:
+    push(family, "ada/more", tuned(1))
+    upkeep = Upkeep(family.house, Settings(), Watch(family.house, []))
+    family.page(PAGE)
+    judge(family)
+    list(measure_pending(family.house, lambda: True))
+    assert upkeep._is_any_to_read()
+    assert judge(family) == 1
+    upkeep._next_health = 0.0  # as after a reading process ended
+    assert not upkeep._is_any_to_read()
 
 
 def test_without_a_base_that_one_may_read_there_is_no_report(family: Home) -> None:
