@@ -19,8 +19,8 @@ class Device:
     """One device. Speeds are dense, of 10^12 operations a second; memory of 10^9 bytes.
 
     `tflops_16` is bfloat16 (float16 where the device has none) with sums in float32; `tflops_32` is
-    plain float32, without TF32. None: nobody stated it. `checked` says whether the figures were
-    read in their `source` when the catalogue was made, or recalled.
+    plain float32, without TF32. None: nobody stated it. `read` names the figures that were read
+    when the catalogue was made; all others were recalled.
     """
 
     name: str
@@ -31,8 +31,13 @@ class Device:
     bandwidth_gb_s: float | None
     watts: float | None
     source: str
-    checked: bool
+    read: tuple[str, ...]
     efficiency: tuple[float, float] | None
+
+    @property
+    def checked(self) -> bool:
+        """Whether any of its figures were read and not recalled."""
+        return bool(self.read)
 
     @property
     def memory_bytes(self) -> float:
@@ -87,9 +92,9 @@ def _device(row: Mapping[str, object]) -> Device:
         found = row.get(key)
         return float(found) if isinstance(found, (int, float)) else None
 
-    measured = row.get("efficiency")
+    measured, read = row.get("efficiency"), row["read"]
     memory = number("memory_gb")
-    assert memory is not None  # a test reads every row
+    assert memory is not None and isinstance(read, list)  # a test reads every row
     return Device(
         name=str(row["name"]),
         title=str(row["title"]),
@@ -99,7 +104,7 @@ def _device(row: Mapping[str, object]) -> Device:
         bandwidth_gb_s=number("bandwidth_gb_s"),
         watts=number("watts"),
         source=str(row["source"]),
-        checked=bool(row["checked"]),
+        read=tuple(map(str, read)),
         efficiency=(measured[0], measured[1]) if isinstance(measured, list) else None,
     )
 

@@ -70,8 +70,8 @@ def describe_plan(plan: Plan) -> dict[str, Any]:
 
 
 def describe_device(device: Device) -> dict[str, Any]:
-    """A row of the catalogue. `checked` false: the figures were recalled and not looked up."""
-    return {"basis": "declared", **asdict(device)}
+    """A row of the catalogue. `read` names figures that were looked up; `checked`: some were."""
+    return {"basis": "declared", **asdict(device), "checked": device.checked}
 
 
 def _memory(memory: Memory) -> dict[str, Any]:
