@@ -9,14 +9,14 @@ from cairn.estimation.devices import Device, catalogue
 from cairn.estimation.duration import Prices
 from cairn.estimation.estimate import estimate, fits, largest_batch
 from cairn.estimation.memory import memory
-from cairn.estimation.plan import Method, Plan, Precision
+from cairn.estimation.plan import Method, Plan, Precision, Sharding
 from cairn.estimation.walking import Walker
 from tests.estimation.subjects import decoder
 
 SUBJECT = decoder(layers=4, width=512, wide=1024, words=4000)
 WALKER = Walker(SUBJECT)
 PLAN = Plan(batch=4, seq=256, precision=Precision.AMP)
-DEVICE = Device("d", "D", 100.0, 10.0, 2.0, 500.0, 200.0, "made up", True, (0.4, 0.5))
+DEVICE = Device("d", "D", 100.0, 10.0, 2.0, 500.0, 200.0, "made up", (), (0.4, 0.5))
 
 
 def test_the_largest_batch_fits_and_the_next_does_not() -> None:
@@ -89,10 +89,15 @@ def test_each_suggestion_has_the_number_of_its_own_plan() -> None:
 def test_weights_that_never_fit_are_divided_among_as_few_devices_as_do() -> None:
     small = replace(DEVICE, memory_gb=0.68)
     found = estimate(SUBJECT, replace(PLAN, batch=1, seq=16), (small,))
-    shared = next(one for one in found.suggestions if "divided among" in one.words)
-    half = replace(shared.plan, gpus=shared.plan.gpus // 2)
-    assert shared.plan.gpus > 2 and fits(shared.memory, small)
-    assert not fits(memory(WALKER, half), small)
+    divided = [one for one in found.suggestions if "divided among" in one.words]
+    assert "FSDP" in divided[-1].words and divided[-1].plan.gpus > 2
+    for one in divided:
+        assert fits(one.memory, small)
+        half = one.plan.gpus // 2
+        assert half < 2 or not fits(memory(WALKER, replace(one.plan, gpus=half)), small)
+    roomy = estimate(SUBJECT, replace(PLAN, batch=1, seq=16), (replace(DEVICE, memory_gb=0.8),))
+    kinds = {one.plan.sharding for one in roomy.suggestions if "divided among" in one.words}
+    assert kinds == {Sharding.ZERO1, Sharding.ZERO2, Sharding.FSDP}
 
 
 def test_nothing_is_suggested_where_it_fits() -> None:

@@ -110,6 +110,18 @@ def test_sharding_divides_what_its_stage_says(sharding: Sharding, divided: set[s
         assert parts[part] == whole[part] / (4 if part in divided else 1)
 
 
+@pytest.mark.parametrize(
+    ("sharding", "there"),
+    [(Sharding.NONE, 1), (Sharding.ZERO1, 1), (Sharding.ZERO2, 0), (Sharding.FSDP, 0)],
+)
+def test_several_devices_hold_gradients_once_more_to_send_them(
+    sharding: Sharding, there: int
+) -> None:
+    one, many = memory(WALKER, Plan()), memory(WALKER, Plan(gpus=4, sharding=sharding))
+    assert one.communication == 0
+    assert many.communication == there * 4 * N
+
+
 def test_the_fullest_moment_moves_from_the_step_to_the_backward_pass() -> None:
     few, many = memory(WALKER, Plan(batch=1, seq=4)), memory(WALKER, Plan(batch=64, seq=64))
     assert (few.moment, many.moment) == (Moment.STEP, Moment.BACKWARD)

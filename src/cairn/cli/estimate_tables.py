@@ -6,7 +6,10 @@ from typing import Any
 from cairn.cli.console import human_bytes, out, visible
 
 Told = Mapping[str, Any]
-_PART_WORDS = {"overhead": "framework (assumed)"}
+_PART_WORDS = {
+    "communication": "buckets of gradients to send",
+    "overhead": "framework (assumed)",
+}
 _SECONDS = (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1), ("ms", 1e-3))
 
 
@@ -103,12 +106,18 @@ def print_devices(told: Sequence[Told], efficiency: str) -> None:
         table.add_row(
             one["name"],
             one["title"],
-            *("" if one[key] is None else f"{one[key]:g}" for key in figures),
+            *(_figure(one, key) for key in figures),
             source if one["checked"] else f"[yellow]not checked[/yellow]: {source}",
         )
     console = out()
     console.print(table)
-    console.print(f"[dim]Efficiency: {efficiency}. watts and fp32 are recalled for all.[/dim]")
+    console.print(f"[dim]~ recalled, not read. Efficiency: {efficiency}.[/dim]")
+
+
+def _figure(one: Told, key: str) -> str:
+    if one[key] is None:
+        return ""
+    return f"{one[key]:g}" if key in one["read"] else f"~{one[key]:g}"
 
 
 def _times(found: Sequence[float] | None) -> str:

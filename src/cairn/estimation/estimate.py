@@ -12,6 +12,11 @@ from cairn.estimation.subject import Subject
 from cairn.estimation.walking import Walker
 
 _MOST_GPUS = 1024
+_DIVIDED = {
+    Sharding.ZERO1: "the optimizer (ZeRO-1)",
+    Sharding.ZERO2: "optimizer and gradients (ZeRO-2)",
+    Sharding.FSDP: "everything (FSDP, ZeRO-3)",
+}
 MAX_TENSORS = 100_000
 """Tensors of one model that are looked at; mixtures of a hundred experts have some 40,000."""
 
@@ -188,11 +193,12 @@ def _changes(walker: Walker, plan: Plan, device: Device) -> Iterator[tuple[str, 
 
 
 def _sharded(walker: Walker, plan: Plan, device: Device) -> Iterator[tuple[str, Plan]]:
-    """The fewest devices, each doubling, over which everything is divided and fits."""
-    gpus = max(2, 2 * plan.gpus)
-    while gpus <= _MOST_GPUS:
-        divided = replace(plan, gpus=gpus, sharding=Sharding.FSDP)
-        if fits(memory(walker, divided), device):
-            yield f"everything divided among {gpus} of them (FSDP)", divided
-            return
-        gpus *= 2
+    """Of each way to divide, the fewest devices, each doubling, over which it fits."""
+    for sharding, divided in _DIVIDED.items():
+        gpus = max(2, 2 * plan.gpus)
+        while gpus <= _MOST_GPUS:
+            changed = replace(plan, gpus=gpus, sharding=sharding)
+            if fits(memory(walker, changed), device):
+                yield f"{divided} divided among {gpus} of them", changed
+                break
+            gpus *= 2

@@ -34,6 +34,7 @@ class Memory:
     activations: float
     logits: float
     workspace: float
+    communication: float
     overhead: float
     moment: Moment
 
@@ -83,15 +84,28 @@ def memory(walker: Walker, plan: Plan) -> Memory:
         logits = max(logits, logits - tape.logits_bytes * 2 / 3 + tape.carried_bytes)
     backward = held + tape.kept_bytes + max(logits, workspace)
     step_workspace = _step_workspace(walker, plan, found, has_scores=tape.logits_bytes > 0)
+    buckets = gradients if _has_buckets(plan) else 0.0
     overhead = 0.0 if plan.on_cpu else float(DEVICE_OVERHEAD_BYTES)
     if backward >= gradients + step_workspace:
         is_logits = logits >= workspace
         return Memory(
             *(weights, held, optimizer, tape.kept_bytes),
             *(logits if is_logits else 0.0, 0.0 if is_logits else workspace),
-            *(overhead, Moment.BACKWARD),
+            *(buckets, overhead, Moment.BACKWARD),
         )
-    return Memory(weights, gradients, optimizer, 0.0, 0.0, step_workspace, overhead, Moment.STEP)
+    return Memory(
+        *(weights, gradients, optimizer, 0.0, 0.0, step_workspace),
+        *(buckets, overhead, Moment.STEP),
+    )
+
+
+def _has_buckets(plan: Plan) -> bool:
+    """Whether gradients are there twice, the second time in the buckets that are sent.
+
+    `DistributedDataParallel` does so unless `gradient_as_bucket_view` is set
+    (https://docs.pytorch.org/docs/stable/generated/torch.nn.parallel.DistributedDataParallel.html).
+    """
+    return plan.gpus > 1 and plan.sharding in (Sharding.NONE, Sharding.ZERO1)
 
 
 def _divisors(plan: Plan) -> tuple[int, int, int]:

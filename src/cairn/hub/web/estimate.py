@@ -26,6 +26,7 @@ PARTS = {
     "activations": "activations",
     "logits": "logits",
     "workspace": "workspace",
+    "communication": "buckets of gradients to send",
     "overhead": "framework (assumed)",
 }
 CHOICES = {
