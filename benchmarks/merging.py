@@ -4,7 +4,8 @@
 
 Models of equal tensors of 16 MB are made in a temporary folder; each merge runs in a process of its
 own, next to one that copies the first model, and CPU seconds are compared: other work on the
-machine stretches wall time alone.
+machine stretches wall time alone. TIES and DARE run next to PEFT's own functions for them too
+(`peft.utils.merge_utils`, torch on one thread), weight by weight and written with safetensors.
 """
 
 import json
@@ -17,6 +18,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import torch
 from safetensors.numpy import save_file
 
 ROWS, COLUMNS = 4096, 1024  # 16 MB in float32
@@ -32,19 +34,23 @@ def main(megabytes: int) -> None:
         run([str(count), "--make", name])
         size = count * BYTES
         print(f"{count} tensors of {BYTES / 1e6:.0f} MB, {size / 1e9:.2f} GB a model\n")
-        print("| what | written | CPU s | GB/CPU s | CPU of a copy | wall s | memory held |")
-        print("|---|---|---|---|---|---|---|")
+        print(
+            "| what | written | CPU s | GB/CPU s | CPU of a copy | wall s | memory held |"
+            " CPU s of PEFT | its memory |"
+        )
+        print("|---|---|---|---|---|---|---|---|---|")
         for words, arguments in TASKS.items():
             shutil.rmtree(folder / "out", ignore_errors=True)
             copied = measured(folder, ["copy"])
             shutil.rmtree(folder / "out", ignore_errors=True)
             merged = measured(folder, arguments)
             written = sum(f.stat().st_size for f in (folder / "out").iterdir())
+            theirs = peer(folder, words)
             print(
                 f"| {words} | {written / 1e9:.2f} GB | {merged['cpu_s']:.2f} |"
                 f" {written / 1e9 / merged['cpu_s']:.2f} |"
                 f" {merged['cpu_s'] / copied['cpu_s']:.1f}x | {merged['wall_s']:.1f} |"
-                f" {merged['held_bytes'] / 1e6:.0f} MB |",
+                f" {merged['held_bytes'] / 1e6:.0f} MB | {theirs}",
                 flush=True,
             )
 
@@ -74,6 +80,36 @@ TASKS = {
         "base",
     ],
 }
+
+
+def peer(folder: Path, words: str) -> str:
+    """Two cells: what PEFT takes for the same, where it has a function for it."""
+    method = words.partition(",")[0].lower()
+    if method not in ("ties", "dare"):
+        return "| |"
+    shutil.rmtree(folder / "out", ignore_errors=True)
+    taken = measured(folder, ["peft", method])
+    return f"{taken['cpu_s']:.2f} | {taken['held_bytes'] / 1e6:.0f} MB |"
+
+
+def with_peft(folder: Path, method: str) -> None:
+    from peft.utils import merge_utils
+    from safetensors import safe_open
+    from safetensors.torch import save_file as save_tensors
+
+    torch.set_num_threads(1)
+    merge = merge_utils.ties if method == "ties" else merge_utils.dare_linear
+    models = [
+        safe_open(folder / name / "model.safetensors", "pt") for name in ("base", "first", "second")
+    ]
+    merged = {}
+    names = models[0].keys()
+    for name in names:
+        base, *others = (model.get_tensor(name) for model in models)
+        changes = [other - base for other in others]
+        merged[name] = base + merge(changes, torch.ones(len(changes)), 0.2)
+    (folder / "out").mkdir()
+    save_tensors(merged, folder / "out" / "model.safetensors")
 
 
 def make(folder: Path, count: int) -> None:
@@ -119,12 +155,16 @@ def child(folder: Path, arguments: list[str]) -> None:
         merge_models,
     )
 
+    if arguments[0] == "peft":
+        import peft.utils.merge_utils  # noqa: F401
     places = [str(folder / one) if (folder / one).exists() else one for one in arguments[1:]]
     before = used()
     started = time.perf_counter()
     if arguments == ["copy"]:
         (folder / "out").mkdir()
         shutil.copyfile(folder / "base" / "model.safetensors", folder / "out" / "model.safetensors")
+    elif arguments[0] == "peft":
+        with_peft(folder, arguments[1])
     else:
         merge.main([*places, "-o", str(folder / "out")], standalone_mode=False)
     after = used()

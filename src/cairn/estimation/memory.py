@@ -91,11 +91,13 @@ def memory(walker: Walker, plan: Plan) -> Memory:
         return Memory(
             *(weights, held, optimizer, tape.kept_bytes),
             *(logits if is_logits else 0.0, 0.0 if is_logits else workspace),
-            *(buckets, overhead, Moment.BACKWARD),
+            *(buckets, overhead),
+            moment=Moment.BACKWARD,
         )
     return Memory(
         *(weights, gradients, optimizer, 0.0, 0.0, step_workspace),
-        *(buckets, overhead, Moment.STEP),
+        *(buckets, overhead),
+        moment=Moment.STEP,
     )
 
 
