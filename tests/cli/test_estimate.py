@@ -47,6 +47,12 @@ def test_memory_by_part_time_and_what_it_costs(base: str) -> None:
     assert "h100" in text and "1,000 steps" in text and "kg CO2" in text
 
 
+def test_a_table_has_no_empty_columns(base: str) -> None:
+    text = cairn("estimate", base, "--device", "h100").stdout
+    assert "a step" in text
+    assert not any(words in text for words in ("kg CO2", "cost", "kWh", "1 steps"))
+
+
 def test_json_says_of_every_group_what_kind_of_number_it_is(base: str) -> None:
     found = told(base, "--batch", "4", "--device", "all", "--tokens", "1000000")
     assert found["steps"] == -(-1_000_000 // (4 * 512))

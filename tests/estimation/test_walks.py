@@ -261,3 +261,11 @@ def test_what_has_no_blocks_with_attention_is_refused_by_name() -> None:
     strange = Subject("mamba", {"layers.0.mixer.in_proj.weight": (8, 4)})
     with pytest.raises(RequestError, match=r"no closed form for mamba.*--exact"):
         Walker(strange).tape(Plan())
+
+
+def test_an_adapter_that_would_go_nowhere_is_refused_and_gguf_has_its_own_names() -> None:
+    nowhere = Plan(Method.LORA, targets=("nothing",))
+    with pytest.raises(RequestError, match="go to nothing, and nothing is called so here"):
+        Walker(decoder()).trained(nowhere)
+    named = {n.replace("self_attn.q_proj", "attn_q"): s for n, s in decoder().tensors.items()}
+    assert Walker(Subject("llama-like", named)).trained(Plan(Method.LORA)).count > 0

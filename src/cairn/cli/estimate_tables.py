@@ -10,6 +10,9 @@ _PART_WORDS = {
     "communication": "buckets of gradients to send",
     "overhead": "framework (assumed)",
 }
+_PICTURES = ("vit", "yolo", "yolos", "deit", "resnet", "stable-diffusion", "unet", "rl-policy")
+_WAVES = ("wav2vec2", "hubert")
+_HERTZ = 16_000
 _SECONDS = (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1), ("ms", 1e-3))
 
 
@@ -23,7 +26,7 @@ def print_estimate(label: str, told: Told) -> None:
     )
     console.print(
         f"{plan['method']}, {told['trained_parameters']['count']:,} trained, batch {plan['batch']},"
-        f" {plan['seq']} tokens, {plan['precision']}, {plan['optimizer']}"
+        f"{_length(model['family'], plan['seq'])} {plan['precision']}, {plan['optimizer']}"
     )
     console.print(f"memory {human_bytes(memory['total_bytes'])} {memory['moment']} (estimated):")
     for part, size in memory["parts"].items():
@@ -40,6 +43,15 @@ def print_estimate(label: str, told: Told) -> None:
         console.print(
             f"[dim]time: {told['formulas']['time']}. Efficiency: {told['efficiency_source']}.[/dim]"
         )
+
+
+def _length(family: str, seq: int) -> str:
+    """How long a sample is; of a model of images the plan's length means nothing."""
+    if family in _PICTURES:
+        return ""
+    if family in _WAVES:
+        return f" {seq:,} samples of sound ({seq / _HERTZ:.3g} s),"
+    return f" {seq:,} tokens,"
 
 
 def _print_exact(told: Told) -> None:
@@ -62,11 +74,19 @@ def _print_rows(told: Told) -> None:
     steps = told["steps"]
     table = Table(header_style="bold", box=None, pad_edge=False)
     table.add_column("device")
-    for heading in ("of memory", "largest batch", "a step", f"{steps:,} steps"):
+    for heading in ("of memory", "largest batch", "a step"):
         table.add_column(heading, justify="right")
     currency = told["prices"]["currency"]
-    for heading in ("kWh", "kg CO2", f"cost {visible(currency)}".rstrip()):
-        table.add_column(heading, justify="right")
+    columns = {
+        "total_s": (f"{steps:,} steps", _times),
+        "energy_kwh": ("kWh", _numbers),
+        "carbon_g": ("kg CO2", lambda grams: _numbers(grams, 1e-3)),
+        "cost": (f"cost {visible(currency)}".rstrip(), _numbers),
+    }
+    # One step is no run: what it draws is no number that anybody asks for.
+    shown = [key for key in columns if steps > 1 and any(r["time"][key] for r in told["devices"])]
+    for key in shown:
+        table.add_column(columns[key][0], justify="right")
     table.add_column("")
     for row in told["devices"]:
         time = row["time"]
@@ -76,10 +96,7 @@ def _print_rows(told: Told) -> None:
             f"[green]{share}[/green]" if row["fits"] else f"[red]{share}[/red]",
             f"{row['largest_batch']:,}",
             _times(time["step_s"]),
-            _times(time["total_s"]),
-            _numbers(time["energy_kwh"]),
-            _numbers(time["carbon_g"], 1e-3),
-            _numbers(time["cost"]),
+            *(columns[key][1](time[key]) for key in shown),
             "" if row["device"]["checked"] else "[dim]figures not checked[/dim]",
         )
     console.print(table)

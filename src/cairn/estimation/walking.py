@@ -26,7 +26,10 @@ _TARGETS = {
     "stable-diffusion": ("to_q", "to_k", "to_v", "to_out.0"),
     "resnet": ("convolution", "conv1", "conv2", "conv3"),
 }
-_USUAL_TARGETS = ("q_proj", "v_proj", "query_key_value", "query", "value", "qkv_proj", "Wqkv")
+_USUAL_TARGETS = (
+    *("q_proj", "v_proj", "query_key_value", "query", "value", "qkv_proj", "Wqkv"),
+    *("attn_q", "attn_v", "attn_qkv"),  # as GGUF calls them
+)
 _ENCODERS = ("bert", "roberta", "distilbert", "electra", "xlm-roberta", "camembert", "deberta")
 _PICTURES = ("vit", "yolo", "deit", "yolos", "clip")
 
@@ -80,10 +83,19 @@ class Walker:
         return frozenset(plan.targets or usual)
 
     def trained(self, plan: Plan) -> Trained:
-        """What of the model is trained under a plan; models have up to 100,000 tensors."""
+        """What of the model is trained under a plan; models have up to 100,000 tensors.
+
+        Raises:
+            RequestError: an adapter would go nowhere.
+        """
         key = plan.method, plan.rank, self.targets(plan)
         if key not in self._trained:
             shapes = tuple(self._trained_shapes(plan))
+            if plan.method.adapts and not shapes:
+                raise RequestError(
+                    f"an adapter would go to {', '.join(sorted(self.targets(plan)))}, and nothing"
+                    " is called so here: name modules with --targets"
+                )
             sizes = tuple(map(prod, shapes))
             self._trained[key] = Trained(
                 parameters=self.parameters,
