@@ -38,7 +38,10 @@ def print_estimate(label: str, told: Told) -> None:
     if told["devices"]:
         _print_rows(told)
     for one in told["suggestions"]:
-        console.print(f"  {human_bytes(one['memory_bytes']):>9}  with {visible(one['change'])}")
+        fits = " [green]fits[/green]" if one["fits"] else ""
+        console.print(
+            f"  {human_bytes(one['memory_bytes']):>9}  with {visible(one['change'])}{fits}"
+        )
     if told["devices"]:
         console.print(
             f"[dim]time: {told['formulas']['time']}. Efficiency: {told['efficiency_source']}.[/dim]"

@@ -91,8 +91,8 @@ def _estimate(
     known: Catalogue,
 ) -> Estimate:
     walker = Walker(subject)
-    found = walker.trained(plan)
     needed = memory(walker, plan)
+    found = walker.trained(plan)
     flops = _flops(walker, plan)
     rows = tuple(_on(walker, plan, device, known, steps, prices) for device in devices)
     advice: tuple[Suggestion, ...] = ()

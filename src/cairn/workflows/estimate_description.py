@@ -11,7 +11,7 @@ from typing import Any
 
 from cairn.estimation.devices import Catalogue, Device
 from cairn.estimation.duration import Duration, Prices, Range
-from cairn.estimation.estimate import Estimate, OnDevice
+from cairn.estimation.estimate import Estimate, OnDevice, Suggestion, fits
 from cairn.estimation.memory import Memory
 from cairn.estimation.plan import Plan
 
@@ -51,10 +51,7 @@ def describe_estimate(found: Estimate, known: Catalogue, prices: Prices) -> dict
         "steps": found.steps,
         "prices": {"basis": "given", **asdict(prices)},
         "devices": [_on(one) for one in found.devices],
-        "suggestions": [
-            {"basis": "estimated", "change": s.words, "memory_bytes": round(s.memory.total)}
-            for s in found.suggestions
-        ],
+        "suggestions": [_suggestion(one, found.devices[0].device) for one in found.suggestions],
         "efficiency_source": known.efficiency_source,
         "formulas": dict(FORMULAS),
     }
@@ -91,6 +88,12 @@ def _on(one: OnDevice) -> dict[str, Any]:
         "largest_batch": one.largest_batch,
         "time": {"basis": "estimated", **_time(one.time)},
     }
+
+
+def _suggestion(one: Suggestion, device: Device) -> dict[str, Any]:
+    size = round(one.memory.total)
+    does_fit = fits(one.memory, device)
+    return {"basis": "estimated", "change": one.words, "memory_bytes": size, "fits": does_fit}
 
 
 def _time(time: Duration) -> dict[str, Any]:

@@ -102,7 +102,8 @@ def _shown(told: Mapping[str, Any]) -> dict[str, Any]:
         "bar": stacked_bar(parts, "Memory by part", f"{total} {memory['moment']}"),
         "rows": [_row(one) for one in told["devices"]],
         "suggestions": [
-            (one["change"], bytes_text(one["memory_bytes"])) for one in told["suggestions"]
+            (one["change"], bytes_text(one["memory_bytes"]), one["fits"])
+            for one in told["suggestions"]
         ],
         "operations": f"{told['flops_per_step']['count']:.3g}",
         "priced": told["prices"]["per_hour"] is not None,
