@@ -5,7 +5,6 @@ Reads what `cairn.training.exact.child` reads. Counting storages takes time and 
 
 import gc
 import json
-import resource
 import sys
 from contextlib import nullcontext
 
@@ -16,6 +15,7 @@ from cairn.training.exact.batches import batch_for, loss_of
 from cairn.training.exact.four_bits import four_bit_layers, scales_of
 from cairn.training.exact.live_storages import Kind, LiveStorages
 from cairn.training.exact.optimizers import optimizer_for
+from cairn.training.exact.resident import peak_resident_bytes
 from cairn.training.exact.steps import to_train
 
 STEPS = 2
@@ -41,7 +41,7 @@ def main() -> None:
     with live:
         live.mark((*model.parameters(), *model.buffers(), *scales_of(model)), Kind.WEIGHTS)
         train(model, plan, optimizer, live)
-    told = {"live_bytes": live.peak_bytes, "process_bytes": highest_bytes()}
+    told = {"live_bytes": live.peak_bytes, "process_bytes": peak_resident_bytes()}
     json.dump(told, sys.stdout)
 
 
@@ -59,11 +59,6 @@ def quantise(model: torch.nn.Module, *, double: bool) -> None:
         )
         module.weight = weight.to("cpu")
         module.support_avx512bf16_for_cpu = False
-
-
-def highest_bytes() -> int:
-    """The most memory of its own that this process had so far."""
-    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def train(

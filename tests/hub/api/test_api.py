@@ -185,9 +185,9 @@ CHECKED = [not_a_server_error, status_code_conformance, response_schema_conforma
 ATTACHED = ("signatures/{rev}", "provenance/{rev}", "bundle/{sha256}/{rev}")
 SCANNED = ("security/{rev}", "sarif/{rev}", "scan-policy", "appeals")
 ESTIMATED = ("estimate/{rev}",)
-REPO_PATHS = tuple(
-    f"/{{kind}}/{{namespace}}/{{name}}/{v}" for v in (*OF_A_REPO, *ATTACHED, *SCANNED, *ESTIMATED)
-)
+TRAINED = ("training/{rev}",)
+OF_ANY_REPO = (*OF_A_REPO, *ATTACHED, *SCANNED, *ESTIMATED, *TRAINED)
+REPO_PATHS = tuple(f"/{{kind}}/{{namespace}}/{{name}}/{verb}" for verb in OF_ANY_REPO)
 DECIDED_PATHS = (
     *("/waivers", "/waivers/{number}/revoke"),
     *("/appeals", "/appeals/{number}/answer"),

@@ -10,6 +10,7 @@ import resource
 import sys
 
 from cairn.errors import CairnError, MissingExtraError
+from cairn.training.exact.resident import peak_resident_bytes
 
 
 def main() -> None:
@@ -24,7 +25,7 @@ def main() -> None:
         told = {"missing": str(error)}
     except CairnError as error:
         told = {"refused": str(error)}
-    told["process_bytes"] = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    told["process_bytes"] = peak_resident_bytes()
     json.dump(told, sys.stdout)
 
 
