@@ -1,5 +1,6 @@
 """The optimizer of a plan, as its library makes it: what it keeps its own code allocates."""
 
+from importlib import import_module
 from typing import Any
 
 import torch
@@ -42,10 +43,9 @@ def bitsandbytes() -> Any:
         MissingExtraError: it is not installed.
     """
     try:
-        import bitsandbytes as library
+        return import_module("bitsandbytes")
     except ModuleNotFoundError as error:
         raise MissingExtraError(
             "exact estimates of 4-bit weights and 8-bit optimizers need bitsandbytes:"
             " pip install 'cairn-hub[qlora]'"
         ) from error
-    return library
