@@ -71,7 +71,9 @@ def test_the_current_command_makes_and_deletes_repos_branches_and_tags(
 def test_the_current_command_shows_who_and_what(default_client: Client, pushed_minilm: str) -> None:
     hf = default_client.hf
     assert "alice" in hf("auth", "whoami").stdout
-    listed = json.loads(hf("models", "ls", "--author", "alice", "--json").stdout)
+    # Other tests make repos of alice's as well, and the command shows a few.
+    search = ("--author", "alice", "--search", pushed_minilm.partition("/")[2])
+    listed = json.loads(hf("models", "ls", *search, "--json").stdout)
     assert pushed_minilm in [one["id"] for one in listed]
     assert json.loads(hf("models", "info", pushed_minilm, "--json").stdout)["id"] == pushed_minilm
     assert minilm.WEIGHTS in hf("models", "ls", pushed_minilm).stdout
