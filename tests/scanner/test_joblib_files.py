@@ -135,3 +135,16 @@ def test_what_only_another_unpickler_would_run_in_an_array_of_objects_is_malicio
     found = report_of("a.joblib", hidden.size_bytes, gather(hidden))
     assert found.verdict is Verdict.MALICIOUS
     assert any("imports os.system" in finding.message for finding in found.findings)
+
+
+def test_what_another_unpickler_reads_past_a_mistake_is_not_clean() -> None:
+    """There is a `cupy.dtype`, so it need not stop there, and runs what nobody knows."""
+    file = io.BytesIO()
+    joblib.dump(["cupy", "package", "run", np.array(["x"], dtype=object)], file)
+    data = file.getvalue()
+    texts = b"\x80\x05]\x94\x8c\x05numpy\x94\x8c\x05numpy\x94\x8c\x07ndarray\x94"
+    named = texts + b"h\x01\x8c\x05dtype\x93" + b"0h\x02h\x03\x93."
+    hidden = BytesSource(data[: data.index(b"\x80\x05")] + named + data[-2:], "a.joblib")
+    found = report_of("a.joblib", hidden.size_bytes, gather(hidden))
+    assert found.verdict is Verdict.SUSPICIOUS
+    assert any("package.run" in finding.message for finding in found.findings)

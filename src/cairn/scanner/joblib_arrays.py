@@ -25,10 +25,8 @@ from cairn.formats.pickle_program import (
 )
 from cairn.formats.pickle_values import call_target
 from cairn.scanner.allowed import allowed_names
-from cairn.scanner.dangerous import danger_of
 
 WRAPPER = "joblib.numpy_pickle.NumpyArrayWrapper"
-_DTYPE = "dtype"
 _OBJECTS_FLAG = 1  # NPY_ITEM_REFCOUNT of numpy/core/include/numpy/ndarraytypes.h
 _DTYPE_STATE = 8  # parts of a dtype's state that end in its flags
 
@@ -107,34 +105,42 @@ def _says_objects(dtype: Call) -> bool:
     return False
 
 
-def before_confusion(plain: PickleProgram, inner: list[tuple[int, PickleProgram]]) -> PickleProgram:
-    """What an unpickler that knows nothing of joblib does before it has to stop.
+def as_others_read(
+    plain: PickleProgram, program: PickleProgram, inner: list[tuple[int, PickleProgram]]
+) -> PickleProgram:
+    """What an unpickler that knows nothing of joblib does, without what it only mistakes.
 
     It reads on in the pickle of an array of objects (`inner`), which refers to a memo of its own:
-    where that says `numpy` and then `dtype`, it takes another text or object for the module, which
-    has no `dtype`. What is dangerous by its name is kept all the same.
+    where that says `numpy` and then `dtype`, it takes another text or object for the module, and
+    stops as that has no `dtype`. So what has the name that joblib reads at the same place, there
+    of an allowed module, is left out, and from the first on calls of what is no import. All
+    else counts: a name that joblib does not read there is no mistake.
     """
-    meant = {one.offset for _, program in inner for one in program.globals if one.name == _DTYPE}
-    stop = next((one for one in plain.globals if one.offset in meant and _is_confused(one)), None)
-    if stop is None:
+    meant = {
+        one.offset: one.name
+        for read in (program, *(read for _, read in inner))
+        for one in read.globals
+        if _is_allowed(one)
+    }
+
+    def is_mistaken(found: Global) -> bool:
+        return meant.get(found.offset) == found.name and not _is_allowed(found)
+
+    first = next((one.offset for one in plain.globals if is_mistaken(one)), None)
+    if first is None:
         return plain
 
-    def counts(offset: int, callee: Value) -> bool:
-        if offset < stop.offset:
-            return True
-        return (
-            isinstance(callee, Global)
-            and callee.full_name != stop.full_name
-            and danger_of(callee.module) is not None
-        )
+    def counts(call: Call) -> bool:
+        if isinstance(call.callee, Global):
+            return not is_mistaken(call.callee)
+        return call.offset < first
 
     return replace(
         plain,
-        globals=[one for one in plain.globals if counts(one.offset, one)],
-        calls=[one for one in plain.calls if counts(one.offset, one.callee)],
+        globals=[one for one in plain.globals if not is_mistaken(one)],
+        calls=[one for one in plain.calls if counts(one)],
     )
 
 
-def _is_confused(found: Global) -> bool:
-    known = found.exact and (found.module, found.name) in allowed_names()
-    return found.name == _DTYPE and not known
+def _is_allowed(found: Global) -> bool:
+    return found.exact and (found.module, found.name) in allowed_names()

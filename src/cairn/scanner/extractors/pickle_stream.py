@@ -15,7 +15,7 @@ from cairn.formats.pickle_program import PickleProgram, read_program
 from cairn.formats.zip_archive import ZipArchive
 from cairn.scanner.evidence.base import Unread
 from cairn.scanner.extractor import Extractor
-from cairn.scanner.joblib_arrays import JoblibArrays, before_confusion, has_arrays
+from cairn.scanner.joblib_arrays import JoblibArrays, as_others_read, has_arrays
 from cairn.scanner.paths import base_name
 from cairn.scanner.pickle_notes import note_deeds, note_hidden, note_program
 from cairn.scanner.pickle_search import calls_a_name, imports_a_name, may_hold_pickles
@@ -118,7 +118,7 @@ def _with_arrays(plain: PickleProgram, at: int, source: Source, trace: Trace) ->
     """The program as joblib reads it; what it does to other unpicklers is noted as well."""
     arrays = JoblibArrays(source)
     program = read_program(source, at, bytes_after=arrays.bytes_after)
-    note_deeds(before_confusion(plain, arrays.inner), 0, trace)
+    note_deeds(as_others_read(plain, program, arrays.inner), 0, trace)
     for start, inner in arrays.inner:
         note_program(inner, start, source, trace, of_torch=False)
     return program
