@@ -159,9 +159,21 @@ def test_a_row_stays_on_its_side_wherever_it_stands() -> None:
     assert split(Counted(list(range(50))), 0.0, seed=0).learnt == range(50)
 
 
-def test_a_side_without_rows_is_an_error() -> None:
-    with pytest.raises(RequestError, match="leaves none to hold out"):
-        split(Counted([1]), 0.01, seed=0)
+def test_of_few_rows_each_side_has_one_whatever_the_seed() -> None:
+    for seed in range(50):
+        for share in (0.001, 0.1, 0.999):
+            rows = [1, 1, 2, 3, 3]
+            sides = split(Counted(rows), share, seed)
+            assert sides.learnt and sides.held_out
+            assert not {rows[at] for at in sides.learnt} & {rows[at] for at in sides.held_out}
+
+
+@pytest.mark.parametrize(
+    ("rows", "told"), [([], "no rows"), ([1], "1 row,"), ([1, 1], "2 rows that all say the same")]
+)
+def test_rows_that_cannot_be_parted_are_an_error(rows: list[int], told: str) -> None:
+    with pytest.raises(RequestError, match=told):
+        split(Counted(rows), 0.1, seed=0)
 
 
 def picture(path: Path, content: bytes = b"picture") -> None:

@@ -1,7 +1,8 @@
 """Which rows are learnt from and which are measured with: by what a row says, and a seed.
 
 A row stays on its side when others are added, removed or put in another order, and the same row
-twice is never on both.
+twice is never on both. Of a few rows chance may put all on one side: then the one nearest to the
+other goes there, so that small data are measured with as well.
 """
 
 from array import array
@@ -24,24 +25,32 @@ class Split:
 
 
 def split(rows: Rows, share: float, seed: int) -> Split:
-    """Hold out about `share` of the rows; every row is read once.
+    """Hold out about `share` of the rows, and at least what one of them says; each is read once.
 
     Raises:
-        RequestError: a side would be empty.
+        RequestError: all rows say the same, or there is one, or none.
     """
     if not share:
         return Split(range(len(rows)), ())
-    learnt, held_out = array("q"), array("q")
-    below = int(share * 2 ** (8 * _HASH_BYTES))
+    placed = array("Q")
     key = seed.to_bytes(16, "big", signed=True)
     for number in range(len(rows)):
         told = blake2b(rows.content(number), digest_size=_HASH_BYTES, key=key).digest()
-        (held_out if int.from_bytes(told, "big") < below else learnt).append(number)
-    if not learnt or not held_out:
-        side = "hold out" if not held_out else "learn from"
-        raise RequestError(
-            f"{rows.name} has {len(rows)} row{'s' if len(rows) > 1 else ''}, of which this seed"
-            f" leaves none to {side} (rows that say the same stay together):"
-            " name data to measure with by --eval-data, or another share by --held-out"
-        )
+        placed.append(int.from_bytes(told, "big"))
+    below = _boundary(rows, placed, int(share * 2 ** (8 * _HASH_BYTES)))
+    learnt = array("q", (number for number, place in enumerate(placed) if place >= below))
+    held_out = array("q", (number for number, place in enumerate(placed) if place < below))
     return Split(learnt, held_out)
+
+
+def _boundary(rows: Rows, placed: Sequence[int], wanted: int) -> int:
+    """The place below which rows are held out: the wanted one if it leaves a row on each side."""
+    lowest, highest = min(placed, default=0), max(placed, default=0)
+    if lowest == highest:
+        count = len(rows)
+        there = f"{count} rows that all say the same" if count > 1 else ("no rows", "1 row")[count]
+        raise RequestError(
+            f"{rows.name} has {there}, so none can be held out beside one to learn from: name data"
+            " to measure with by --eval-data, or hold out nothing by --held-out 0"
+        )
+    return min(max(wanted, lowest + 1), highest)
