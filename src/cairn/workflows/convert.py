@@ -27,6 +27,7 @@ from cairn.workflows.state_dicts import (
     state_dict,
     without_repeats,
 )
+from cairn.workflows.terms_files import is_terms_file
 from cairn.workflows.written import check_target, replacing, write_copy, write_reframed
 
 FORMAT = "pt"
@@ -209,12 +210,12 @@ def usual_name(found: ReadableCheckpoint) -> str:
 
 
 def companions(found: ReadableCheckpoint) -> dict[str, File]:
-    """The configuration, tokenizer and card files at the top of a checkpoint, by name."""
+    """The configuration, tokenizer, card and licence files at the top of a checkpoint, by name."""
     return {
         path: file
         for path, file in found.files.items()
         if "/" not in path
-        and path.endswith(_COMPANION_SUFFIXES)
+        and (path.endswith(_COMPANION_SUFFIXES) or is_terms_file(path))
         and not path.endswith(INDEX_SUFFIX)
         and path not in found.checkpoint.layouts
         and not file.leads_out

@@ -16,11 +16,12 @@ from cairn.errors import (
     UnauthenticatedError,
     UnavailableError,
 )
+from cairn.workflows.terms_files import PATTERNS
 
 # What a model is loaded from: no code, and no pickle but an agent's, which nobody unpickles.
 OF_MODELS = (
     *("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja", "*.tiktoken", "*.zip"),
-    *("README.md", "LICENSE*", "NOTICE*"),
+    *("README.md", *PATTERNS),
 )
 
 

@@ -28,6 +28,7 @@ from cairn.workflows.finetune_folder import (
 from cairn.workflows.finetune_recipe import recipe_of, recipe_values
 from cairn.workflows.finetune_settling import settled
 from cairn.workflows.finetune_work import CARD, RESULTS, RUN, Work
+from cairn.workflows.terms_files import copy_terms
 from cairn.workflows.written import replacing
 
 if TYPE_CHECKING:
@@ -84,7 +85,8 @@ def _finetune(work: Work, watcher: "Watcher", ranks: "Ranks | None") -> dict[str
     done = _trained_agent(work, watcher) if work.is_of_agent else _trained(work, watcher, ranks)
     told = {"name": work.out.absolute().name, **_told(done)}
     if not done.ended.is_interrupted and _is_first(ranks):
-        card = drafted_card(work.recipe, work.base, work.data, told)
+        terms = copy_terms(work.base.path, work.out)
+        card = drafted_card(work.recipe, work.base, work.data, told, terms)
         results = json.dumps(told, indent=1, allow_nan=False) + "\n"
         for name, text in ((CARD, card), (RESULTS, results)):  # the results last: it is over
             with replacing(work.out / name) as draft:

@@ -4,7 +4,7 @@ https://huggingface.co/docs/hub/model-cards#model-card-metadata; `model-index` i
 evaluation results, which hubs still read.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,13 +20,22 @@ _LICENCE_KEYS = ("license", "license_name", "license_link")
 _METRICS = (*("accuracy", "f1", "precision", "recall", "perplexity", "exact_match", "wer", "cer"),)
 
 
-def drafted_card(recipe: FineTuning, base: "Place", data: "Place", told: Mapping[str, Any]) -> str:
-    """A README.md with the metadata of the hub, and what people need to check before they rely."""
+def drafted_card(
+    recipe: FineTuning,
+    base: "Place",
+    data: "Place",
+    told: Mapping[str, Any],
+    texts: Sequence[str],
+) -> str:
+    """A README.md with the metadata of the hub, and what people need to check before they rely.
+
+    `texts` are the files with terms and notices of the base that lie beside it.
+    """
     terms = _terms(base.path)
     front = yaml.safe_dump(
         _metadata(recipe, base, data, told, terms), sort_keys=False, allow_unicode=True
     )
-    body = "\n\n".join(_paragraphs(recipe, base, data, told, terms))
+    body = "\n\n".join(_paragraphs(recipe, base, data, told, terms, texts))
     return f"---\n{front}---\n\n{body}\n"
 
 
@@ -90,6 +99,7 @@ def _paragraphs(
     data: "Place",
     told: Mapping[str, Any],
     terms: Mapping[str, Any],
+    texts: Sequence[str],
 ) -> Iterator[str]:
     origin = f"`{base.repo or Path(base.name).name}`"
     yield f"# {told['name']}"
@@ -117,14 +127,22 @@ def _paragraphs(
         " of base and data, and the versions: `cairn finetune --recipe recipe.json` does it again."
     )
     yield "## Licence"
-    yield _licence(terms, is_adapter=recipe.method in ADAPTERS)
+    yield _licence(terms, texts, is_adapter=recipe.method in ADAPTERS)
+    if texts:
+        files = "file" if len(texts) == 1 else "files"
+        are = "is that" if len(texts) == 1 else "are those"
+        yield (
+            f"The {files} {', '.join(f'`{name}`' for name in texts)} {are} of the base, unchanged:"
+            " keep them with this model. The weights were changed from the base's, as told above."
+        )
 
 
-def _licence(terms: Mapping[str, Any], *, is_adapter: bool) -> str:
+def _licence(terms: Mapping[str, Any], texts: Sequence[str], *, is_adapter: bool) -> str:
     if not terms:
+        where = "but has the text below: read" if texts else "and has no text of one: ask its owner"
         return (
-            "The base names no licence on its card. Without one nobody may pass on what was made"
-            " from it: ask its owner before this model is published."
+            f"The base names no licence on its card, {where} before this model is published."
+            " Without a licence nobody may pass on what was made from it."
         )
     name = terms.get("license_name") or terms.get("license")
     link = f" ([its text]({terms['license_link']}))" if terms.get("license_link") else ""

@@ -53,6 +53,7 @@ def bert(folder: Path, width: int = 16) -> Path:
     transformers.BertForMaskedLM(config).save_pretrained(folder)
     tokenizer().save_pretrained(folder)
     (folder / "README.md").write_text("---\nlicense: apache-2.0\n---\n# Tiny\n")
+    (folder / "NOTICE").write_text("Tiny, by nobody\n")
     return folder
 
 

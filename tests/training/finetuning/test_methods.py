@@ -56,6 +56,16 @@ def test_what_was_learnt_is_there_when_it_is_loaded(
     assert json.loads((tmp_path / "out" / "results.json").read_text()) == results
 
 
+def test_terms_of_the_base_go_with_what_comes_out(
+    bert: Path, reviews: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    done(bert, reviews, out, steps=1)
+    assert (out / "NOTICE").read_bytes() == (bert / "NOTICE").read_bytes()
+    card = (out / "README.md").read_text()
+    assert "license: apache-2.0" in card and "The file `NOTICE` is that of the base" in card
+
+
 def test_the_last_layer_alone_changes(bert: Path, reviews: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     results, _ = done(bert, reviews, out, method=Method.LAST_LAYER, steps=5, held_out=0.0)
