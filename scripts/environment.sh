@@ -4,6 +4,9 @@
 export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1 PIP_ROOT_USER_ACTION=ignore
 export PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 PYTHONUNBUFFERED=1
 unset PYTHONHOME PYTHONPATH VIRTUAL_ENV || true
+# uv leaves what it installs uncompiled, and tests start hundreds of processes: where nothing may
+# keep what one has compiled, each compiles all it imports (transformers: 10 s) once more.
+unset PYTHONDONTWRITEBYTECODE || true
 PATH="$PATH:/usr/sbin:/sbin" # Debian keeps nginx where ordinary users do not look
 
 say() { printf '%s\n' "$*"; }
