@@ -32,6 +32,7 @@ def cairn(*arguments: str) -> list[dict[str, Any]]:
     done = CliRunner().invoke(app, ["finetune", *arguments, "--json"])
     if done.exception is not None and not isinstance(done.exception, SystemExit):
         raise done.exception
+    assert "files" not in done.stderr, "bars and hints of the hub's client are for terminals"
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
@@ -52,6 +53,10 @@ def test_what_was_published_is_a_base_also_where_the_hub_is_not_asked(
     names = {one.rfilename for one in info.siblings}
     assert {"model.safetensors", "recipe.json", "results.json", "README.md"} <= names
     assert not any(name.startswith("run/") for name in names)
+    for token, error in (("", RequestError), ("hf_wrong", UnauthenticatedError)):
+        with pytest.raises(error, match="token"):  # before training
+            cairn(*ask, "--out", "never", "--publish", "alice/never", "--token", token)
+    assert not Path("never").exists()
     kept = ("--data-dir", str(hub.data))
     again = ("alice/first", "--data", "alice/rows", *short, *kept, "--out", "second")
     *_, ended = cairn(*again)

@@ -13,11 +13,11 @@ from cairn.cli.finetune_options import recipe_options
 from cairn.cli.finetune_progress import (
     as_bar,
     as_lines,
-    chosen_as_line,
-    chosen_as_words,
     is_first,
     print_line,
     print_results,
+    said_as_line,
+    said_as_words,
 )
 from cairn.cli.finetune_repos import Repos
 from cairn.cli.interrupting import EXIT_INTERRUPTED, stoppable
@@ -74,7 +74,7 @@ def finetune(
     BASE is a folder, or a repo such as org/name@revision. Nothing of it is run, and weights are
     read from safetensors alone.
 
-        cairn finetune org/model --data reviews.csv --method lora
+        cairn finetune org/model --task text-classification --data reviews.csv
 
     Ctrl-C saves and stops; the same command goes on, to the bit. Exits 130 after Ctrl-C.
     """
@@ -139,7 +139,7 @@ def _run(work: "Work", verb: Callable[..., dict[str, Any]], *, as_json: bool) ->
 
     with stoppable() as wait:
         shown = as_lines() if as_json else as_bar(work.out)
-        said = chosen_as_line if as_json else chosen_as_words
+        said = said_as_line if as_json else said_as_words
         with shown if is_first() else nullcontext(lambda _: None) as told:
             results = verb(work, Watcher(told, lambda: wait(0), said))
     if not is_first():

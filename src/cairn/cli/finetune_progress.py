@@ -29,12 +29,12 @@ def as_lines() -> "Iterator[Callable[[Progress], None]]":
     yield lambda progress: print_line({"event": "step", **asdict(progress)})
 
 
-def chosen_as_line(words: str) -> None:
-    """What was chosen before training, as a line of JSON."""
-    print_line({"event": "chosen", "words": words})
+def said_as_line(words: str) -> None:
+    """What was chosen or noticed before training, as a line of JSON."""
+    print_line({"event": "said", "words": words})
 
 
-def chosen_as_words(words: str) -> None:
+def said_as_words(words: str) -> None:
     """The same for people."""
     err().print(visible(words))
 

@@ -37,8 +37,7 @@ class Repos:
         repo, revision = target.repo_id, target.revision
         if repo_type is not repo.type is RepoType.MODEL:  # `--data org/name` is a data set
             repo = replace(parse_repo(repo.full_name), type=repo_type)
-        with self._shown(f"fetching {repo.full_name}"):
-            found = self._fetched(repo, commit or revision, text)
+        found = self._fetched(repo, commit or revision, text)
         return Place(found.folder, text, repo.full_name, found.commit)
 
     def _fetched(self, repo: RepoId, revision: str | None, text: str) -> "Fetched":
@@ -47,6 +46,7 @@ class Repos:
         from cairn.workflows.fetching import fetch
 
         if self._hub and self._data_dir is None:
+            self._say(f"fetching {repo.full_name}")
             return fetch(repo, revision, self._hub, self._token)
         from cairn.config.folders import caches
         from cairn.workflows.kept_repos import kept_folder
@@ -55,7 +55,8 @@ class Repos:
             house, operator = open_kept(text, self._data_dir)
         except NotFoundError as error:
             raise RequestError(f"{error}; or name its hub with --hub, or HF_ENDPOINT") from None
-        return kept_folder(house, operator, repo, revision, caches() / "repos")
+        with self._shown(f"fetching {repo.full_name}"):
+            return kept_folder(house, operator, repo, revision, caches() / "repos")
 
     def data(self, recipe: "FineTuning", commit: str | None) -> "Place":
         """What is learnt from: rows, or an environment, which has a name and no files."""
@@ -66,23 +67,31 @@ class Repos:
         return self.place(recipe.data, RepoType.DATASET, commit)
 
     def target(self, text: str) -> RepoId:
-        """The model that is to be published."""
-        self._needed_hub(f"{text} is a repo")
-        return parse_repo(text)
+        """The model that is to be published: there is a hub that knows the token."""
+        from cairn.workflows.publishing import check_token
+
+        repo = parse_repo(text)
+        check_token(repo, self._needed_hub(f"{text} is a repo"), self._token)
+        return repo
 
     def published(self, work: "Work", repo: RepoId) -> str:
         """The commit that has what came out."""
         from cairn.workflows.publishing import publish
 
         hub, recipe = self._needed_hub(repo.full_name), work.recipe
-        with self._shown(f"publishing {repo.full_name}"):
-            message = f"Fine-tune {work.base.called} for {recipe.task} ({recipe.method})"
-            return publish(work.out, repo, hub, self._token, message)
+        self._say(f"publishing {repo.full_name}")
+        message = f"Fine-tune {work.base.called} for {recipe.task} ({recipe.method})"
+        return publish(work.out, repo, hub, self._token or "", message)
 
     def _needed_hub(self, why: str) -> str:
         if not self._hub:
             raise RequestError(f"{why}: name its hub with --hub, or HF_ENDPOINT")
         return self._hub
+
+    def _say(self, what: str) -> None:
+        """On a terminal, above the bars of the hub's client."""
+        if sys.stderr.isatty():
+            err().print(visible(what))
 
     def _shown(self, what: str) -> AbstractContextManager[object]:
         return err().status(visible(what)) if sys.stderr.isatty() else nullcontext()

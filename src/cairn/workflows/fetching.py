@@ -1,5 +1,7 @@
 """Repos of a hub as folders on this machine, fetched by the stock client into its cache."""
 
+import logging
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -41,7 +43,7 @@ def fetch(repo: RepoId, revision: str | None, hub: str, token: str | None) -> Fe
             does not give it. UnavailableError: the hub does not answer. MissingExtraError.
     """
     client = hub_client()
-    with answers_of_hub(repo, hub):
+    with answers_of_hub(repo, hub), quiet_client():
         folder = client.snapshot_download(
             repo.full_name,
             repo_type=repo.type.value,
@@ -51,6 +53,23 @@ def fetch(repo: RepoId, revision: str | None, hub: str, token: str | None) -> Fe
             allow_patterns=list(OF_MODELS) if repo.type is RepoType.MODEL else None,
         )
     return Fetched(Path(folder), Path(folder).name)
+
+
+@contextmanager
+def quiet_client() -> Iterator[None]:
+    """Keep the client from printing its hints, and its bars where no terminal shows them."""
+    tools, log = import_module("huggingface_hub.utils"), logging.getLogger("huggingface_hub")
+    before = log.level
+    hides = not sys.stderr.isatty() and not tools.are_progress_bars_disabled()
+    log.setLevel(logging.ERROR)
+    if hides:
+        tools.disable_progress_bars()
+    try:
+        yield
+    finally:
+        log.setLevel(before)
+        if hides:
+            tools.enable_progress_bars()
 
 
 def hub_client() -> Any:

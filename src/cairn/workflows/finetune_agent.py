@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from cairn.errors import MalformedError, RequestError
+from cairn.formats.fetched_folders import called
 from cairn.formats.limits import MAX_CONFIG_BYTES
 from cairn.formats.strict_json import parse_json
 from cairn.workflows import convert
@@ -29,7 +30,7 @@ def agent_data(base: Path, folder: Path) -> tuple[str, dict[str, Any], Path]:
     """
     path = agent_file(base)
     if path is None:
-        raise RequestError(f"{base.name} is no agent: name its .zip, or a folder with only one")
+        raise RequestError(f"{called(base)} is no agent: name its .zip, or a folder with only one")
     found = read_path(path)
     architecture = found.checkpoint.architecture
     if architecture is None:

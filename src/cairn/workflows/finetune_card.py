@@ -108,10 +108,12 @@ def _paragraphs(
         " This card was drafted by Cairn from what the run recorded: say what the model is for,"
         " and where it should not be used."
     )
+    empty = told["empty"]
+    nothing = f" Of all rows, {empty:,} had no text where one is wanted." if empty else ""
     yield "## Data"
     yield (
         f"{told['learnt']:,} {told['learnt_of']} of `{data.repo or Path(data.name).name}` were"
-        " learnt from. Whose data these are, and under which terms, is not known here."
+        f" learnt from.{nothing} Whose data these are, and under which terms, is not known here."
     )
     yield "## Evaluation"
     if measured := _measured(told):

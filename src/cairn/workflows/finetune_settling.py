@@ -24,6 +24,7 @@ from cairn.estimation.plan import Attention, Method, Plan
 from cairn.estimation.plan import Precision as Numbers
 from cairn.estimation.subject import Subject
 from cairn.estimation.walking import Walker
+from cairn.formats.fetched_folders import called
 from cairn.workflows.estimate import subject_of, trained_model
 from cairn.workflows.finetune_recipe import RECIPE, read_recipe
 from cairn.workflows.finetune_work import Work
@@ -80,7 +81,7 @@ def _parameters(base: Path) -> int:
     found = read_path(base).checkpoint
     for path, why in sorted(found.unread.items()):
         if path.endswith(".safetensors"):
-            raise MalformedError(why, source=path, hint=f"fetch {base.name} again")
+            raise MalformedError(why, source=path, hint=f"fetch {called(base)} again")
     model = trained_model(found)
     return sum(one.elements for one in model.tensors.values() if one.role is Role.WEIGHTS)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from cairn.domain.finetuning import TaskName
 from cairn.errors import RequestError
+from cairn.formats.fetched_folders import called
 from cairn.workflows.finetune_agent import agent_file
 
 _CONFIGURATIONS = ("config.json", "model_index.json")
@@ -39,7 +40,9 @@ def task_for(base: Path) -> TaskName:
             if name.endswith(ending):
                 return task
     choices = ", ".join(TaskName)
-    raise RequestError(f"{base.name} does not say what it is to learn: --task is one of {choices}")
+    raise RequestError(
+        f"{called(base)} does not say what it is to learn: --task is one of {choices}"
+    )
 
 
 def _named_classes(base: Path) -> list[str]:

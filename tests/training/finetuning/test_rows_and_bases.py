@@ -11,11 +11,13 @@ import torch
 
 from cairn.domain.finetuning import FineTuning, Method, TaskName
 from cairn.errors import MalformedError, RequestError
+from cairn.formats.fetched_folders import called
 from cairn.training import steps
 from cairn.training.finetuning.tasks import Materials
 from cairn.training.finetuning.tasks.sentence_similarity import SentenceSimilarity
 from cairn.training.finetuning.tasks.speech import Writing, sound_of
 from cairn.training.finetuning.tasks.text_generation import TextGeneration
+from cairn.training.libraries import library
 from cairn.training.rows import open_data
 from tests.training.finetuning import bases, toys
 from tests.training.finetuning.work import done
@@ -98,6 +100,7 @@ def test_a_text_begins_as_the_tokenizer_begins_it(tmp_path: Path) -> None:
     task = generation(base, table(tmp_path / "a.csv", "text", "a film", "a book"), max_length=6)
     made = task.example({"text": "a film"})
     assert task.processor.decode(made["input_ids"]) == "[CLS] a film [SEP]"
+    assert task.model.loss_type == "ForCausalLM", "else transformers warns of finding it"
     assert made["labels"] == [-100, *made["input_ids"][1:]]
 
 
@@ -197,3 +200,49 @@ def test_a_text_longer_than_whisper_writes_is_cut(tmp_path: Path) -> None:
     batch = task.collate([task.example(rows[0])])
     assert batch["labels"].shape[1] == task.model.config.max_target_positions
     assert task.loss(task.model, batch).isfinite()
+
+
+def test_rows_without_a_text_are_counted_before_training(bert: Path, tmp_path: Path) -> None:
+    rows = [f"the film was {word},{word}" for word in ("good", "bad") * 8]
+    data = table(tmp_path / "data.csv", "text,label", *rows, "  ,bad", ",good")
+    said: list[str] = []
+    more = {"said": said.append, "steps": 1}
+    results, _ = done(bert, data, tmp_path / "out", **more)
+    assert said == ["2 of 18 rows of data.csv have nothing in 'text', and are used as they are"]
+    assert results["empty"] == 2
+    assert "2 had no text" in (tmp_path / "out" / "README.md").read_text()
+    held = table(tmp_path / "held.csv", "text,label", *rows)
+    results, _ = done(bert, data, tmp_path / "measured", eval_data=held, **more)
+    assert results["empty"] == 2 and len(said) == 2
+
+
+def test_columns_are_found_by_the_names_that_the_guide_gives_them(
+    bert: Path, tmp_path: Path
+) -> None:
+    pairs = table(tmp_path / "pairs.csv", "first,second,third", "a film,a book,the book")
+    assert set(similarity(bert, pairs).columns) == {"first", "second", "third"}
+    scored = table(tmp_path / "scored.csv", "first,second,score", "a film,a book,0.5")
+    assert set(similarity(bert, scored).columns) == {"first", "second", "score"}
+
+
+def test_what_libraries_advise_while_they_are_imported_is_not_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    advice = 'import logging\nlogging.getLogger("bitsandbytes.ops").warning("install more")\n'
+    (tmp_path / "advising.py").write_text(advice)
+    monkeypatch.syspath_prepend(tmp_path)
+    library("advising")
+    assert not caplog.records
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [
+        ("tiny-bert", "tiny-bert"),
+        (f"cache/models--org--my-base/snapshots/{'a1' * 20}", "org/my-base"),
+        (f"repos/models/org--my--base/{'a1' * 20}", "org/my--base"),
+        (f"some/{'a1' * 20}", "a1" * 20),
+    ],
+)
+def test_messages_call_a_fetched_base_by_its_repo(folder: str, name: str) -> None:
+    assert called(Path(folder)) == name

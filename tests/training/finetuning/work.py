@@ -20,11 +20,12 @@ def done(
     eval_data: Path | None = None,
     stop_after: int | None = None,
     at: Callable[[int], None] = lambda _: None,
+    said: Callable[[str], None] = lambda _: None,
     **recipe: Any,
 ) -> tuple[dict[str, Any], list[Progress]]:
     """What came out, and what was told on the way; stopped after a step if one is named.
 
-    `at` is called with the number of each step.
+    `at` is called with the number of each step, `said` with what is told before training.
     """
     told: list[Progress] = []
 
@@ -41,7 +42,7 @@ def done(
         out,
         device="cpu",
     )
-    watcher = Watcher(tell, lambda: len(told) + 1 == stop_after)
+    watcher = Watcher(tell, lambda: len(told) + 1 == stop_after, said)
     return finetune(work, watcher), told
 
 

@@ -8,8 +8,8 @@ import pytest
 from pyarrow import parquet
 
 from cairn.errors import EntryNotFoundError, LimitError, MalformedError, RequestError
-from cairn.training.rows import lines, open_data, split
-from cairn.training.rows.base import Rows
+from cairn.training.rows import Noticed, Row, lines, open_data, split
+from cairn.training.rows.base import Rows, content
 
 ROWS = [
     {"text": 'said "so", and\nwent', "label": "good"},
@@ -204,8 +204,25 @@ def test_a_table_tells_of_the_files_beside_it(tmp_path: Path) -> None:
     rows = open_data(tmp_path).rows
     assert rows.columns == ("file", "text")
     assert rows[0] == {"file": (tmp_path / "sounds" / "1.wav").resolve(), "text": "yes"}
-    assert rows.content(0) == rows.content(1), "a copy under another name says the same"
+    assert content(rows[0]) == content(rows[1]), "a copy under another name says the same"
     with pytest.raises(MalformedError, match=r"row 3 names '../secret.wav'"):
         _ = rows[2]
     with pytest.raises(EntryNotFoundError, match=r"row 4 names none.wav"):
         _ = rows[3]
+
+
+def test_rows_are_noticed_as_they_are_read_and_read_once_for_it() -> None:
+    class Read(Counted):
+        def __getitem__(self, number: int) -> Row:
+            asked.append(number)
+            return {"text": ["word", " ", "", None][number % 4], "words": [["a"], []][number % 2]}
+
+    asked: list[int] = []
+    texts = Noticed(Read(list(range(8))), ["text"])
+    assert len(list(texts)) == 8 and texts.count_empty() == 4
+    assert asked == list(range(8))
+    words = Noticed(Read(list(range(8))), ["words", "not there"])
+    _ = words[3]
+    asked.clear()
+    assert words.count_empty() == words.count_empty() == 4
+    assert asked == [0, 1, 2, 4, 5, 6, 7], "those that were not read before"

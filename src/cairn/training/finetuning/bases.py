@@ -15,6 +15,7 @@ from torch import nn
 
 from cairn.domain.finetuning import Method
 from cairn.errors import RequestError
+from cairn.formats.fetched_folders import called
 from cairn.formats.strict_json import parse_json
 from cairn.training.finetuning.heads import Heads, heads_of, is_in
 from cairn.training.libraries import library
@@ -44,8 +45,8 @@ def config_of(base: Path) -> dict[str, Any]:
             found = parse_json(path.read_bytes(), str(path), what="the configuration")
             return found if isinstance(found, dict) else {}
     if (base / ADAPTER).is_file():
-        raise RequestError(f"{base.name} is an adapter: fine-tune its base, or merge it before")
-    raise RequestError(f"{base.name} has neither {CONFIG} nor {PIPELINE}: it is no base")
+        raise RequestError(f"{called(base)} is an adapter: fine-tune its base, or merge it before")
+    raise RequestError(f"{called(base)} has neither {CONFIG} nor {PIPELINE}: it is no base")
 
 
 def check_weights(base: Path) -> None:
@@ -59,7 +60,7 @@ def check_weights(base: Path) -> None:
     pickled = next((p.name for p in sorted(base.rglob("*")) if p.suffix in _PICKLED), None)
     found = f"only {pickled}, which could run code" if pickled else "none here"
     raise RequestError(
-        f"{base.name} has no weights in safetensors, {found}:"
+        f"{called(base)} has no weights in safetensors, {found}:"
         " where it has others, convert it: cairn convert BASE FOLDER"
     )
 
@@ -80,7 +81,7 @@ def load_tokenizer(base: Path, **settings: Any) -> Any:
     """
     if not any(next(base.glob(pattern), None) for pattern in _TOKENIZERS):
         raise RequestError(
-            f"{base.name} has no tokenizer: lay tokenizer.json and tokenizer_config.json of its"
+            f"{called(base)} has no tokenizer: lay tokenizer.json and tokenizer_config.json of its"
             " origin beside the weights, or name a base that reads texts"
         )
     return loaded("AutoTokenizer", base, **settings)
@@ -157,7 +158,7 @@ def _from_folder(kind: Any, base: Path, **settings: Any) -> Any:
             return kind.from_pretrained(str(base), local_files_only=True, **settings)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         words = str(error).strip().partition("\n")[0]
-        raise RequestError(f"{base.name} does not load as {kind.__name__}: {words}") from error
+        raise RequestError(f"{called(base)} does not load as {kind.__name__}: {words}") from error
 
 
 @contextmanager

@@ -27,7 +27,8 @@ AGENT = "agent.zip"
 class Finetuned:
     """What came out: how training ended, what was learnt from and measured in, and of how many.
 
-    `learnt` and `held_out` are counts of what `learnt_of` and `measured_in` say.
+    `learnt` and `held_out` are counts of what `learnt_of` and `measured_in` say; `empty` counts
+    rows without a text where one is wanted.
     """
 
     ended: Ended
@@ -35,6 +36,7 @@ class Finetuned:
     held_out: int
     learnt_of: str
     measured_in: str
+    empty: int
     trained_parameters: int
     parameters: int
     library: str
@@ -68,16 +70,20 @@ def finetune(
     ranks = ranks or Ranks()
     check_weights(base)
     place = device_of(device)
-    rows, measured = data.rows, data.measured
+    measured = data.measured
+    seed_everything(recipe.seed)
+    with enough_memory(recipe, place):
+        task = task_of(recipe.task)(Materials(base, recipe, data.rows, measured))
+        model = prepared(task, story.base.where, story.base.revision).to(place)
+    rows = task.rows
     sides = (
         Split(range(len(rows)), range(len(measured)))
         if measured is not None
         else split(rows, recipe.held_out, recipe.seed)
     )
-    seed_everything(recipe.seed)
-    with enough_memory(recipe, place):
-        task = task_of(recipe.task)(Materials(base, recipe, rows, measured))
-        model = prepared(task, story.base.where, story.base.revision).to(place)
+    watcher = watcher or Watcher()
+    if (said := task.said_of_rows()) and ranks.is_first:
+        watcher.said(said)
     held_out = Samples(task, measured if measured is not None else rows, sides.held_out)
     training = Training(
         task,
@@ -90,7 +96,7 @@ def finetune(
     if ranks.size > 1:
         seed_everything(sample_seed(recipe.seed, 0, ranks.number))  # dropout of its own on each
     with enough_memory(recipe, place):
-        ended = training.run(story, allow, watcher or Watcher())
+        ended = training.run(story, allow, watcher)
     if not ended.is_interrupted and ranks.is_first:
         model_folder.mkdir(parents=True, exist_ok=True)
         with quiet():
@@ -102,6 +108,7 @@ def finetune(
         len(sides.held_out),
         "rows",
         "rows that were held out",
+        rows.count_empty(),
         sum(one.numel() for one in model.parameters() if one.requires_grad),
         sum(one.numel() for one in model.parameters()),
         "peft" if is_adapter and task.library_name == "transformers" else task.library_name,
@@ -140,6 +147,7 @@ def finetune_agent(
         EPISODES,
         "steps of the environment",
         "episodes",
+        0,
         count,
         count,
         "stable-baselines3",

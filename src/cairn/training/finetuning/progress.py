@@ -24,7 +24,7 @@ class Progress:
 class Watcher:
     """Who looks on: is told of every step, and asked after it whether training is to stop.
 
-    `said` is told in words what was chosen before.
+    `said` is told in words, before training, what was chosen and what is to be known of the rows.
     """
 
     told: Callable[[Progress], None] = lambda _: None

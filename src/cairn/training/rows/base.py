@@ -1,17 +1,21 @@
 """Rows by their number, in the order of the data, without holding them in memory."""
 
+import hashlib
 import json
 from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import accumulate
+from pathlib import Path
 from typing import Any, NoReturn
 
 from cairn.errors import MalformedError, RequestError
 
 Row = Mapping[str, Any]
 """Values by the name of their column."""
+FILE = "file"
+"""The column that has the path of a picture or sound."""
 
 
 class Told(dict[str, Any]):
@@ -56,10 +60,15 @@ class Rows(ABC):
         """All rows in their order."""
         return (self[number] for number in range(len(self)))
 
-    def content(self, number: int) -> bytes:
-        """What a row says, the same wherever the row stands; rows of the same content agree."""
-        row = self[number]
+
+def content(row: Row) -> bytes:
+    """What a row says, the same wherever it stands and its file lies; what agrees has the same."""
+    told = dict(row)
+    if not isinstance(file := told.pop(FILE, None), Path):
         return json.dumps(row, sort_keys=True, ensure_ascii=False, default=_plain).encode()
+    with file.open("rb") as opened:
+        digest = hashlib.file_digest(opened, "sha256").digest()
+    return digest + json.dumps(told, sort_keys=True, default=str).encode()
 
 
 def _plain(value: object) -> str:
@@ -82,17 +91,8 @@ class Joined(Rows):
 
     def __getitem__(self, number: int) -> Row:
         """See `Rows`."""
-        part, inside = self._place(number)
-        return part[inside]
-
-    def content(self, number: int) -> bytes:
-        """See `Rows`."""
-        part, inside = self._place(number)
-        return part.content(inside)
-
-    def _place(self, number: int) -> tuple[Rows, int]:
         at = bisect_right(self._ends, number)
-        return self._parts[at], number - (self._ends[at - 1] if at else 0)
+        return self._parts[at][number - (self._ends[at - 1] if at else 0)]
 
 
 def row_name(rows: Rows, number: int) -> str:

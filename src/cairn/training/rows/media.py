@@ -4,20 +4,17 @@ A table with the column `file_name` tells of files beside it, as the image and a
 `datasets` have it: https://huggingface.co/docs/datasets/image_load
 """
 
-import hashlib
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from cairn.errors import EntryNotFoundError, MalformedError
-from cairn.training.rows.base import Row, Rows, Told
+from cairn.training.rows.base import FILE, Row, Rows, Told
 
 PICTURES = frozenset((".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"))
 SOUNDS = frozenset((".wav", ".flac", ".ogg", ".mp3"))
 MEDIA = PICTURES | SOUNDS
 
-FILE, NAME, LABEL = "file", "file_name", "label"
+NAME, LABEL = "file_name", "label"
 
 
 class Labelled(Rows):
@@ -37,10 +34,6 @@ class Labelled(Rows):
         """See `Rows`."""
         path = self._paths[number]
         return {FILE: path, LABEL: path.parent.name}
-
-    def content(self, number: int) -> bytes:
-        """See `Rows`."""
-        return _content(self[number])
 
 
 class Described(Rows):
@@ -73,15 +66,3 @@ class Described(Rows):
             )
         told = {column: value for column, value in row.items() if column != NAME}
         return Told({FILE: path, **told}, self.name, number)
-
-    def content(self, number: int) -> bytes:
-        """See `Rows`."""
-        return _content(self[number])
-
-
-def _content(row: Row) -> bytes:
-    """What is in the file, not where it lies, and what is told of it."""
-    told: dict[str, Any] = dict(row)
-    with told.pop(FILE).open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").digest()
-    return digest + json.dumps(told, sort_keys=True, default=str).encode()

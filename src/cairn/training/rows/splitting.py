@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 
 from cairn.errors import RequestError
-from cairn.training.rows.base import Rows
+from cairn.training.rows.base import Rows, content
 
 _HASH_BYTES = 8
 
@@ -35,7 +35,7 @@ def split(rows: Rows, share: float, seed: int) -> Split:
     placed = array("Q")
     key = seed.to_bytes(16, "big", signed=True)
     for number in range(len(rows)):
-        told = blake2b(rows.content(number), digest_size=_HASH_BYTES, key=key).digest()
+        told = blake2b(content(rows[number]), digest_size=_HASH_BYTES, key=key).digest()
         placed.append(int.from_bytes(told, "big"))
     below = _boundary(rows, placed, int(share * 2 ** (8 * _HASH_BYTES)))
     learnt = array("q", (number for number, place in enumerate(placed) if place >= below))

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from cairn.domain.finetuning import FineTuning, Method
 from cairn.errors import RequestError
 from cairn.training.finetuning.heads import Heads
-from cairn.training.rows import Row, Rows, row_name
+from cairn.training.rows import Noticed, Row, Rows, row_name
 from cairn.training.sampler import SampleIndex
 
 Example = dict[str, Any]
@@ -19,7 +19,7 @@ Example = dict[str, Any]
 Batch = dict[str, Any]
 """Samples together: tensors with them as the first dimension, or a list of what they have."""
 Roles = Mapping[str, tuple[str, ...]]
-"""What columns are for, each with the names that it usually has."""
+"""What columns are for, each with the names that it usually has beside its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,17 +34,6 @@ class Materials:
     rows: Rows
     measured: Rows | None = None
 
-    def seen(self) -> Iterator[tuple[str, Row]]:
-        """All rows with what a message calls them: those to learn from and those to measure with.
-
-        Classes are looked for on both sides, so that a rare one which is only measured with has
-        a number too, and a label that is none is found before anything is trained.
-        """
-        sides = [self.rows] if self.measured is None else [self.rows, self.measured]
-        for rows in sides:
-            for number, row in enumerate(rows):
-                yield row_name(rows, number), row
-
 
 @dataclass(frozen=True, slots=True)
 class Objective:
@@ -58,13 +47,15 @@ class Task(ABC):
     """A model with its processor, and what to do with a row; made once for a run.
 
     `roles` has the usual names of the columns that a row must have, `extra_roles` of those it may
-    have. `heads` are the modules above the body of the model, which a base may lack; `head_stays`
-    says that an adapter leaves those that the base has as they are, and else they are trained
-    whole. `targets` are modules to adapt, where the family does not say it.
+    have; `texts` are the roles of texts that teach little where they are empty. `heads` are the
+    modules above the body of the model, which a base may lack; `head_stays` says that an adapter
+    leaves those that the base has as they are, and else they are trained whole. `targets` are
+    modules to adapt, where the family does not say it.
     """
 
     roles: ClassVar[Roles]
     extra_roles: ClassVar[Roles] = {}
+    texts: ClassVar[Sequence[str]] = ()
     library_name: ClassVar[str] = "transformers"
     head_stays: ClassVar[bool] = False
     methods: ClassVar[Sequence[Method]] = tuple(Method)
@@ -74,6 +65,8 @@ class Task(ABC):
     model: Any  # an nn.Module with the methods that its library gives it
     heads: Heads = Heads()
     targets: Sequence[str] = ()
+    rows: Noticed
+    """Those to learn from."""
 
     def __init__(self, materials: Materials) -> None:
         """Load the base.
@@ -90,6 +83,31 @@ class Task(ABC):
         )
         if materials.measured is not None:
             _check_columns(self.columns, materials.measured, materials.rows)
+        texts = [self.columns[role] for role in self.texts if role in self.columns]
+        self.rows = Noticed(materials.rows, texts)
+        self._measured = materials.measured
+
+    def seen(self) -> Iterator[tuple[str, Row]]:
+        """All rows with what a message calls them: those to learn from and those to measure with.
+
+        Classes are looked for on both sides, so that a rare one which is only measured with has
+        a number too, and a label that is none is found before anything is trained.
+        """
+        for rows in [self.rows] if self._measured is None else [self.rows, self._measured]:
+            for number, row in enumerate(rows):
+                yield row_name(rows, number), row
+
+    def said_of_rows(self) -> str:
+        """What is to be known of the rows before they are learnt from; empty if nothing is."""
+        count = self.rows.count_empty()
+        if not count:
+            return ""
+        columns = " or ".join(repr(self.columns[r]) for r in self.texts if r in self.columns)
+        have, are, as_they = ("have", "are", "they are") if count > 1 else ("has", "is", "it is")
+        return (
+            f"{count:,} of {len(self.rows):,} rows of {self.rows.name} {have} nothing in {columns},"
+            f" and {are} used as {as_they}"
+        )
 
     @abstractmethod
     def example(self, row: Row) -> Example:
@@ -145,7 +163,7 @@ def chosen_columns(
             raise RequestError(f"{rows.name} has no column {column!r}, only {_listed(rows)}")
     found = dict(named)
     for role, names in known.items():
-        usual = next((name for name in names if name in rows.columns), None)
+        usual = next((name for name in (role, *names) if name in rows.columns), None)
         if role not in found and usual is not None and usual not in found.values():
             found[role] = usual
         if role in roles and role not in found:

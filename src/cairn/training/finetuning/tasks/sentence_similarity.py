@@ -7,7 +7,7 @@ partners of others in the batch are wrong ones).
 """
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cairn.errors import RequestError
+from cairn.formats.fetched_folders import called
 from cairn.formats.strict_json import parse_json
 from cairn.training.finetuning.bases import load_model, load_tokenizer
 from cairn.training.finetuning.measures.similarity import spearman
@@ -43,6 +44,7 @@ class SentenceSimilarity(Task):
         "third": ("negative",),
         "score": ("score", "similarity", "label"),
     }
+    texts: ClassVar[Sequence[str]] = _SIDES
 
     def __init__(self, materials: Materials) -> None:
         super().__init__(materials)
@@ -163,5 +165,7 @@ def _pools_first_token(base: Path) -> bool:
     modes = {name for name, value in said.items() if name.startswith("pooling_mode") and value}
     known = {"pooling_mode_mean_tokens", "pooling_mode_cls_token"}
     if modes - known or len(modes) > 1:
-        raise RequestError(f"{base.name} pools by {', '.join(sorted(modes))}: mean or cls is known")
+        raise RequestError(
+            f"{called(base)} pools by {', '.join(sorted(modes))}: mean or cls is known"
+        )
     return "pooling_mode_cls_token" in modes

@@ -7,7 +7,7 @@ torchaudio is needed. CTC: Graves et al., 2006, https://doi.org/10.1145/1143844.
 import io
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar
 
@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from cairn.errors import MalformedError, RequestError
+from cairn.formats.fetched_folders import called
 from cairn.training.finetuning.bases import config_of, load_model, loaded
 from cairn.training.finetuning.measures.texts import error_rates
 from cairn.training.finetuning.tasks.base import Batch, Example, Materials, Objective, Roles, Task
@@ -34,6 +35,7 @@ class Speech(Task):
         "audio": ("audio", "file", "sound"),
         "text": ("text", "sentence", "transcription", "transcript"),
     }
+    texts: ClassVar[Sequence[str]] = ("text",)
     objective = Objective("wer", highest=False)
     head_stays = True
     loader: ClassVar[str]
@@ -43,7 +45,9 @@ class Speech(Task):
         library("soundfile")
         self.processor = loaded("AutoProcessor", materials.base)
         if not hasattr(self.processor, "tokenizer"):
-            raise RequestError(f"{materials.base.name} has no tokenizer: take a base that has one")
+            raise RequestError(
+                f"{called(materials.base)} has no tokenizer: take a base that has one"
+            )
         self.model, self.heads = load_model(self.loader, materials.base, self.recipe.method)
 
     def _features(self, row: Row) -> Any:

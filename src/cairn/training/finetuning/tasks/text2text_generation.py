@@ -1,6 +1,6 @@
 """Texts that become others: translation, summaries, corrections."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -22,6 +22,7 @@ class Text2TextGeneration(Task):
         "source": ("source", "input", "text", "document", "article", "question"),
         "target": ("target", "output", "summary", "answer", "highlights", "label"),
     }
+    texts: ClassVar[Sequence[str]] = ("source", "target")
     objective = Objective("rougeL", highest=True)
     head_stays = True
 

@@ -1,6 +1,6 @@
 """Texts, alone or in pairs, get one of several labels."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
@@ -26,6 +26,7 @@ class TextClassification(Task):
         "label": ("label", "labels", "class", "sentiment", "category"),
     }
     extra_roles: ClassVar[Roles] = {"second": ("text_pair", "sentence2", "hypothesis")}
+    texts: ClassVar[Sequence[str]] = ("text",)
     objective = Objective("accuracy", highest=True)
 
     def __init__(self, materials: Materials) -> None:
@@ -33,7 +34,7 @@ class TextClassification(Task):
         self.processor = load_tokenizer(materials.base)
         column = self.columns["label"]
         known = known_labels(materials.base)
-        names = class_names(materials.seen(), lambda row: (row[column],), known, column)
+        names = class_names(self.seen(), lambda row: (row[column],), known, column)
         self.classes = {name: number for number, name in enumerate(names)}
         self.model, self.heads = load_model(
             "AutoModelForSequenceClassification",

@@ -1,6 +1,6 @@
 """Texts that are gone on with: a causal language model learns to write like its data."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cairn.errors import RequestError
+from cairn.formats.fetched_folders import called
 from cairn.training.finetuning.bases import load_model, load_tokenizer
 from cairn.training.finetuning.measures.perplexity import perplexity
 from cairn.training.finetuning.tasks.base import Batch, Example, Materials, Objective, Roles, Task
@@ -20,6 +21,7 @@ class TextGeneration(Task):
 
     roles: ClassVar[Roles] = {"text": ("text", "content", "completion", "response", "output")}
     extra_roles: ClassVar[Roles] = {"prompt": ("prompt", "instruction", "question", "input")}
+    texts: ClassVar[Sequence[str]] = ("text",)
     objective = Objective("perplexity", highest=False)
     head_stays = True
 
@@ -29,8 +31,10 @@ class TextGeneration(Task):
         self.model, self.heads = load_model(
             "AutoModelForCausalLM", materials.base, self.recipe.method
         )
+        if getattr(self.model, "loss_type", None) is None:  # GPT-2's is found, under a warning
+            self.model.loss_type = "ForCausalLM"
         if self.processor.eos_token_id is None:
-            raise RequestError(f"{materials.base.name} has no token that ends a text")
+            raise RequestError(f"{called(materials.base)} has no token that ends a text")
         self._length = length_of(self.processor, self.model, self.recipe.max_length)
         before = self.processor("")["input_ids"][:1]
         self._first = before if before == [self.processor.bos_token_id] else []

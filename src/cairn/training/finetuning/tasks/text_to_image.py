@@ -4,7 +4,7 @@ The U-Net learns to tell the noise that was put into a picture's latents, at a r
 al., 2020, https://arxiv.org/abs/2006.11239; Rombach et al., 2022, https://arxiv.org/abs/2112.10752).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from cairn.domain.finetuning import Method
 from cairn.errors import RequestError
+from cairn.formats.fetched_folders import called
 from cairn.training.finetuning.bases import load_part
 from cairn.training.finetuning.tasks.base import Batch, Example, Materials, Objective, Roles, Task
 from cairn.training.finetuning.tasks.pictures import (
@@ -36,6 +37,7 @@ class TextToImage(Task):
         "image": PICTURE_COLUMNS,
         "text": ("text", "caption", "prompt", "description"),
     }
+    texts: ClassVar[Sequence[str]] = ("text",)
     objective = Objective("loss", highest=False)
     library_name = "diffusers"
     methods = (Method.LORA,)
@@ -51,7 +53,7 @@ class TextToImage(Task):
         self._noise = load_part("diffusers.DDPMScheduler", base, "scheduler")
         kind = self._noise.config.prediction_type
         if kind not in ("epsilon", "v_prediction"):
-            raise RequestError(f"{base.name} predicts {kind}: epsilon or v_prediction is known")
+            raise RequestError(f"{called(base)} predicts {kind}: epsilon or v_prediction is known")
         self.model.requires_grad_(requires_grad=False)
         for part in (self._text, self._vae):
             part.requires_grad_(requires_grad=False).eval()

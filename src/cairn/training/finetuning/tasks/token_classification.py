@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from cairn.errors import RequestError
+from cairn.formats.fetched_folders import called
 from cairn.training.finetuning.bases import known_labels, load_model, load_tokenizer
 from cairn.training.finetuning.measures.spans import span_measures
 from cairn.training.finetuning.tasks.base import Batch, Example, Materials, Objective, Roles, Task
@@ -22,16 +23,17 @@ class TokenClassification(Task):
         "tokens": ("tokens", "words"),
         "tags": ("ner_tags", "tags", "labels", "pos_tags"),
     }
+    texts: ClassVar[Sequence[str]] = ("tokens",)
     objective = Objective("f1", highest=True)
 
     def __init__(self, materials: Materials) -> None:
         super().__init__(materials)
         self.processor = load_tokenizer(materials.base, add_prefix_space=True)
         if not self.processor.is_fast:
-            raise RequestError(f"{materials.base.name} has no fast tokenizer (tokenizer.json)")
+            raise RequestError(f"{called(materials.base)} has no fast tokenizer (tokenizer.json)")
         column = self.columns["tags"]
         known = known_labels(materials.base)
-        self.names = class_names(materials.seen(), self._tags, known, column)
+        self.names = class_names(self.seen(), self._tags, known, column)
         self._numbers = {name: number for number, name in enumerate(self.names)}
         self.model, self.heads = load_model(
             "AutoModelForTokenClassification",
