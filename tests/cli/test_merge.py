@@ -69,3 +69,39 @@ def test_models_are_merged_with_weights(folder: Path) -> None:
     assert "name it with --base" in run(
         folder, "models", "first", "second", "--method", "ties", expect=2
     )
+
+
+def test_a_new_head_comes_with_its_class_and_labels(folder: Path) -> None:
+    (folder / "base" / "config.json").write_text('{"architectures": ["Body"], "model_type": "x"}')
+    adapter = folder / "lora" / "adapter_model.safetensors"
+    head = {"base_model.model.score.weight": np.ones((2, 6), np.float32)}
+    save_file({**load_file(adapter), **head}, adapter)
+    stated = json.loads((folder / "lora" / "adapter_config.json").read_text())
+    stated |= {"modules_to_save": ["score"], "auto_mapping": {"base_model_class": "Classifier"}}
+    (folder / "lora" / "adapter_config.json").write_text(json.dumps(stated))
+    (folder / "lora" / "results.json").write_text('{"classes": ["bad", "good"]}')
+    run(folder, "adapter", "base", "lora")
+    assert json.loads((folder / "out" / "config.json").read_text()) == {
+        "architectures": ["Classifier"],
+        "model_type": "x",
+        "id2label": {"0": "bad", "1": "good"},
+        "label2id": {"bad": 0, "good": 1},
+    }
+
+
+def test_prefixes_of_heads_and_positions_do_not_keep_models_apart(folder: Path) -> None:
+    base, second = (folder / name / "model.safetensors" for name in ("base", "second"))
+    positions = {"positions": np.arange(3)}
+    head = {"score.weight": np.ones((2, 6), np.float32)}
+    plain = load_file(second)
+    save_file({**load_file(base), **positions}, base)
+    save_file({f"body.{name}": values for name, values in plain.items()} | head, second)
+    assert "left out score.weight" in run(folder, "extract", "base", "second", "--rank", "1")
+    (name, *_) = load_file(folder / "out" / "adapter_model.safetensors")
+    assert name.startswith("base_model.model.m.lora_")
+    save_file(plain, second)
+    (folder / "base" / "results.json").write_text("{}")
+    run(folder, "models", "base", "second", "--force")
+    merged = load_file(folder / "out" / "model.safetensors")
+    assert set(merged) == {"m.weight", "positions"}
+    assert not (folder / "out" / "results.json").exists(), "it is of the first model alone"

@@ -19,6 +19,8 @@ from cairn.formats.dtypes import numpy_dtype
 from cairn.formats.reframing import Outgoing, Reframing, reframe
 from cairn.formats.safetensors_index import INDEX_SUFFIX
 from cairn.workflows.convert import companions, one_model
+from cairn.workflows.finetune_recipe import RECIPE
+from cairn.workflows.finetune_work import RESULTS
 from cairn.workflows.readable import ReadableCheckpoint
 from cairn.workflows.shards import index_text, shard_names, shards
 from cairn.workflows.state_dicts import DEFAULT_ROLES, NamedTensor, state_dict
@@ -35,6 +37,11 @@ class Weights:
     found: ReadableCheckpoint
     tensors: Mapping[str, NamedTensor]
     label: str
+
+    @property
+    def floats_named(self) -> set[str]:
+        """Names of what is learnt; whole numbers are positions and counts."""
+        return {n for n, named in self.tensors.items() if named.tensor.dtype in FLOATS}
 
     def floats(self, name: str) -> NDArray[np.float32]:
         """The values of one as float32, in its shape, the caller's own.
@@ -95,9 +102,13 @@ class Computed:
 
 
 def with_companions(what: Computed, source: ReadableCheckpoint) -> Computed:
-    """The same with the configuration and tokenizer of the source beside; its card is replaced."""
+    """The same with the configuration and tokenizer of the source beside; its card is replaced.
+
+    How the source was fine-tuned, and what was measured then, is not true of what is made of it.
+    """
     texts = dict(what.texts)
-    files = {n: f for n, f in companions(source).items() if n not in texts}
+    left = {*texts, RECIPE, RESULTS}
+    files = {n: f for n, f in companions(source).items() if n not in left}
     return Computed(what.tensors, what.computed, what.metadata, texts, files)
 
 

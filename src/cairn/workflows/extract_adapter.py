@@ -14,7 +14,7 @@ from cairn.estimation.subject import is_embedding
 from cairn.merging.low_rank import Extracted, nearest_pair
 from cairn.workflows.computed_weights import FLOATS, Compute, Computed, Weights, new_tensor
 from cairn.workflows.conv1d import conv1d_weights
-from cairn.workflows.lora_files import CONFIG, PREFIX
+from cairn.workflows.lora_files import CONFIG, PREFIX, named_as
 from cairn.workflows.merge_card import Parents, card_of, noted, repo_name
 
 MAX_RANK = 4096
@@ -42,7 +42,8 @@ def extracted(base: Weights, tuned: Weights, rank: int) -> tuple[Computed, Repor
 
     Matrices and kernels that did not change get no pair; changes of embeddings, norms and
     biases cannot be in a LoRA adapter, and are listed with their size over the base's; so are
-    weights that only the tuned model has, with 1.
+    weights that only the tuned model has, with 1. Names are those of the base, whose body a head
+    of the tuned model may put a prefix before.
 
     Raises:
         RequestError: the rank is out of range, the models are not alike, nothing changed, or
@@ -54,8 +55,11 @@ def extracted(base: Weights, tuned: Weights, rank: int) -> tuple[Computed, Repor
     report = Report()
     modules: list[str] = []
     tensors, computed = [], {}
+    tuned = named_as(tuned, base)
     for name in base.tensors:
         if name not in tuned.tensors:
+            if name not in base.floats_named:
+                continue  # positions, which some releases of libraries write and others make anew
             raise RequestError(f"{tuned.label} lacks {name}, which {base.label} has")
         shape, theirs = base.tensors[name].tensor.shape, tuned.tensors[name].tensor.shape
         if shape != theirs:

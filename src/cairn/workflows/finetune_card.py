@@ -115,6 +115,9 @@ def _paragraphs(
         f"{told['learnt']:,} {told['learnt_of']} of `{data.repo or Path(data.name).name}` were"
         f" learnt from.{nothing} Whose data these are, and under which terms, is not known here."
     )
+    if told["classes"]:
+        classes = ", ".join(f"{number} `{name}`" for number, name in enumerate(told["classes"]))
+        yield f"Classes by number: {classes}."
     yield "## Evaluation"
     if measured := _measured(told):
         table = "\n".join(f"| {name} | {value:.4f} |" for name, value in measured.items())

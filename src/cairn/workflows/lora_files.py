@@ -15,6 +15,7 @@ from cairn.formats.strict_json import read_json
 from cairn.merging.low_rank import update_of
 from cairn.workflows.computed_weights import Weights, weights_of
 from cairn.workflows.conv1d import conv1d_weights
+from cairn.workflows.finetune_work import RESULTS
 from cairn.workflows.readable import ReadableCheckpoint
 
 CONFIG = "adapter_config.json"
@@ -39,13 +40,16 @@ class Pair:
 class Adapter:
     """Pairs by the base's weight they change, and weights that replace the base's own.
 
-    `base` is the model the adapter says it is for; empty where it says nothing.
+    `base` is the model the adapter says it is for, `of_class` the class of what was trained; empty
+    where it says nothing. `classes` are the labels that its results name, by their numbers.
     """
 
     weights: Weights
     pairs: Mapping[str, Pair] = field(default_factory=dict)
     replaced: Mapping[str, str] = field(default_factory=dict)
     base: str = ""
+    of_class: str = ""
+    classes: tuple[str, ...] = ()
 
     def update(self, name: str) -> NDArray[np.float32]:
         """What is added to a weight of the base."""
@@ -100,7 +104,9 @@ def adapter_for(found: ReadableCheckpoint, label: str, base: Weights) -> Adapter
             f"{label} is not for {base.label}: "
             + (f"it changes {_some(missing)}, which is not there" if missing else "it is empty")
         )
-    adapter = Adapter(own, pairs, kept, str(config.get("base_model_name_or_path") or ""))
+    called, trained = config.get("base_model_name_or_path"), config.get("auto_mapping")
+    of_class = trained.get("base_model_class") if isinstance(trained, dict) else None
+    adapter = Adapter(own, pairs, kept, str(called or ""), str(of_class or ""), _classes_of(found))
     _check_shapes(adapter, base)
     return adapter
 
@@ -121,6 +127,16 @@ def _config(found: ReadableCheckpoint, label: str) -> Mapping[str, Any]:
     if config.get("megatron_config") or config.get("layer_replication"):
         raise RequestError(f"{label} replicates or splits layers, which is not merged")
     return config
+
+
+def _classes_of(found: ReadableCheckpoint) -> tuple[str, ...]:
+    """Those that `cairn finetune` learnt, whose names are nowhere else in an adapter."""
+    if RESULTS not in found.files:
+        return ()
+    with found.files[RESULTS].open() as source:
+        said = read_json(source, MAX_CONFIG_BYTES, what=RESULTS)
+    names = said.get("classes") if isinstance(said, dict) else None
+    return tuple(map(str, names)) if isinstance(names, list) else ()
 
 
 def _is_saved(name: str, config: Mapping[str, Any]) -> bool:
@@ -193,6 +209,12 @@ class _Names:
         if shorter in self._names:
             return shorter
         return self._without_first.get(name)
+
+
+def named_as(tuned: Weights, base: Weights) -> Weights:
+    """The same weights under the names that they have in a base."""
+    names = _Names(base)
+    return replace(tuned, tensors={names.find(n) or n: t for n, t in tuned.tensors.items()})
 
 
 def _is_linear(own: Weights, pair: Pair, base: Weights, weight: str) -> bool:

@@ -1,5 +1,6 @@
 """The verbs that put an adapter into its base and take it out again."""
 
+import json
 from functools import partial
 from typing import Any
 
@@ -7,10 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cairn.errors import RequestError
+from cairn.formats.limits import MAX_CONFIG_BYTES
 from cairn.formats.reframing import Outgoing
+from cairn.formats.strict_json import read_json
 from cairn.workflows.computed_weights import Compute, Computed, Weights, copied
 from cairn.workflows.lora_files import Adapter
 from cairn.workflows.merge_card import Parents, card_of, noted
+
+_CONFIG = "config.json"
 
 
 def merged_with(base: Weights, adapter: Adapter, parents: Parents) -> Computed:
@@ -27,7 +32,25 @@ def merged_with(base: Weights, adapter: Adapter, parents: Parents) -> Computed:
         tensors = [one for one in tensors if one.name != name]
         tensors.append(_renamed(adapter, name, own))
     recipe = {"method": "merge", "adapter": adapter.weights.label, "base": base.label}
-    return Computed(tensors, computed, noted(recipe), card_of(parents, "merge", recipe))
+    texts = {**card_of(parents, "merge", recipe), **_configuration(base, adapter)}
+    return Computed(tensors, computed, noted(recipe), texts)
+
+
+def _configuration(base: Weights, adapter: Adapter) -> dict[str, str]:
+    """That of the base with the head that the adapter brings, and the classes it tells apart."""
+    has_new_head = not adapter.replaced.keys() <= base.tensors.keys()
+    if not (has_new_head or adapter.classes) or _CONFIG not in base.found.files:
+        return {}
+    with base.found.files[_CONFIG].open() as source:
+        said = read_json(source, MAX_CONFIG_BYTES, what=_CONFIG)
+    if not isinstance(said, dict):
+        return {}
+    if has_new_head and adapter.of_class:
+        said["architectures"] = [adapter.of_class]
+    if adapter.classes:
+        said["id2label"] = {str(number): name for number, name in enumerate(adapter.classes)}
+        said["label2id"] = {name: number for number, name in enumerate(adapter.classes)}
+    return {_CONFIG: json.dumps(said, indent=2, ensure_ascii=False) + "\n"}
 
 
 def unmerged(merged: Weights, adapter: Adapter, parents: Parents) -> Computed:

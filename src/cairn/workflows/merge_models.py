@@ -66,7 +66,7 @@ def _same(models: Sequence[Weights], name: str) -> NDArray[Any]:
     """What is no float, such as positions, has to be the same in all."""
     first = models[0].array(name)
     for model in models[1:]:
-        if not np.array_equal(first, model.array(name)):
+        if name in model.tensors and not np.array_equal(first, model.array(name)):
             raise RequestError(
                 f"{name} holds whole numbers that differ between {models[0].label} and"
                 f" {model.label}: there is nothing between them"
@@ -75,8 +75,8 @@ def _same(models: Sequence[Weights], name: str) -> NDArray[Any]:
 
 
 def _check_alike(first: Weights, other: Weights) -> None:
-    missing = sorted(first.tensors.keys() - other.tensors.keys())
-    more = sorted(other.tensors.keys() - first.tensors.keys())
+    missing = sorted(first.floats_named - other.tensors.keys())
+    more = sorted(other.floats_named - first.tensors.keys())
     if missing or more:
         of, names = (other, missing) if missing else (first, more)
         raise RequestError(
@@ -85,6 +85,8 @@ def _check_alike(first: Weights, other: Weights) -> None:
             + (f" and {len(names) - _MOST_NAMED:,} more" if len(names) > _MOST_NAMED else "")
         )
     for name, named in first.tensors.items():
+        if name not in other.tensors:
+            continue  # positions, which some releases of libraries write and others make anew
         shape, theirs = named.tensor.shape, other.tensors[name].tensor.shape
         if shape != theirs:
             hint = ": their vocabularies differ" if _is_vocabulary(shape, theirs) else ""

@@ -209,8 +209,9 @@ def test_rows_without_a_text_are_counted_before_training(bert: Path, tmp_path: P
     more = {"said": said.append, "steps": 1}
     results, _ = done(bert, data, tmp_path / "out", **more)
     assert said == ["2 of 18 rows of data.csv have nothing in 'text', and are used as they are"]
-    assert results["empty"] == 2
-    assert "2 had no text" in (tmp_path / "out" / "README.md").read_text()
+    assert results["empty"] == 2 and tuple(results["classes"]) == ("bad", "good")
+    assert "2 had no text" in (card := (tmp_path / "out" / "README.md").read_text())
+    assert "0 `bad`, 1 `good`" in card
     held = table(tmp_path / "held.csv", "text,label", *rows)
     results, _ = done(bert, data, tmp_path / "measured", eval_data=held, **more)
     assert results["empty"] == 2 and len(said) == 2

@@ -28,7 +28,7 @@ class Finetuned:
     """What came out: how training ended, what was learnt from and measured in, and of how many.
 
     `learnt` and `held_out` are counts of what `learnt_of` and `measured_in` say; `empty` counts
-    rows without a text where one is wanted.
+    rows without a text where one is wanted. `classes` are named in the order of their numbers.
     """
 
     ended: Ended
@@ -37,6 +37,7 @@ class Finetuned:
     learnt_of: str
     measured_in: str
     empty: int
+    classes: Sequence[str]
     trained_parameters: int
     parameters: int
     library: str
@@ -109,6 +110,7 @@ def finetune(
         "rows",
         "rows that were held out",
         rows.count_empty(),
+        tuple(task.class_names),
         sum(one.numel() for one in model.parameters() if one.requires_grad),
         sum(one.numel() for one in model.parameters()),
         "peft" if is_adapter and task.library_name == "transformers" else task.library_name,
@@ -148,6 +150,7 @@ def finetune_agent(
         "steps of the environment",
         "episodes",
         0,
+        (),
         count,
         count,
         "stable-baselines3",

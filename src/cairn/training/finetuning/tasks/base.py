@@ -65,6 +65,8 @@ class Task(ABC):
     model: Any  # an nn.Module with the methods that its library gives it
     heads: Heads = Heads()
     targets: Sequence[str] = ()
+    class_names: Sequence[str] = ()
+    """In the order of their numbers, where the task knows classes."""
     rows: Noticed
     """Those to learn from."""
 

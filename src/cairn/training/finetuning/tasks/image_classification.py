@@ -39,7 +39,9 @@ class ImageClassification(Task):
         self.processor = loaded("AutoImageProcessor", materials.base)
         column = self.columns["label"]
         known = known_labels(materials.base)
-        names = class_names(self.seen(), lambda row: (row[column],), known, column)
+        self.class_names = names = class_names(
+            self.seen(), lambda row: (row[column],), known, column
+        )
         self._classes = {name: number for number, name in enumerate(names)}
         self.model, self.heads = load_model(
             "AutoModelForImageClassification",

@@ -42,7 +42,7 @@ class ObjectDetection(Task):
         self.processor = loaded("AutoImageProcessor", materials.base)
         column = self.columns["objects"]
         known = known_labels(materials.base)
-        names = class_names(self.seen(), self._kinds, known, column)
+        self.class_names = names = class_names(self.seen(), self._kinds, known, column)
         self._classes = {name: number for number, name in enumerate(names)}
         self.model, self.heads = load_model(
             "AutoModelForObjectDetection",

@@ -34,7 +34,9 @@ class TextClassification(Task):
         self.processor = load_tokenizer(materials.base)
         column = self.columns["label"]
         known = known_labels(materials.base)
-        names = class_names(self.seen(), lambda row: (row[column],), known, column)
+        self.class_names = names = class_names(
+            self.seen(), lambda row: (row[column],), known, column
+        )
         self.classes = {name: number for number, name in enumerate(names)}
         self.model, self.heads = load_model(
             "AutoModelForSequenceClassification",

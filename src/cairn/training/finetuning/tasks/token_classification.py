@@ -33,13 +33,13 @@ class TokenClassification(Task):
             raise RequestError(f"{called(materials.base)} has no fast tokenizer (tokenizer.json)")
         column = self.columns["tags"]
         known = known_labels(materials.base)
-        self.names = class_names(self.seen(), self._tags, known, column)
-        self._numbers = {name: number for number, name in enumerate(self.names)}
+        self.class_names = class_names(self.seen(), self._tags, known, column)
+        self._numbers = {name: number for number, name in enumerate(self.class_names)}
         self.model, self.heads = load_model(
             "AutoModelForTokenClassification",
             materials.base,
             self.recipe.method,
-            **as_labels(self.names),
+            **as_labels(self.class_names),
         )
         self._length = length_of(self.processor, self.model, self.recipe.max_length)
 
@@ -86,8 +86,8 @@ class TokenClassification(Task):
         found, true = told.logits.argmax(-1).tolist(), batch["labels"].tolist()
         return told.loss, [
             (
-                [self.names[f] for f, t in zip(mine, its, strict=True) if t != IGNORED],
-                [self.names[t] for t in its if t != IGNORED],
+                [self.class_names[f] for f, t in zip(mine, its, strict=True) if t != IGNORED],
+                [self.class_names[t] for t in its if t != IGNORED],
             )
             for mine, its in zip(found, true, strict=True)
         ]
