@@ -151,6 +151,22 @@ def test_a_part_that_refuses_leaves_the_others_as_they_were(tmp_path: Path) -> N
     assert "data: does not take the saved state: 4 is more than 3" in message
 
 
+class Moody(nn.Module):
+    """Takes a state but for what it says of itself."""
+
+    def get_extra_state(self) -> dict[str, int]:
+        return {"mood": 1}
+
+    def set_extra_state(self, state: dict[str, int]) -> None:
+        raise ValueError(f"not {state}")
+
+
+def test_a_model_that_refuses_is_not_said_to_be_as_it_was(tmp_path: Path) -> None:
+    training.save(tmp_path, 1, first=nn.Linear(2, 2), second=Moody())
+    with pytest.raises(RequestError, match=r"second: .*not .*; its weights.* are changed: build"):
+        training.resume(tmp_path, first=nn.Linear(2, 2), second=Moody())
+
+
 def test_another_number_of_samples_is_told(tmp_path: Path) -> None:
     training.save(tmp_path, 1, sampler=training.EpochSampler(10, seed=0))
     parts = {"sampler": training.EpochSampler(9, seed=0)}
@@ -185,10 +201,14 @@ def test_a_missing_file_is_told(run: Path) -> None:
     assert "random.safetensors is missing" in refused(run, made(), IntegrityError)
 
 
-def test_half_a_record_is_no_record(run: Path) -> None:
+def test_without_a_whole_record_the_newest_step_that_has_one_is_named(run: Path) -> None:
+    training.save(run, 15, **trained())
+    (run / "step-15/checkpoint.json").unlink()
     file = run / "step-20/checkpoint.json"
     file.write_bytes(file.read_bytes()[:100])
-    refused(run, made(), MalformedError)
+    assert refused(run, made(), MalformedError).endswith("resume from before it with step=10")
+    file.unlink()
+    assert refused(run, made(), IntegrityError).endswith("resume from before it with step=10")
 
 
 def test_a_newer_format_is_not_guessed_at(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,7 @@
 
 import random
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -88,7 +88,8 @@ def captured(
         raise RequestError(f"{accumulated} micro-batches cannot have been accumulated")
     saved: dict[str, SavedPart] = {}
     tables: dict[str, TensorTable] = {}
-    for name, part in parts_of(objects, accumulated=accumulated).items():
+    parts = parts_of(objects, accumulated=accumulated)
+    for name, part in parts.items():
         state, table = part.encoded()
         saved[name] = SavedPart(part.kind, part.class_name, _file(name, table, tables), state)
     own = TensorTable()
@@ -104,7 +105,27 @@ def captured(
         parts=saved,
     )
     _file(VALUES, own, tables)
+    _check_kept(parts.values(), tables.values(), accumulated)
     return Capture(record, tables)
+
+
+def _check_kept(parts: Iterable[Part], tables: Iterable[TensorTable], accumulated: int) -> None:
+    """Whether all that optimizers train is kept, and not their states alone.
+
+    Raises:
+        RequestError: some of it is not.
+    """
+    held = list(tables)
+    for part in parts:
+        for name, parameter in part.unnamed() if isinstance(part, OptimizerPart) else ():
+            is_half_done = accumulated and parameter.grad is not None
+            if is_half_done or not any(table.holds(parameter) for table in held):
+                what = "a gradient" if is_half_done else "a parameter"
+                raise RequestError(
+                    f"{part.name} trains {what} that no part keeps ({name}, of the shape"
+                    f" {tuple(parameter.shape)}); nothing was written: hand over the model that"
+                    " it is of, or nn.ParameterList([parameter])"
+                )
 
 
 def _file(name: str, table: TensorTable, tables: dict[str, TensorTable]) -> str | None:

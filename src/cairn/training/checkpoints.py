@@ -1,10 +1,12 @@
 """What saved checkpoints say of themselves, without putting anything back."""
 
 import math
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from cairn.errors import IntegrityError, MalformedError
+from cairn.errors import IntegrityError, MalformedError, UnavailableError, UntrustedDataError
 from cairn.formats.training_record import RECORD
 from cairn.training.capture import VALUES
 from cairn.training.folders import StepFolder, step_folder, step_folders
@@ -25,6 +27,14 @@ def metrics_of(found: StepFolder) -> dict[str, float]:
         IntegrityError, UntrustedDataError, UnavailableError: its record cannot be read.
     """
     return metrics_in(record_of(found))
+
+
+def readable_before(root: Path, found: StepFolder) -> Iterator[tuple[StepFolder, dict[str, float]]]:
+    """Older steps and their metrics, the newest first, without those whose record is damaged."""
+    for earlier in reversed(step_folders(root)):
+        if earlier.step < found.step:
+            with suppress(IntegrityError, UntrustedDataError, UnavailableError):
+                yield earlier, metrics_of(earlier)
 
 
 def values_of(folder: Path, step: int) -> dict[str, Any]:

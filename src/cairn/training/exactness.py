@@ -5,9 +5,9 @@ from pathlib import Path
 
 from cairn.errors import InexactError
 from cairn.provenance.code_revision import code_revision, program_folder
-from cairn.training.checkpoints import is_finite, metrics_in, metrics_of
+from cairn.training.checkpoints import is_finite, metrics_in, readable_before
 from cairn.training.environment import Difference, differences, environment
-from cairn.training.folders import StepFolder, step_folders
+from cairn.training.folders import StepFolder
 from cairn.training.record import Record
 
 EVERYTHING = "everything"
@@ -64,7 +64,7 @@ def inexact(found: StepFolder, different: Collection[Difference]) -> str:
 
 def _finite_before(root: Path, found: StepFolder) -> str:
     """The newest older step whose metrics are numbers, as advice."""
-    for earlier in reversed(step_folders(root)):
-        if earlier.step < found.step and all(map(is_finite, metrics_of(earlier).values())):
+    for earlier, metrics in readable_before(root, found):
+        if all(map(is_finite, metrics.values())):
             return f", or from before that with step={earlier.step}"
     return ""

@@ -6,11 +6,18 @@ from pathlib import Path
 
 from blake3 import blake3
 
-from cairn.errors import EntryNotFoundError, IntegrityError, MalformedError, RequestError
+from cairn.errors import (
+    EntryNotFoundError,
+    IntegrityError,
+    MalformedError,
+    RequestError,
+    UntrustedDataError,
+)
 from cairn.formats import FileSource
 from cairn.formats.training_record import RECORD
 from cairn.training.capture import OWN
-from cairn.training.folders import StepFolder, step_folders
+from cairn.training.checkpoints import readable_before, record_of
+from cairn.training.folders import StepFolder
 from cairn.training.modules import ModulePart
 from cairn.training.parts import Part, listed
 from cairn.training.ranks.group import Ranks
@@ -92,9 +99,29 @@ def check_files(root: Path, found: StepFolder, record: Record, together: Ranks) 
         except EntryNotFoundError:
             why = "is missing"
         if why:
-            older = [one.step for one in step_folders(root) if one.step < found.step]
-            advice = f"resume from before it with step={older[-1]}" if older else "none is older"
-            raise IntegrityError(f"{path} {why}; nothing was changed: {advice}")
+            raise IntegrityError(f"{path} {why}; nothing was changed: {_before(root, found)}")
+
+
+def checked_record(root: Path, found: StepFolder) -> Record:
+    """The record of a checkpoint.
+
+    Raises:
+        IntegrityError, UntrustedDataError: it is damaged, or none; a step before it is named.
+        UnavailableError: a newer Cairn wrote it.
+    """
+    try:
+        return record_of(found)
+    except IntegrityError as error:
+        raise IntegrityError(f"{error}; nothing was changed: {_before(root, found)}") from None
+    except UntrustedDataError as error:
+        hint = f"nothing was changed: {_before(root, found)}"
+        raise type(error)(error.what, source=error.source, offset=error.offset, hint=hint) from None
+
+
+def _before(root: Path, found: StepFolder) -> str:
+    """The newest older step with a record that can be read, as advice."""
+    older = next(readable_before(root, found), None)
+    return f"resume from before it with step={older[0].step}" if older else "none is older"
 
 
 def _digest(source: FileSource, algorithm: str) -> str:

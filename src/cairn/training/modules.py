@@ -6,9 +6,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from cairn.errors import RequestError
 from cairn.training.parts import Part, listed
 from cairn.training.ranks.sharding import is_sharded
-from cairn.training.tensors import TensorTable
+from cairn.training.tensors import TensorTable, lying_like
 from cairn.training.values import Decoder, Encoder, Json, LookingDecoder, SavedTensors
 
 _USUAL_VERSION = 1
@@ -59,6 +60,13 @@ class ModulePart(Part):
             for name, _ in self.module.named_modules(remove_duplicate=False)
         }
         self.module.load_state_dict(taken, strict=True)
+
+    def refused(self, error: Exception) -> RequestError:
+        """A model has no room to keep what it was: it is larger than all else."""
+        return RequestError(
+            f"{self.name}: does not take the saved state: {error}; its weights, and those of models"
+            " put back before it, are changed: build the models anew before they are used"
+        )
 
     def decoder(self, tensors: SavedTensors) -> Decoder:
         """Values are copied from at once."""
@@ -144,7 +152,9 @@ class GradientsPart(Part):
         """Give each parameter the gradient it had, or none."""
         for name, parameter in self._parameters.items():
             gradient = state.get(name)
-            parameter.grad = None if gradient is None else gradient.to(parameter.device)
+            parameter.grad = (
+                None if gradient is None else lying_like(gradient.to(parameter.device), parameter)
+            )
 
 
 def device_kinds(objects: Mapping[str, object]) -> str | None:

@@ -5,7 +5,7 @@ https://docs.pytorch.org/docs/stable/generated/torch.optim.Optimizer.state_dict.
 says nothing to whoever built the model a little differently; a name does.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Any
 
@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 
 from cairn.training.parts import Part, listed
 from cairn.training.ranks.sharding import is_sharded
+from cairn.training.tensors import lying_like
 from cairn.training.values import Json, SavedTensors
 
 
@@ -81,18 +82,26 @@ class OptimizerPart(Part):
         self._keep_types(state["state"])
 
     def _keep_types(self, state: Mapping[str, Mapping[str, Any]]) -> None:
-        """Undo torch's casts: it gives every state the type of its parameter."""
+        """Undo torch's casts: it gives every state the type of its parameter, and not its order."""
         for group, names in zip(self._optimizer.param_groups, self._names_by_group(), strict=True):
             for parameter, name in zip(group["params"], names, strict=True):
                 live = self._optimizer.state.get(parameter, {})
                 for key, value in state.get(name, {}).items():
                     found = live.get(key)
                     if isinstance(value, Tensor) and isinstance(found, Tensor):
-                        live[key] = found if found.dtype == value.dtype else value.to(found.device)
+                        kept = found if found.dtype == value.dtype else value.to(found.device)
+                        live[key] = lying_like(kept, parameter)
 
     def keep(self) -> Any:
         """The state as it is; `load` does not write into its tensors."""
         return self.state()
+
+    def unnamed(self) -> Iterator[tuple[str, Tensor]]:
+        """Parameters that are trained and of no model that was handed over."""
+        for group, names in zip(self._optimizer.param_groups, self._names_by_group(), strict=True):
+            for parameter, name in zip(group["params"], names, strict=True):
+                if parameter.requires_grad and id(parameter) not in self._known:
+                    yield name, parameter
 
     def _names_by_group(self) -> list[list[str]]:
         return [

@@ -62,6 +62,10 @@ class Part(ABC):
         table = TensorTable()
         return Encoder(table, self.name).encode(self.state()), table
 
+    def refused(self, error: Exception) -> RequestError:
+        """That `load` failed, when all that was put back before it is undone."""
+        return self.refusal(f"does not take the saved state: {error}")
+
     def refusal(self, why: str) -> RequestError:
         """That a saved state does not fit, and what to do."""
         return RequestError(

@@ -12,10 +12,10 @@ import torch
 
 from cairn.errors import RequestError, UntrustedDataError
 from cairn.training.capture import VALUES, parts_of
-from cairn.training.checkpoints import metrics_in, record_of
+from cairn.training.checkpoints import metrics_in
 from cairn.training.environment import Difference
 from cairn.training.exactness import check_allowed, differences_now, inexact
-from cairn.training.fit import check_count, check_files, check_parts, check_states
+from cairn.training.fit import check_count, check_files, check_parts, check_states, checked_record
 from cairn.training.folders import StepFolder, step_folder
 from cairn.training.modules import ModulePart, device_kinds
 from cairn.training.parts import Part
@@ -92,7 +92,7 @@ def resume_together(
     """
     with together.agreeing():
         found = step_folder(root, step)
-        record = record_of(found)
+        record = checked_record(root, found)
     _check_is_shared(found, together)
     rank = together.number
     with together.agreeing():
@@ -165,5 +165,5 @@ def _load_one(states: SavedStates, part: Part) -> None:
         part.load(part.decoder(states.tensors(part.name)).decode(states.state(part.name)))
     except BaseException as error:
         if isinstance(error, Exception) and not isinstance(error, UntrustedDataError):
-            raise part.refusal(f"does not take the saved state: {error}") from error
+            raise part.refused(error) from error
         raise

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from cairn.training.capture import Capture
-from cairn.training.tensors import TensorTable
+from cairn.training.tensors import TensorTable, in_bytes
 
 
 class Staging:
@@ -57,7 +57,7 @@ def _copy(tensor: Tensor, room: Tensor) -> None:
 
 
 def _bytes(tensor: Tensor) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    return tensor.reshape(-1).view(torch.uint8).numpy()
+    return in_bytes(tensor.reshape(-1)).numpy()
 
 
 def _finish_copies(tables: Mapping[str, TensorTable]) -> None:

@@ -73,6 +73,14 @@ class TensorTable:
         self._known[region] = name
         return name
 
+    def holds(self, tensor: Tensor) -> bool:
+        """Whether these elements are kept here, or a copy of them."""
+        local = _local(tensor)
+        return _region(local) in self._known or any(
+            one.shape == local.shape and one.dtype == local.dtype and torch.equal(one, local)
+            for one in self.tensors.values()
+        )
+
     def shape(self, name: str) -> tuple[int, ...]:
         """The shape of a whole tensor."""
         return tuple(self.sharded.get(name, self.tensors[name]).shape)
@@ -106,7 +114,25 @@ def _check(name: str, tensor: Tensor) -> None:
 def bytes_of(tensor: Tensor) -> memoryview:
     """All elements row by row; copied only where they do not lie so in this machine's memory."""
     flat = tensor.cpu().resolve_conj().resolve_neg().contiguous().reshape(-1)
-    return flat.view(torch.uint8).numpy().data if flat.numel() else memoryview(b"")
+    if not flat.numel():
+        return memoryview(b"")
+    return in_bytes(flat).numpy().data
+
+
+def in_bytes(flat: Tensor) -> Tensor:
+    """The bytes of elements in a row; a single one may still bear the stride of a larger tensor."""
+    return flat.as_strided((flat.numel(),), (1,)).view(torch.uint8)
+
+
+def lying_like(tensor: Tensor, other: Tensor) -> Tensor:
+    """The same values, in memory in the order of another tensor of this shape: channels last.
+
+    Fused optimizers go through a parameter and its states by memory alone, and a norm adds up in
+    that order.
+    """
+    if is_sharded(other) or tensor.shape != other.shape or tensor.stride() == other.stride():
+        return tensor
+    return torch.empty_like(other, dtype=tensor.dtype, device=tensor.device).copy_(tensor)
 
 
 def file_bytes(

@@ -11,6 +11,7 @@ JSON's own types stand for themselves: null, true, strings, lists, objects, fini
 | {"$str": "eda080"} | text with half a surrogate pair, as UTF-8 would have it |
 | {"$bytes": "AAE="}, {"$bytearray": "AAE="} | base64 |
 | {"$tuple": [...]}, {"$set": [...]}, {"$frozenset": [...]}, {"$size": [...]} | that of its items |
+| {"$counter": [[key, count], ...]} | a Counter |
 | {"$deque": [longest, ...]} | a deque, its first item the most it may hold or null |
 | {"$dict": [[key, value], ...]} | a dict whose keys are not all plain text |
 | {"$ordered": [[key, value], ...]} | an OrderedDict |
@@ -26,7 +27,7 @@ for a gradient, where that is not the usual).
 import base64
 import math
 import struct
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -164,6 +165,7 @@ _WRITERS: dict[type, _Writer] = {
     torch.Size: lambda _, v, __: {"$size": list(v)},
     deque: lambda to, v, where: {"$deque": [v.maxlen, *to._items(v, where)]},
     OrderedDict: lambda to, v, where: {"$ordered": to._pairs(v, where)},
+    Counter: lambda to, v, where: {"$counter": to._pairs(v, where)},  # MultiStepLR has one
     Tensor: Encoder._tensor,
     Parameter: Encoder._tensor,
     Buffer: Encoder._tensor,
@@ -300,6 +302,7 @@ _READERS: dict[str, _Reader] = {
     "$deque": lambda at, v: deque(at._items(v["$deque"][1:]), v["$deque"][0]),
     "$dict": lambda at, v: dict(at._pairs(v["$dict"])),
     "$ordered": lambda at, v: OrderedDict(at._pairs(v["$ordered"])),
+    "$counter": lambda at, v: Counter(dict(at._pairs(v["$counter"]))),
     "$tensor": Decoder._tensor,
     "$parameter": Decoder._tensor,
     "$array": Decoder._array,
