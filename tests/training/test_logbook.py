@@ -171,6 +171,23 @@ def test_a_line_that_a_kill_left_unfinished_is_no_point_and_goes(tmp_path: Path)
     assert curve(tmp_path) == [(1, 1.0), (2, 2.0)]
 
 
+def test_damaged_curves_are_kept_aside_and_training_goes_on(tmp_path: Path) -> None:
+    made = model()
+    with Run(tmp_path, model=made) as run:
+        for step in (1, 2, 3):
+            run.log(step, loss=float(step))
+        run.save(3)
+    path = tmp_path / "metrics.jsonl"
+    damaged = path.read_bytes().replace(b'"step":2', b'"step";2')
+    path.write_bytes(damaged)
+    with Run(tmp_path, model=made) as run:
+        run.resume()
+        with pytest.warns(UserWarning, match=r"line 2: .* go on after step 1; .*\.damaged"):
+            run.log(4, loss=4.0)
+    assert curve(tmp_path) == [(1, 1.0), (4, 4.0)]
+    assert [one.read_bytes() for one in tmp_path.glob(".metrics*.damaged")] == [damaged]
+
+
 def test_a_loss_that_is_no_number_is_logged_and_told_once(tmp_path: Path) -> None:
     with Run(tmp_path, model=model()) as run:
         with pytest.warns(UserWarning, match="loss is nan at step 2: the run goes on") as told:

@@ -4,7 +4,7 @@ import errno
 import os
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from cairn.domain import Retention, RunOrders, RunStatus
 from cairn.errors import RequestError, UnavailableError
 from cairn.formats import FileSource
 from cairn.formats.training_run import ORDERS, orders_text, read_run
-from cairn.training import Run, resume, run, steps
+from cairn.training import Run, folders, resume, run, steps
 
 
 def parts() -> dict[str, Any]:
@@ -130,6 +130,43 @@ def test_rules_say_what_stays(tmp_path: Path) -> None:
     with Run(tmp_path, keep=Retention(last=1, best=2), **parts()) as later:
         later.save(70, metrics={"loss": 0.5})  # knows the others by their records
     assert steps(tmp_path) == [20, 70]
+
+
+def test_a_damaged_old_checkpoint_stays_and_stops_nothing(tmp_path: Path) -> None:
+    rules = Retention(last=2)
+    with Run(tmp_path, keep=rules, **parts()) as running:
+        running.save(1)
+        running.save(2)
+    (tmp_path / "step-1/checkpoint.json").write_bytes(b"{")
+    (tmp_path / "step-99").mkdir()
+    with Run(tmp_path, keep=rules, **parts()) as later:
+        for step in (3, 4, 5):
+            later.save(step)
+    assert steps(tmp_path) == [1, 4, 5, 99]
+
+
+@pytest.mark.parametrize("removed", [0, 1, 2])
+def test_a_kill_never_leaves_a_way_that_was_left_newer_than_the_new_one(
+    removed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, gone = parts(), []
+    with Run(tmp_path, **made) as running:
+        for step in (1, 5, 6):
+            running.save(step)
+    remove = folders.remove_step
+
+    def killed(found: folders.StepFolder) -> None:
+        if len(gone) == removed:
+            raise KeyboardInterrupt
+        gone.append(found.step)
+        remove(found)
+
+    monkeypatch.setattr(folders, "remove_step", killed)
+    with suppress(KeyboardInterrupt), Run(tmp_path, **made) as running:
+        running.resume(step=1)
+        running.save(2)
+    assert gone == [6, 5][:removed]
+    assert steps(tmp_path) == [[1, 5, 6], [1, 5], [1, 2]][removed]
 
 
 def test_a_run_begins_where_nothing_is_and_goes_on_where_something_is(tmp_path: Path) -> None:

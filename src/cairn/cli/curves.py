@@ -53,7 +53,8 @@ def _dots(
 
 
 def _share(value: float, low: float, high: float) -> float:
-    return (value - low) / (high - low) if high > low else 0.5
+    """Where a value is between two; halved, as the distance of two floats may be none."""
+    return (value / 2 - low / 2) / (high / 2 - low / 2) if high > low else 0.5
 
 
 def _line(start: tuple[int, int], stop: tuple[int, int]) -> list[tuple[int, int]]:

@@ -11,7 +11,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,10 +68,14 @@ def _takes(folder: Path) -> Iterator[StepFolder]:
 
 
 @contextmanager
-def new_step(folder: Path, step: int, size_bytes: int) -> Iterator[Path]:
+def new_step(
+    folder: Path, step: int, size_bytes: int, instead_of: Sequence[StepFolder] = ()
+) -> Iterator[Path]:
     """A folder to write a step into, which becomes the step at the end, all at once and durably.
 
     The writer has made its files durable by then. After an error nothing of it is left.
+    `instead_of` are checkpoints of a way that the run has left: they go, the newest first, when
+    all is durable and before the step appears, so that no kill leaves one of them newer than it.
 
     Raises:
         RequestError: the step is none, or `folder` cannot be one.
@@ -88,6 +92,9 @@ def new_step(folder: Path, step: int, size_bytes: int) -> Iterator[Path]:
             with _held(draft):
                 yield draft
                 _sync(draft)
+                for left in sorted(instead_of, reverse=True):
+                    if left.step != step:  # else it goes when the new take is there
+                        remove_step(left)
                 _publish(folder, step, draft)
     finally:
         shutil.rmtree(draft, ignore_errors=True)

@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import shutil
 import threading
 import time
 import warnings
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from cairn.domain import MetricPoint, RunRecord, RunStatus, TrainingSession
-from cairn.errors import CairnError, RequestError, UnavailableError
+from cairn.errors import CairnError, RequestError, UnavailableError, UntrustedDataError
 from cairn.formats import FileSource
 from cairn.formats.training_metrics import METRICS, point_line, read_placed_points
 from cairn.formats.training_run import RUN, read_run, run_bytes
@@ -176,11 +177,19 @@ class _Curves:
     def _cut(self, last: int) -> None:
         """Drop the points of later steps, and a line that a killed process left unfinished."""
         end, self._step, self._seconds = 0, -1, 0.0
-        with FileSource(self._path) as source:
-            for stop, point in read_placed_points(source):
-                if point.step > last:
-                    break
-                end, self._step, self._seconds = stop, point.step, point.seconds
+        try:
+            with FileSource(self._path) as source:
+                for stop, point in read_placed_points(source):
+                    if point.step > last:
+                        break
+                    end, self._step, self._seconds = stop, point.step, point.seconds
+        except UntrustedDataError as error:
+            kept = self._path.with_name(f".{METRICS}.{secrets.token_hex(4)}.damaged")
+            shutil.copyfile(self._path, kept)
+            warnings.warn(
+                f"{error}: the curves go on after step {self._step}; the file as it was is {kept}",
+                stacklevel=5,
+            )
         os.ftruncate(self._descriptor, end)
 
     def _write(self) -> None:

@@ -16,7 +16,7 @@ from cairn.domain import (
     TrainingRecipe,
     TrainingSession,
 )
-from cairn.errors import RequestError
+from cairn.errors import IntegrityError, RequestError, UnavailableError, UntrustedDataError
 from cairn.provenance.code_revision import code_revision, program_folder
 from cairn.training.capture import captured, plain_number
 from cairn.training.checkpoints import is_finite, metrics_of, steps
@@ -233,27 +233,28 @@ class Run:
         if self._book is not None:
             with suppress(OSError):  # `log` tells of a full disk, and the state matters more
                 self._book.sync()
-        write(self.folder, kept, self._ranks)
+        write(self.folder, kept, self._ranks, self._left)
+        self._left = []
         if not self._ranks.is_first:
             return
-        for found in self._left:
-            remove_step(found)
-        self._left = []
         if self._keep is not None:
             self._prune(self._keep)
         if self._pushing is not None:
             self._pushing.want()
 
     def _prune(self, policy: Retention) -> None:
+        """Remove what no rule keeps. A damaged checkpoint counts for none and stays to be seen."""
         folders = {found.step: found for found in step_folders(self.folder)}
         for step, found in folders.items():
             if step not in self._metrics or step == max(folders):
-                self._metrics[step] = metrics_of(found)
+                with suppress(IntegrityError, UntrustedDataError, UnavailableError):
+                    self._metrics[step] = metrics_of(found)
         finite = {
             step: {name: v for name, v in self._metrics[step].items() if is_finite(v)}
             for step in folders
+            if step in self._metrics
         }
-        for step in set(folders) - policy.kept(finite):
+        for step in set(finite) - policy.kept(finite):
             remove_step(folders[step])
             del self._metrics[step]
 

@@ -1,7 +1,7 @@
 """The verb save: everything a training run needs, as one folder of safetensors and JSON."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,7 +12,7 @@ from blake3 import blake3
 from cairn.domain import Digest
 from cairn.formats.training_record import RECORD
 from cairn.training.capture import Capture, captured
-from cairn.training.folders import new_step, step_folder, told_as_not_written
+from cairn.training.folders import StepFolder, new_step, step_folder, told_as_not_written
 from cairn.training.ranks.composition import check_is_shared, composed, report
 from cairn.training.ranks.division import Share, share
 from cairn.training.ranks.group import Ranks, ranks
@@ -66,11 +66,14 @@ def save(
     return write(Path(folder), share(capture, together), together)
 
 
-def write(folder: Path, kept: Share, together: Ranks) -> Path:
+def write(
+    folder: Path, kept: Share, together: Ranks, instead_of: Sequence[StepFolder] = ()
+) -> Path:
     """Make a captured state durable; where several ranks train, all of them call this.
 
     The first makes the draft, each writes its own files into it, and the first publishes it when
-    all are durable. If one cannot, or is gone, there is no checkpoint.
+    all are durable. If one cannot, or is gone, there is no checkpoint. See `new_step` for
+    `instead_of`.
 
     Raises:
         UnavailableError: the disk is full or failing, the folder is not the same for all ranks,
@@ -83,16 +86,17 @@ def write(folder: Path, kept: Share, together: Ranks) -> Path:
         name = ""
         with together.agreeing():
             if together.is_first:
-                name = publishing.enter_context(new_step(folder, step, size_bytes)).name
-        draft = folder / together.shared(name)
+                draft = new_step(folder, step, size_bytes, instead_of)
+                name = publishing.enter_context(draft).name
+        place = folder / together.shared(name)
         with together.agreeing(), told_as_not_written(folder, step):
-            check_is_shared(draft)
-            files = {name: _write(draft / name, table) for name, table in capture.tables.items()}
+            check_is_shared(place)
+            files = {name: _write(place / name, table) for name, table in capture.tables.items()}
         reports = together.gathered_by_first(report(kept, files))
         with together.agreeing(), told_as_not_written(folder, step):
             if together.is_first:
-                record = composed(capture.record, reports, draft)
-                _write_whole(draft / RECORD, record.to_bytes())
+                record = composed(capture.record, reports, place)
+                _write_whole(place / RECORD, record.to_bytes())
         with together.agreeing():
             publishing.close()
     published: str = together.shared(step_folder(folder, step).path.name if name else "")
