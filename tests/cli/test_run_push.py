@@ -1,6 +1,7 @@
 """Runs are pushed to a store and fetched from it, whatever happens on the way."""
 
 import json
+import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -219,6 +220,40 @@ def test_a_lost_connection_leaves_no_half_checkpoint_and_the_next_push_goes_on()
     refused = cairn("fetch", "store:store/run", "there", "--step", "1").exception
     assert isinstance(refused, IntegrityError) and "checkpoint.json is missing" in str(refused)
     assert told("push", "here", "store:store/run")["sent"] == ["step-1"]
+
+
+def test_a_first_push_that_was_broken_off_goes_on() -> None:
+    train("here", 1)
+    place = Breaking(Path("store"), "run")
+    place.left = 1
+    with pytest.raises(UnavailableError):
+        push_run(Path("here"), place)
+    assert [path.partition("/")[0] for path in place.files()] == ["step-1"]
+    train("other", 1)
+    refused = cairn("push", "other", "store:store/run").exception
+    assert isinstance(refused, ConflictError) and "of no known run" in str(refused)
+    assert told("push", "here", "store:store/run")["sent"] == ["step-1"]
+
+
+class Pruning(StorePlace):
+    """A place that is sent a file of a step as the run removes that step."""
+
+    def put(self, files: Mapping[str, Any], gone: Iterable[str], message: str) -> None:
+        if message == "step-2":
+            path = next(iter(files))
+            super().put({path: files[path]}, (), message)
+            shutil.rmtree("here/step-2")
+            raise FileNotFoundError(path)
+        super().put(files, gone, message)
+
+
+def test_what_is_pruned_while_it_is_sent_leaves_nothing_there() -> None:
+    train("here", 2)
+    pushed = push_run(Path("here"), Pruning(Path("store"), "run"))
+    assert (pushed.sent, pushed.removed) == (("step-1",), ("step-2",))
+    there = StorePlace.parse("store:store/run").files()
+    assert "step-1/checkpoint.json" in there
+    assert not [path for path in there if path.startswith("step-2/")]
 
 
 def test_a_run_is_pushed_while_it_is_written(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -62,8 +62,8 @@ def _push(folder: Path, place: RunPlace, told: Callable[[str, int], None]) -> Pu
         here = _whole_steps(folder)
         before = _pushed_before(folder, place.name)
         gone = sorted(before - set(here))
-        missing = [name for name in here if not _is_there(folder, name, there)]
         try:
+            missing = [name for name in here if not _is_there(folder, name, there)]
             for name in missing or [""]:
                 files = _step_content(folder, name) if name else {}
                 bytes_now = sum(path.stat().st_size for path in files.values())
@@ -71,8 +71,10 @@ def _push(folder: Path, place: RunPlace, told: Callable[[str, int], None]) -> Pu
                 old = [path for path in there if name and path.startswith(f"{name}/")]
                 lost = [path for path in there if path.partition("/")[0] in gone]
                 stale = [path for path in old if path not in files]
+                before |= {name} if name else set()
+                _note(folder, place.name, before)  # now: what is pruned while it is sent goes too
                 place.put({**files, **_living(folder)}, [*_records_first(lost), *stale], name)
-                before = (before | {name} if name else before) - set(gone)
+                before -= set(gone)
                 _note(folder, place.name, before)
                 sent += [name] if name else []
                 removed += gone
@@ -138,9 +140,9 @@ def _records_first(paths: Iterable[str]) -> list[str]:
 
 def _check_same_run(folder: Path, there: Mapping[str, PlacedFile], place: str) -> None:
     if RUN not in there:
-        if there and not any(step_of(path.partition("/")[0]) for path in there):
-            return  # a card, attributes of git
-        if there:
+        # Beside checkpoints a card and attributes of git may be there.
+        begun = {path.partition("/")[0] for path in there if step_of(path.partition("/")[0])}
+        if not begun <= _pushed_before(folder, place):  # else a first push was broken off
             raise ConflictError(f"{place} has checkpoints of no known run: name another place")
         return
     with there[RUN].file.open() as source:
