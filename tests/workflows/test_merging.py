@@ -154,6 +154,9 @@ GOOD = {"A": np.ones((1, 6)), "B": np.ones((8, 1))}
         (GOOD, {"peft_type": "IA3"}, "'IA3' are not merged"),
         (GOOD, {"lora_bias": True}, "trained with lora_bias"),
         (GOOD, {"trainable_token_indices": [1]}, "trained with trainable_token_indices"),
+        (GOOD, {"use_qalora": True}, "trained with use_qalora"),
+        (GOOD, {"init_lora_weights": "pissa_niter_4"}, "changes the base's own weights too"),
+        (GOOD, {"r": 2}, "first has the rank 1, adapter_config.json says 2"),
         (GOOD, {"r": 0}, "is '0', not a number above 0"),
         (GOOD, {"rank_pattern": {"(a+)+$": 2}}, "not a plain module name"),
         ({"A": np.ones((1, 7)), "B": np.ones((8, 1))}, {}, r"makes \(8, 7\), the base has"),
@@ -170,6 +173,15 @@ def test_a_bad_adapter_is_refused_by_name(
     with pytest.raises(RequestError, match=words):
         merge_here(tmp_path)
     assert not (tmp_path / "merged").exists()
+
+
+def test_an_adapter_that_broke_in_training_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "base").mkdir()
+    zeros = {"first.weight": np.zeros((8, 6), np.float32)}
+    save_file(zeros, tmp_path / "base" / "model.safetensors")
+    lora(tmp_path / "adapter", {**GOOD, "B": np.full((8, 1), np.nan)})
+    with pytest.raises(RequestError, match=r"adds to first.weight holds NaN or infinity"):
+        merge_here(tmp_path)
 
 
 def test_an_adapter_of_another_base_and_one_without_settings_are_refused(tmp_path: Path) -> None:
@@ -414,6 +426,46 @@ def test_models_that_do_not_go_together_are_refused(
         merged_models([weights(tmp_path, "first"), weights(tmp_path, "other")], None, recipe)
 
 
+@pytest.mark.parametrize("method", list(Method))
+def test_what_is_no_number_is_refused_unless_all_have_it(method: Method, tmp_path: Path) -> None:
+    mask = np.array([-np.inf, 0, 0, 1], np.float32)
+    broken = np.array([np.nan, 1, 2, 3], np.float32)
+    here = siblings(tmp_path, a=mask, b=mask, c=broken, base=np.zeros(4, np.float32))
+    *models, other, base = here
+    recipe = Recipe(method, (1, 1))
+    made = merged_models(models, base if method.needs_base else None, recipe)
+    assert np.array_equal(write(made, here[0], tmp_path / "out")["m.weight"], mask)
+    made = merged_models([models[0], other], base if method.needs_base else None, recipe)
+    with pytest.raises(RequestError, match="weight holds NaN or infinity in a"):
+        write(made, here[0], tmp_path / "none")
+
+
+def test_a_value_beyond_its_type_is_refused(tmp_path: Path) -> None:
+    for name, value in (("a", 60_000), ("base", 0)):
+        (tmp_path / name).mkdir()
+        save_file(
+            {"m.weight": np.full(2, value, np.float16)}, tmp_path / name / "model.safetensors"
+        )
+    here = [weights(tmp_path, name) for name in ("a", "base")]
+    made = merged_models(here[:1], here[1], Recipe(Method.TIES, (1,), scale=2, density=1))
+    with pytest.raises(RequestError, match="weight becomes larger than F16 holds"):
+        write(made, here[0], tmp_path / "out")
+
+
+def test_single_numbers_are_merged_and_counts_of_batches_taken_from_the_first(
+    tmp_path: Path,
+) -> None:
+    for name, scale, count in (("a", 1, 7), ("b", 3, 9)):
+        (tmp_path / name).mkdir()
+        state = {"logit_scale": np.float32(scale), "norm.num_batches_tracked": np.int64(count)}
+        arrays = {key: np.array(value) for key, value in state.items()}
+        save_file(arrays, tmp_path / name / "model.safetensors")
+    here = [weights(tmp_path, name) for name in "ab"]
+    made = write(merged_models(here, None, Recipe(Method.LINEAR, (1, 1))), here[0], tmp_path / "o")
+    assert (made["logit_scale"].shape, float(made["logit_scale"])) == ((), 2.0)
+    assert int(made["norm.num_batches_tracked"]) == 7
+
+
 def test_vocabularies_that_differ_are_called_so(tmp_path: Path) -> None:
     for name, words in (("first", 1200), ("other", 1201)):
         (tmp_path / name).mkdir()
@@ -460,6 +512,6 @@ def test_nothing_is_left_when_a_computed_tensor_fails(tmp_path: Path) -> None:
     save_file(changed, tmp_path / "first" / "model.safetensors")
     first = weights(tmp_path, "first")
     made = merged_models([base, first], None, Recipe(Method.LINEAR, (1.0, 1.0)))
-    with pytest.raises(CairnError, match=re.escape("positions holds whole numbers")):
+    with pytest.raises(CairnError, match=re.escape("positions holds I64, which differ")):
         write_computed(made, base.found, tmp_path / "out", "model.safetensors")
     assert list((tmp_path / "out").iterdir()) == []

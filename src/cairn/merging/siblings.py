@@ -65,8 +65,9 @@ class Recipe:
             raise RequestError(f"slerp is between 2 models, there are {len(self.weights)}")
         if self.method is Method.TIES and min(self.weights, default=0) < 0:
             raise RequestError("weights are not below 0 for ties, which takes a mean by them")
-        if self.method is Method.LINEAR and not abs(sum(self.weights)) > 1e-9:
-            raise RequestError("the weights add up to 0, and linear divides by that")
+        total = abs(sum(self.weights))
+        if self.method is Method.LINEAR and not 1e-9 < total < np.inf:
+            raise RequestError(f"the weights add up to {total}, and linear divides by that")
 
 
 def merge(recipe: Recipe, name: str, values: Sequence[Floats], base: Floats | None) -> Floats:

@@ -139,6 +139,7 @@ def write_computed(
     Raises:
         ConflictError: a file of that name is there and `force` is not given.
         UnavailableError: the disk has too little room.
+        RequestError: a value is larger than its type holds.
         UntrustedDataError: a source file does not hold what its layout said.
         IntegrityError: a computed tensor is not of the planned size, or does not read back.
     """
@@ -179,12 +180,19 @@ def _write_tensor(
             progress(len(block))
         return
     kind = numpy_dtype(outgoing.dtype)
-    values = np.ascontiguousarray(compute().astype(kind, copy=False))
+    try:
+        with np.errstate(over="raise"):
+            values = compute().astype(kind, copy=False)
+    except FloatingPointError:
+        raise RequestError(
+            f"{outgoing.name} becomes larger than {outgoing.dtype.label} holds: take smaller"
+            " weights or a smaller scale, or convert the model to F32 before"
+        ) from None
     if values.shape != outgoing.tensor.shape:
         raise IntegrityError(
             f"{outgoing.name}: {values.shape} was computed, {outgoing.tensor.shape} planned"
         )
-    data = values.reshape(-1).view(np.uint8).data
+    data = np.ascontiguousarray(values).reshape(-1).view(np.uint8).data
     write(data)
     progress(len(data))
 

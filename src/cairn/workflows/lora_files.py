@@ -24,6 +24,9 @@ _PAIR = re.compile(
     r"(?P<module>.+)\.lora_(?P<embedding>embedding_)?(?P<side>[AB])(?:\.weight|\.default(?:\.weight)?)?\Z"
 )
 _NAMED = 5
+# Values of `init_lora_weights` that take the adapter's beginning off the base, or quantise it:
+# https://huggingface.co/docs/peft/developer_guides/lora#initialization
+_CHANGE_THE_BASE = ("pissa", "olora", "loftq", "corda", "lora_ga")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +90,7 @@ def adapter_for(found: ReadableCheckpoint, label: str, base: Weights) -> Adapter
         if weight is None:
             missing.append(module)
         else:
-            pair = _pair(module, sides, config, label)
+            pair = _pair(module, sides, config, own)
             # PEFT has one `fan_in_fan_out` for all modules, and does not mind it at linear layers.
             is_flagged = bool(config.get("fan_in_fan_out")) and not turned
             if weight in turned or (is_flagged and not _is_linear(own, pair, base, weight)):
@@ -124,6 +127,15 @@ def _config(found: ReadableCheckpoint, label: str) -> Mapping[str, Any]:
     for key in ("lora_bias", "trainable_token_indices"):
         if config.get(key):
             raise RequestError(f"{label} is trained with {key}, which is not merged: use PEFT")
+    for key in ("use_qalora", "alora_invocation_tokens"):
+        if config.get(key):
+            raise RequestError(f"{label} is trained with {key}: it is no sum for every input")
+    start = config.get("init_lora_weights")
+    if isinstance(start, str) and start.lower().startswith(_CHANGE_THE_BASE):
+        raise RequestError(
+            f"{label} began as {start[:40]!r}, which changes the base's own weights too: save it"
+            " from PEFT with path_initial_model_for_weight_conversion, or merge it with PEFT"
+        )
     if config.get("megatron_config") or config.get("layer_replication"):
         raise RequestError(f"{label} replicates or splits layers, which is not merged")
     return config
@@ -145,7 +157,8 @@ def _is_saved(name: str, config: Mapping[str, Any]) -> bool:
     return isinstance(saved, list) and any(f".{one}." in f".{name}" for one in saved)
 
 
-def _pair(module: str, sides: Mapping[str, str], config: Mapping[str, Any], label: str) -> Pair:
+def _pair(module: str, sides: Mapping[str, str], config: Mapping[str, Any], own: Weights) -> Pair:
+    label = own.label
     is_embedding = any(side.startswith("embedding") for side in sides)
     lead = "embedding_" if is_embedding else ""
     down, up = sides.get(f"{lead}A"), sides.get(f"{lead}B")
@@ -156,6 +169,12 @@ def _pair(module: str, sides: Mapping[str, str], config: Mapping[str, Any], labe
         _for_module(config.get("alpha_pattern"), module, config.get("lora_alpha")),
         *("lora_alpha", label),
     )
+    held = next(iter(own.tensors[down].tensor.shape), 0)
+    if held != rank:
+        raise RequestError(
+            f"{label}: {module} has the rank {held}, {CONFIG} says {rank:g}:"
+            " how strongly it counts is not known"
+        )
     scale = alpha / (math.sqrt(rank) if config.get("use_rslora") else rank)
     return Pair(down, up, scale, is_embedding)
 

@@ -74,8 +74,13 @@ def unmerged(merged: Weights, adapter: Adapter, parents: Parents) -> Computed:
 
 
 def _added(base: Weights, adapter: Adapter, name: str, sign: int) -> NDArray[np.float32]:
+    update = adapter.update(name)
+    if not np.isfinite(update).all():
+        raise RequestError(
+            f"what {adapter.weights.label} adds to {name} holds NaN or infinity: nothing was merged"
+        )
     values = base.floats(name)
-    values += np.float32(sign) * adapter.update(name)
+    values += np.float32(sign) * update
     return values
 
 

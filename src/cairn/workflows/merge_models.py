@@ -13,6 +13,7 @@ from cairn.workflows.computed_weights import FLOATS, Compute, Computed, Weights,
 from cairn.workflows.merge_card import Parents, card_of, noted
 
 _MOST_NAMED = 3
+_COUNTED = "num_batches_tracked"  # of BatchNorm: it goes on counting, and computes nothing with it
 _FEWEST_WORDS = 1000  # more rows than layers are wide in models with so few
 
 
@@ -59,17 +60,36 @@ def _merged(
 ) -> NDArray[np.float32]:
     values = [model.floats(name) for model in models]
     start = base.floats(name) if base is not None and recipe.method.needs_base else None
-    return merge(recipe, name, values, start)
+    with np.errstate(invalid="ignore", over="ignore"):  # seen below
+        merged = merge(recipe, name, values, start)
+    del values, start
+    return merged if np.isfinite(merged).all() else _not_finite(models, name)
+
+
+def _not_finite(models: Sequence[Weights], name: str) -> NDArray[np.float32]:
+    """Of what is no number: the weight itself where all have the same, such as a mask.
+
+    Raises:
+        RequestError: they have not, so one is broken, or the numbers became too large.
+    """
+    first = models[0].floats(name)
+    if all(np.array_equal(first, other.floats(name), equal_nan=True) for other in models[1:]):
+        return first
+    broken = [one.label for one in models if not np.isfinite(one.floats(name)).all()]
+    where = f" in {broken[0]}" if broken else " when it is merged with these weights"
+    raise RequestError(f"{name} holds NaN or infinity{where}: nothing was merged")
 
 
 def _same(models: Sequence[Weights], name: str) -> NDArray[Any]:
-    """What is no float, such as positions, has to be the same in all."""
+    """What is no float, such as positions, has to be the same in all; counts are of the first."""
     first = models[0].array(name)
+    if name.endswith(_COUNTED):
+        return first
     for model in models[1:]:
         if name in model.tensors and not np.array_equal(first, model.array(name)):
             raise RequestError(
-                f"{name} holds whole numbers that differ between {models[0].label} and"
-                f" {model.label}: there is nothing between them"
+                f"{name} holds {models[0].tensors[name].tensor.dtype.label}, which differ between"
+                f" {models[0].label} and {model.label}: there is nothing between them"
             )
     return first
 
