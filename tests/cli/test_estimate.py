@@ -47,6 +47,16 @@ def test_memory_by_part_time_and_what_it_costs(base: str) -> None:
     assert "h100" in text and "1,000 steps" in text and "kg CO2" in text
 
 
+def test_a_sample_longer_than_the_positions_is_told_of(tmp_path: Path) -> None:
+    shapes = {**decoder(layers=1, width=16, wide=32, words=50).tensors, "wpe.weight": (24, 16)}
+    whole = {n: np.zeros(s, np.float32) for n, s in shapes.items()}
+    save_file(whole, tmp_path / "model.safetensors")
+    text = cairn("estimate", str(tmp_path), "--seq", "25").stdout
+    assert "its positions end at 24 tokens" in text
+    assert "its positions" not in cairn("estimate", str(tmp_path), "--seq", "24").stdout
+    assert told(str(tmp_path))["model"]["positions"] == 24
+
+
 def test_a_table_has_no_empty_columns(base: str) -> None:
     text = cairn("estimate", base, "--device", "h100").stdout
     assert "a step" in text

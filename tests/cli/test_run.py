@@ -221,6 +221,8 @@ def test_the_program_is_executed_again_and_asked_to_go_on(program: None) -> None
         "until": None,
     }
     assert json.loads(done.stdout)["exit_code"] == 3
+    refused = cairn("resume", "runs/a", "--step", "5").exception
+    assert str(refused) == "runs/a has no checkpoint of step 5, only 2, 4, 6"
 
 
 def test_a_run_that_somebody_else_began_is_not_executed_unasked(program: None) -> None:

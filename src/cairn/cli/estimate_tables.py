@@ -28,6 +28,11 @@ def print_estimate(label: str, told: Told) -> None:
         f"{plan['method']}, {told['trained_parameters']['count']:,} trained, batch {plan['batch']},"
         f"{_length(model['family'], plan['seq'])} {plan['precision']}, {plan['optimizer']}"
     )
+    if model["positions"] and plan["seq"] > model["positions"]:
+        console.print(
+            f"[yellow]note[/yellow] its positions end at {model['positions']:,} tokens: a longer"
+            " sample does not go in, unless it gets more"
+        )
     console.print(f"memory {human_bytes(memory['total_bytes'])} {memory['moment']} (estimated):")
     for part, size in memory["parts"].items():
         if size:

@@ -114,7 +114,7 @@ def reproduce(
     different = changed(record, session, place)
     _check_binding(different, allow)
     _warn(record, session, different)
-    err().print(f"in {visible(str(place))}: {visible(join(start.command))}")
+    err().print(f"in {visible(str(place))}: {visible(join(start.command))}", soft_wrap=True)
     code = execute(start, quiet=True)
     if code:
         raise UnavailableError(f"the program ended with exit code {code}: nothing was compared")

@@ -82,7 +82,11 @@ def resume(
         raise ConflictError(f"a process is writing {folder}: wait for its end, or stop it")
     session = record.sessions[-1]
     place = directory or working_folder(folder, session)
-    step = step if step is not None else _point(kept)
+    if step is None:
+        step = _point(kept)
+    elif step not in (there := [one.step for one in kept.steps]):
+        has = ", ".join(map(str, there)) or "none"
+        raise RequestError(f"{folder} has no checkpoint of step {step}, only {has}")
     start = start_of(session, place, into=folder, step=step, allow=allow)
     told: dict[str, Any] = {
         "command": list(start.command),
@@ -94,7 +98,7 @@ def resume(
         return
     check_trusted(folder, record, trusted=trust_code)
     _check_program(kept, place, allow)
-    err().print(f"in {visible(str(place))}: {visible(join(start.command))}")
+    err().print(f"in {visible(str(place))}: {visible(join(start.command))}", soft_wrap=True)
     code = execute(start, quiet=as_json)
     if as_json:
         after = local_run(folder)

@@ -29,6 +29,9 @@ _HEADS = (
 )
 
 
+_POSITIONS = ("embeddings.position_embeddings.weight", "wpe.weight")
+
+
 @dataclass(frozen=True, slots=True)
 class Subject:
     """One model: shapes of its weights by name, the numbers it is known by, its configuration.
@@ -48,6 +51,12 @@ class Subject:
     _seen: dict[tuple[str, ...], Shape | None] = field(
         default_factory=dict, compare=False, repr=False
     )
+
+    @property
+    def positions(self) -> int | None:
+        """The most tokens that a learned table of positions has room for; None: there is none."""
+        rows = (shape[0] for name, shape in self.tensors.items() if name.endswith(_POSITIONS))
+        return min(rows, default=None)
 
     @property
     def parameters(self) -> int:

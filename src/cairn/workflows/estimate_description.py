@@ -43,6 +43,7 @@ def describe_estimate(found: Estimate, known: Catalogue, prices: Prices) -> dict
             "evidence": subject.evidence,
             "parameters": found.parameters,
             "resident_parameters": subject.resident,
+            "positions": subject.positions,
         },
         "plan": {"basis": "given", **describe_plan(found.plan)},
         "trained_parameters": {"basis": "estimated", "count": found.trained},

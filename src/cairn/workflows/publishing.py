@@ -6,7 +6,8 @@ from cairn.domain import RepoId
 from cairn.errors import RequestError
 from cairn.workflows.fetching import answers_of_hub, hub_client, quiet_client
 
-_STAYS = ("run/**", ".*")
+# The checkpoints, and what `cairn reproduce` trains beside them where nothing else is named.
+_STAYS = ("run/**", "run-again/**", ".*")
 
 
 def check_token(repo: RepoId, hub: str, token: str | None) -> None:

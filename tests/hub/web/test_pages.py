@@ -441,3 +441,19 @@ def test_a_page_without_a_revision_leads_to_that_of_the_default_branch(home, tab
     )
     home.page(f"/ada/model/{tab}/main")
     home.page(f"/ada/hidden/{tab}", status=404)
+
+
+def test_python_that_loads_a_model_has_the_class_of_its_task_and_the_base_of_an_adapter(home):
+    for name, library, base in (
+        ("whole", "transformers", "ada/parent"),
+        ("adapter", "peft", "ada/parent"),
+        ("odd", "peft", '"ada/x\\")"'),
+    ):
+        front = f"library_name: {library}\npipeline_tag: text-classification\nbase_model: {base}\n"
+        home.repo(f"ada/{name}", {"README.md": f"---\n{front}---\n".encode()})
+    loads = "AutoModelForSequenceClassification.from_pretrained(&#34;ada/{}&#34;)"
+    assert loads.format("whole") in home.page("/ada/whole")
+    html = home.page("/ada/adapter")
+    assert loads.format("parent") in html
+    assert "PeftModel.from_pretrained(base, &#34;ada/adapter&#34;)" in html
+    assert "Load in Python" not in home.page("/ada/odd")

@@ -1,5 +1,6 @@
 """The first page of a repo: its README rendered, how to use it, what it is made of and kept in."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -126,6 +127,20 @@ def _kept(house: House, manifest: Manifest) -> Kept:
     return Kept(manifest.size_bytes, house.store.stored_bytes(digests))
 
 
+# Of transformers, for tasks whose head `AutoModel` would leave out.
+_CLASSES = {
+    "text-classification": "AutoModelForSequenceClassification",
+    "token-classification": "AutoModelForTokenClassification",
+    "question-answering": "AutoModelForQuestionAnswering",
+    "fill-mask": "AutoModelForMaskedLM",
+    "text-generation": "AutoModelForCausalLM",
+    "text2text-generation": "AutoModelForSeq2SeqLM",
+    "image-classification": "AutoModelForImageClassification",
+    "object-detection": "AutoModelForObjectDetection",
+}
+_REPO = re.compile(r"[\w.-]{1,96}/[\w.-]{1,96}\Z", re.ASCII)
+
+
 def uses(visit: Visit, record: RepoRecord) -> Iterator[tuple[str, str]]:
     """Label and text of the snippets that fetch this repo with tools people have."""
     name = record.id.full_name
@@ -133,6 +148,10 @@ def uses(visit: Visit, record: RepoRecord) -> Iterator[tuple[str, str]]:
     endpoint_line = f"export HF_ENDPOINT={visit.hub_url}"
     yield "Download every file", f"{endpoint_line}\nhf download {name}{option}"
     library = (record.library_name or "").lower()
+    kind = _CLASSES.get(record.pipeline_tag or "", "AutoModel")
+    base = record.card.get("base_model")
+    if isinstance(base, list) and len(base) == 1:
+        base = base[0]
     if record.id.type is RepoType.DATASET:
         yield (
             "Load in Python",
@@ -150,10 +169,17 @@ def uses(visit: Visit, record: RepoRecord) -> Iterator[tuple[str, str]]:
             "from diffusers import DiffusionPipeline\n\n"
             f'pipe = DiffusionPipeline.from_pretrained("{name}")',
         )
+    elif library == "peft" and isinstance(base, str) and _REPO.match(base):
+        yield (
+            "Load in Python",
+            f"from peft import PeftModel\nfrom transformers import {kind}\n\n"
+            f'base = {kind}.from_pretrained("{base}")\n'
+            f'model = PeftModel.from_pretrained(base, "{name}")',
+        )
     elif library == "transformers" or "transformers" in record.tags:
         yield (
             "Load in Python",
-            f'from transformers import AutoModel\n\nmodel = AutoModel.from_pretrained("{name}")',
+            f'from transformers import {kind}\n\nmodel = {kind}.from_pretrained("{name}")',
         )
 
 
