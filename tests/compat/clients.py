@@ -46,8 +46,12 @@ XET = Mode("xet", Path(sys.executable))
 LFS = Mode("lfs", Path(sys.executable), {"HF_HUB_DISABLE_XET": "1"})
 OLD = Mode("old", ROOT / ".venv-old" / "bin" / "python")
 MODES = (XET, LFS, OLD)
-# For tests that take long: the old client speaks LFS too, the new one without Xet can wait.
-EACH_WAY = (XET, OLD, pytest.param(LFS, marks=pytest.mark.slow))
+# For tests that take long: the other ways are tried with every quick test, and can wait here.
+EACH_WAY = (
+    XET,
+    pytest.param(OLD, marks=pytest.mark.slow),
+    pytest.param(LFS, marks=pytest.mark.slow),
+)
 
 
 class ClientError(Exception):

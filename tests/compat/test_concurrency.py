@@ -4,7 +4,9 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from tests.compat import minilm
 from tests.compat.clients import LFS, XET, Client, Mode
@@ -85,10 +87,12 @@ def test_a_download_goes_on_while_its_file_is_rewritten_as_tensors(
     new_client: Callable[..., Client], tmp_path: Path, hub_folder: Path
 ) -> None:
     """The slow reader has the beginning before, and the end after the file was rewritten."""
+    weights = tmp_path / minilm.WEIGHTS  # far more than the connection has room for
+    numbers = np.random.default_rng(1).normal(0, 0.02, (12, 1000, 700)).astype(np.float32)
+    save_file({f"layer.{n}": layer for n, layer in enumerate(numbers)}, weights)
     with Hub(hub_folder, optimize="false") as hub:
         client = new_client(url=hub.url, token=hub.admin_token)
         client.api.create_repo("admin/moving")
-        weights = minilm.FOLDER / minilm.WEIGHTS
         client.api.upload_file(
             path_or_fileobj=weights, path_in_repo=minilm.WEIGHTS, repo_id="admin/moving"
         )

@@ -12,7 +12,14 @@ from tests.compat.hubs import Hub
 pytest.importorskip("transformers", reason="transformers is not installed: ./scripts/test does")
 
 
-@pytest.fixture(params=[XET, LFS], ids=["xet", "lfs"])
+MODERN = [
+    pytest.param(XET, id="xet"),
+    # That both ways carry the same bytes is tested without a transformers to import.
+    pytest.param(LFS, id="lfs", marks=pytest.mark.slow),
+]
+
+
+@pytest.fixture(params=MODERN)
 def modern(request: pytest.FixtureRequest, clients: Callable[[Mode], Client]) -> Client:
     """The current client in both ways; transformers 5 does not run with the old one."""
     return clients(request.param)

@@ -6,18 +6,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors.numpy import load_file
 
 from tests.compat import minilm
-from tests.compat.clients import LFS, XET, Client, Mode, raises
+from tests.compat.clients import Client, Mode, raises
 from tests.compat.conftest import People
 from tests.compat.hubs import Hub
-from tests.compat.test_transformers import _compare, _push_pickled, assert_same
+from tests.compat.test_transformers import MODERN, _compare, _push_pickled, assert_same
 
 pytest.importorskip("transformers", reason="transformers is not installed: ./scripts/test does")
 
 
-@pytest.fixture(params=[XET, LFS], ids=["xet", "lfs"])
+@pytest.fixture(params=MODERN)
 def modern(request: pytest.FixtureRequest, clients: Callable[[Mode], Client]) -> Client:
     """The current client in both ways; transformers 5 does not run with the old one."""
     return clients(request.param)
@@ -121,13 +122,22 @@ def test_a_model_in_pickled_shards_loads_as_one_safetensors_file(
 def test_views_switched_on_for_the_hub_hold_for_every_repo(
     tmp_path: Path, new_client: Callable[..., Client]
 ) -> None:
+    weights = {"w": torch.arange(600, dtype=torch.float32).reshape(20, 30)}
+    torch.save(weights, tmp_path / "pytorch_model.bin")
     with Hub(tmp_path / "hub", safetensors_views=True) as own:
         client = new_client(url=own.url, token=own.admin_token)
-        client.run(_push_tiny, "admin/tiny", 10**9)
-        assert client.run(_load_tiny, "admin/tiny", True)["different"] == []
+        client.api.create_repo("admin/tiny")
+        client.api.upload_file(
+            path_or_fileobj=tmp_path / "pytorch_model.bin",
+            path_in_repo="pytorch_model.bin",
+            repo_id="admin/tiny",
+        )
+        view = client.api.hf_hub_download("admin/tiny", "model.safetensors")
+        found = load_file(view)
+        assert found.keys() == {"w"} and (found["w"] == weights["w"].numpy()).all()
         switch(own, own.admin_token, "admin/tiny", on=False)
-        with raises("OSError"):
-            client.run(_load_tiny, "admin/tiny", True)
+        with raises("EntryNotFoundError", 404):
+            client.api.hf_hub_download("admin/tiny", "model.safetensors", force_download=True)
 
 
 def test_the_real_minilm_kept_as_a_pickle_loads_as_safetensors_bit_for_bit(

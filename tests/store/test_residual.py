@@ -38,7 +38,7 @@ def restored(stored: bytes, predicted: bytes, dtype: DType | None, coding: int) 
 
 @by_coding
 @given(seed=st.integers(0, 2**32 - 1), size=st.integers(0, 30_000))
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=5, deadline=None)
 def test_any_two_bit_patterns_have_a_difference(
     dtype: DType | None, coding: int, seed: int, size: int
 ) -> None:
@@ -123,7 +123,7 @@ def test_the_likely_bits_rank_predictions_as_the_coder_does() -> None:
 
 @by_coding
 @given(data=st.data(), seed=st.integers(0, 2**32 - 1))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 def test_damage_is_an_integrity_error_or_wrong_bytes_never_worse(
     dtype: DType | None, coding: int, data: st.DataObject, seed: int
 ) -> None:

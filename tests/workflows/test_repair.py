@@ -247,7 +247,7 @@ def test_places_that_make_no_sense_are_refused(tmp_path: Path) -> None:
         local_origin(tmp_path / "file", root)
 
 
-@pytest.mark.parametrize("step", [4, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("step", [9, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_kill_before_any_change_to_the_disk_leaves_work_for_the_next_repair(
     tmp_path: Path, step: int
 ) -> None:

@@ -196,7 +196,7 @@ def test_processes_that_settle_and_are_killed_leave_a_log_that_verifies(
 ) -> None:
     house.catalog.repos.create(MODEL, private=False)
     made = []
-    for round_ in range(3):
+    for round_ in range(2):
         command = [sys.executable, "-c", SETTLE, str(tmp_path / "data")]
         running = [
             subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)

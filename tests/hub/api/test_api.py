@@ -175,7 +175,7 @@ def test_nothing_of_the_description_comes_from_elsewhere(home):
 
 
 BOUNDED = settings(
-    max_examples=60,
+    max_examples=30,
     deadline=None,
     derandomize=True,
     database=None,
