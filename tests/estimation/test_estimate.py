@@ -124,3 +124,12 @@ def test_tensors_are_gone_through_once_for_all_devices(monkeypatch: pytest.Monke
     found = estimate(SUBJECT, PLAN, (tight, *catalogue().devices.values()))
     assert len(found.devices) > 20 and found.suggestions
     assert len(passes) == len(set(passes)) == 3  # in full, and as LoRA and QLoRA in suggestions
+
+
+def test_memory_is_that_of_the_devices_asked_for() -> None:
+    subject, plan, known = decoder(), Plan(batch=2), catalogue()
+    here, there = known.find("cpu"), known.find("h100")
+    on_cpu = memory(Walker(subject), replace(plan, on_cpu=True))
+    assert estimate(subject, plan, (here,)).memory == on_cpu
+    for devices in ((), (there,), (here, there)):
+        assert estimate(subject, plan, devices).memory == memory(Walker(subject), plan) != on_cpu

@@ -67,6 +67,7 @@ def estimate(
 ) -> Estimate:
     """What training takes under a plan, and on each of these devices.
 
+    Memory is that of the devices asked for where these are CPUs alone, else that of others.
     Suggestions are made for the first device, where the plan does not fit there.
 
     Raises:
@@ -91,7 +92,8 @@ def _estimate(
     known: Catalogue,
 ) -> Estimate:
     walker = Walker(subject)
-    needed = memory(walker, plan)
+    is_on_cpu = plan.on_cpu or (bool(devices) and all(one.name == CPU for one in devices))
+    needed = memory(walker, replace(plan, on_cpu=is_on_cpu))
     found = walker.trained(plan)
     flops = _flops(walker, plan)
     rows = tuple(_on(walker, plan, device, known, steps, prices) for device in devices)
