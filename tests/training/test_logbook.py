@@ -278,9 +278,10 @@ def test_a_record_of_something_else_is_refused_and_stays(
     path = tmp_path / "run.json"
     other = json.dumps({**json.loads(path.read_text()), **change})
     path.write_text(other)
-    with pytest.raises(error, match=message):
+    with pytest.raises(error, match=message) as refused:
         Run(tmp_path, model=model())
     assert path.read_text() == other
+    assert ("move run.json away" in str(refused.value)) is (error is MalformedError)
     path.unlink()
     Run(tmp_path, model=model()).close()  # the lock is free
 

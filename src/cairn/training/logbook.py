@@ -60,8 +60,14 @@ class Logbook:
             return RunRecord(
                 id=identity, status=RunStatus.RUNNING, changed=now(), sessions=(session,), **said
             )
-        with FileSource(self._folder / RUN) as source:
-            before = read_run(source)
+        try:
+            with FileSource(self._folder / RUN) as source:
+                before = read_run(source)
+        except UntrustedDataError as error:
+            hint = f"move {RUN} away to begin another record: the checkpoints do not need it"
+            raise type(error)(
+                error.what, source=error.source, offset=error.offset, hint=hint
+            ) from None
         self._is_own = is_own(self._folder, before)
         sessions = (*before.sessions[:1], *before.sessions[1:][2 - _MAX_SESSIONS :], session)
         return replace(

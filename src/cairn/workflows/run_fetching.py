@@ -127,10 +127,21 @@ def fetch_run(
             for path, file in files.items():
                 if path.startswith(f"{step.folder}/"):
                     _write(file, draft / path.partition("/")[2], progress)
+            _sync(draft)
             draft.rename(target)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
     _write_beside(files, METRICS, folder)
+    _sync(folder)
+
+
+def _sync(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _write_beside(files: Mapping[str, File], name: str, folder: Path) -> None:
