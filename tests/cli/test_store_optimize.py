@@ -69,6 +69,7 @@ def test_a_signal_ends_a_run_cleanly_and_says_what_is_left(
     told, said = running.communicate(timeout=PATIENCE_S)
     assert time.monotonic() - began < 10
     assert running.returncode == 130, said
+    assert "stopping as soon as nothing is lost by it" in said
     report = json.loads(told)
     assert report["ended"] == "stopped" and "nothing is lost" in said
     assert report["blobs"] in (1, 2) and report["left"]["blobs"] == 3 - report["blobs"]
