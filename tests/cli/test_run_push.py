@@ -17,6 +17,7 @@ from cairn.errors import (
     ConflictError,
     EntryNotFoundError,
     IntegrityError,
+    LimitError,
     NamingError,
     NotFoundError,
     RequestError,
@@ -187,6 +188,16 @@ def test_no_path_of_a_stranger_leads_out_of_a_checkpoint(odd: str) -> None:
 
     with pytest.raises(UntrustedDataError, match="cannot be one of a checkpoint"):
         placed_run(Strange(Path("store"), "run"))
+
+
+def test_curves_of_a_stranger_take_no_more_than_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    train("here", 3)
+    told("push", "here", "store:store/run")
+    monkeypatch.setattr(run_fetching, "MOST_CURVES", (1, 3))
+    assert len(placed_run(StorePlace(Path("store"), "run"))[0].points) == 3
+    monkeypatch.setattr(run_fetching, "MOST_CURVES", (1, 2))
+    refused = cairn("fetch", "store:store/run", "there").exception
+    assert isinstance(refused, LimitError) and not Path("there").exists()
 
 
 def test_the_best_checkpoint_comes_with_the_newest() -> None:

@@ -24,6 +24,8 @@ from cairn.workflows.local_runs import is_live, local_run
 from cairn.workflows.run_places import RunPlace, StorePlace
 
 _BLOCK_BYTES = 1 << 20
+MOST_CURVES = (1_000, 5_000_000)
+"""Names and values of curves that are read from elsewhere: 100,000 steps of 50 metrics, 0.5 GB."""
 Progress = Callable[[int], None]
 
 
@@ -33,11 +35,12 @@ def placed_run(place: RunPlace) -> tuple[KeptRun, dict[str, File]]:
     Raises:
         EntryNotFoundError: there is none. UnavailableError: the place cannot be reached.
         UntrustedDataError: a file of a checkpoint has a path that could lead out of its folder.
+        LimitError: the curves are longer than `MOST_CURVES`.
     """
     files = {path: placed.file for path, placed in place.files().items()}
     for path in files:
         _check_path(path, place.name)
-    return read_kept_run(place.name, files, is_live=None), files
+    return read_kept_run(place.name, files, is_live=None, most=MOST_CURVES), files
 
 
 def _check_path(path: str, place: str) -> None:
