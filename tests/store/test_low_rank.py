@@ -8,9 +8,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 import torch
-from peft import LoraConfig, get_peft_model
 from threadpoolctl import ThreadpoolController
-from transformers import AutoModel
 
 from cairn.domain import Digest, DType
 from cairn.errors import IntegrityError
@@ -88,6 +86,10 @@ def store(tmp_path: Path) -> BlobStore:
 
 def adapted(rank: int, dtype: torch.dtype) -> Iterator[tuple[str, torch.Tensor, torch.Tensor]]:
     """What a merge by PEFT changes in MiniLM: name, weight before, weight after."""
+    # Here, because both take seconds to import and every process of pytest imports this file.
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModel
+
     torch.manual_seed(rank)
     model = AutoModel.from_pretrained(MINILM, dtype=dtype)
     before = {name: value.clone() for name, value in model.state_dict().items()}
