@@ -150,4 +150,4 @@ def _told(done: "Finetuned") -> dict[str, Any]:
     ended = asdict(done.ended)
     ended["measured"] = {n: value for n, value in ended["measured"].items() if math.isfinite(value)}
     rest = {name: value for name, value in asdict(done).items() if name != "ended"}
-    return {**ended, **rest}
+    return {**ended, **rest, "classes": list(done.classes)}
