@@ -22,6 +22,7 @@ from cairn.workflows.folder_store import open_folder
 from cairn.workflows.kept_runs import KeptRun, KeptStep, read_kept_run
 from cairn.workflows.local_runs import is_live, local_run
 from cairn.workflows.run_places import RunPlace, StorePlace
+from cairn.workflows.written import sync_folder
 
 _BLOCK_BYTES = 1 << 20
 MOST_CURVES = (1_000, 5_000_000)
@@ -130,21 +131,12 @@ def fetch_run(
             for path, file in files.items():
                 if path.startswith(f"{step.folder}/"):
                     _write(file, draft / path.partition("/")[2], progress)
-            _sync(draft)
+            sync_folder(draft)
             draft.rename(target)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
     _write_beside(files, METRICS, folder)
-    _sync(folder)
-
-
-def _sync(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync_folder(folder)
 
 
 def _write_beside(files: Mapping[str, File], name: str, folder: Path) -> None:

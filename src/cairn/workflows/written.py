@@ -65,7 +65,7 @@ def replacing(path: Path) -> Iterator[Draft]:
         yield Draft(draft, descriptor)
         os.fsync(descriptor)
         draft.replace(path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except BaseException:
         with suppress(FileNotFoundError):
             draft.unlink()
@@ -74,7 +74,8 @@ def replacing(path: Path) -> Iterator[Draft]:
         os.close(descriptor)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
